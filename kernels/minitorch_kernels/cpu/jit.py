@@ -1,0 +1,20 @@
+"""How this project compiles with Numba: one decorator for every CPU kernel."""
+from __future__ import annotations
+
+import os
+
+import numba
+
+
+def jit(function):
+    """Compile on first call, without the GIL, cached on disk, keeping NaN and infinity.
+
+    `fastmath=True` would let LLVM assume that no NaN exists; these three flags alone allow fused multiply-add and
+    reassociated sums, which is what vectorising needs. A read-only install without a writable home has no place
+    for the cache: Numba then raises when it decorates, and the kernel is compiled anew in each process instead.
+    """
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+    try:
+        return numba.njit(function, cache=not os.environ.get("MINITORCH_NO_CACHE"), **options)
+    except RuntimeError:
+        return numba.njit(function, **options)

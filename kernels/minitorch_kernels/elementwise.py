@@ -1,0 +1,106 @@
+"""Elementwise kernels: the array module's own functions; on the CPU large results go into pooled buffers, in parts."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import memory, parallel
+from .table import kernel
+
+# kernel: the array modules' name of it
+UNARY = {"neg": "negative", "abs": "abs", "sign": "sign", "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log",
+         "log2": "log2", "log10": "log10", "log1p": "log1p", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "tan": "tan",
+         "arcsin": "arcsin", "arccos": "arccos", "arctan": "arctan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
+         "arcsinh": "arcsinh", "arccosh": "arccosh", "arctanh": "arctanh", "floor": "floor", "ceil": "ceil",
+         "rint": "rint", "trunc": "trunc", "square": "square", "reciprocal": "reciprocal", "isnan": "isnan",
+         "isinf": "isinf", "isfinite": "isfinite", "logical_not": "logical_not", "invert": "invert",
+         "conj": "conjugate"}
+BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "floor_div": "floor_divide",
+          "remainder": "remainder", "fmod": "fmod", "pow": "power", "maximum": "maximum", "minimum": "minimum",
+          "fmax": "fmax", "fmin": "fmin", "arctan2": "arctan2", "hypot": "hypot", "equal": "equal",
+          "not_equal": "not_equal", "less": "less", "less_equal": "less_equal", "greater": "greater",
+          "greater_equal": "greater_equal", "logical_and": "logical_and", "logical_or": "logical_or",
+          "logical_xor": "logical_xor", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
+          "bitwise_xor": "bitwise_xor", "left_shift": "left_shift", "right_shift": "right_shift",
+          "logaddexp": "logaddexp", "copysign": "copysign", "nextafter": "nextafter"}
+
+POOLED = 1 << 16  # elements from which a result comes from the pool
+PART = 1 << 18  # elements a thread takes at a time: some MiB, a share of the last-level cache
+
+
+@kernel
+def unbroadcast(xp, x, shape):
+    """The adjoint of broadcasting: `x` summed over the axes along which `shape` was spread to it."""
+    extra = len(x.shape) - len(shape)
+    spread = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1 and x.shape[extra + i] != 1)
+    if spread:
+        x = xp.sum(x, axis=spread, keepdims=True)
+    return xp.reshape(x, shape)
+
+
+@kernel
+def shares_memory(xp, a, b):
+    """Whether two arrays may overlap."""
+    return xp.may_share_memory(a, b)
+
+
+def _unary(name: str) -> None:
+    ufunc = getattr(np, UNARY[name])
+
+    def pooled(x):
+        if type(x) is not np.ndarray or x.size < POOLED:
+            return ufunc(x)
+        out = memory.empty(x.shape, _result_dtype(ufunc, x.dtype))
+        return _spread(ufunc, out, x)
+
+    _enter(name, UNARY[name], pooled)
+
+
+def _binary(name: str) -> None:
+    ufunc = getattr(np, BINARY[name])
+
+    def pooled(a, b):
+        large = a if type(a) is np.ndarray and a.size >= POOLED else b
+        if type(large) is not np.ndarray or large.size < POOLED:
+            return ufunc(a, b)
+        shape = np.broadcast_shapes(getattr(a, "shape", ()), getattr(b, "shape", ()))
+        out = memory.empty(shape, _result_dtype(ufunc, *(getattr(x, "dtype", type(x)) for x in (a, b))))
+        return _spread(ufunc, out, a, b)
+
+    _enter(name, BINARY[name], pooled)
+
+
+def _spread(ufunc: np.ufunc, out: np.ndarray, *operands: Any) -> np.ndarray:
+    """`ufunc` into `out`, in parts where all operands are scalars or lie in memory as `out` does."""
+    whole = [not isinstance(x, np.ndarray) or x.ndim == 0 for x in operands]
+    if out.size < 2 * PART or not all(w or (x.shape == out.shape and x.flags.c_contiguous)
+                                      for w, x in zip(whole, operands)):
+        return ufunc(*operands, out=out)
+    flat = [x if w else x.reshape(-1) for w, x in zip(whole, operands)]
+    target, parts = out.reshape(-1), parallel.chunks(out.size, PART)
+
+    def part(i):
+        ufunc(*(x if w else x[parts[i]] for w, x in zip(whole, flat)), out=target[parts[i]])
+
+    parallel.run(part, len(parts))
+    return out
+
+
+def _result_dtype(ufunc: np.ufunc, *dtypes: Any) -> np.dtype:
+    return ufunc.resolve_dtypes((*dtypes, None))[-1]
+
+
+def _enter(name: str, theirs: str, pooled: Callable) -> None:
+    def reference(xp, *operands):
+        return getattr(xp, theirs)(*operands)
+
+    reference.__name__, reference.__doc__ = name, f"Elementwise {theirs}."
+    kernel(reference).version("pooled", "cpu", pooled, backend="numpy")
+
+
+for _name in UNARY:
+    _unary(_name)
+for _name in BINARY:
+    _binary(_name)

@@ -1,0 +1,26 @@
+"""Matrix products: the reference, and the ladder from three plain loops up to BLAS."""
+from __future__ import annotations
+
+from typing import Any
+
+from .table import kernel
+
+
+@kernel
+def matmul(xp, a, b):
+    """The product of matrices, of stacks of them (broadcast against each other), or with a vector on either side.
+
+    a: (..., m, k) or (k,), b: (..., k, n) or (k,). Sums of float16 products are kept in float32.
+    """
+    return xp.matmul(a, b)
+
+
+def _not_float(a: Any, b: Any) -> str | None:
+    kind = a.dtype.char
+    return None if kind == b.dtype.char and kind in "fd" and a.ndim and b.ndim else "float32 and float64 alone"
+
+
+matmul.version("blas", "cpu", "minitorch_kernels.blas:matmul", _not_float, backend="numpy")
+matmul.version("numba", "cpu", "minitorch_kernels.cpu.matmul:packed", _not_float)
+matmul.version("blocked", "cpu", "minitorch_kernels.cpu.matmul:blocked", _not_float, backend="numba")
+matmul.version("naive", "cpu", "minitorch_kernels.cpu.matmul:naive", _not_float, backend="numba")

@@ -1,0 +1,93 @@
+"""The Mersenne Twister under PyTorch's CPU generator: its words, its seeding and its saved state."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# at::CPUGeneratorImplState, 5056 bytes: the layout of torch.get_rng_state()
+_ENGINE = np.dtype([("seed", "u8"), ("left", "i4"), ("seeded", "i4"), ("next", "u8"), ("words", "u8", 624),
+                    ("normal_x", "f8"), ("normal", "f8"), ("normal_rho", "f8"), ("has_normal", "i4")], align=True)
+_STATE = np.dtype([("engine", _ENGINE), ("float_normal", "f4"), ("has_float_normal", "?")], align=True)
+
+
+class Twister:
+    """mt19937, a stream of 32-bit words (Matsumoto and Nishimura, ACM TOMACS 8, 1998).
+
+    NumPy's `RandomState` runs the same recurrence from the same seeding (`init_genrand`), and NEP 19 froze its
+    stream. A seed has 64 bits, of which the recurrence sees the lower 32, as in PyTorch. NumPy's state is made with
+    the first word, because importing numpy.random takes longer than everything else here.
+
+    >>> Twister(5489).words(2)
+    array([3499211612,  581869302], dtype=uint32)
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self._started = False
+        self._made: np.random.RandomState | None = None
+
+    def words(self, n: int) -> np.ndarray:
+        """The next `n` words, as uint32."""
+        self._started |= n > 0
+        return self._stream().randint(0, 1 << 32, n, np.uint32)
+
+    def words64(self, n: int) -> np.ndarray:
+        """`n` words of 64 bits: two of 32 each, the upper half first."""
+        words = self.words(2 * n)
+        wide = words[0::2].astype(np.uint64)
+        wide <<= 32
+        wide |= words[1::2]
+        return wide
+
+    def units(self, n: int, work: type) -> np.ndarray:
+        """`n` uniform numbers in [0, 1): `unit` of wide words where `work` is float64, else of narrow ones."""
+        return unit(self.words64(n) if work is np.float64 else self.words(n))
+
+    def save(self, normal: float | None) -> np.ndarray:
+        """The state, and a normal number that waits to be handed out, as the 5056 bytes that PyTorch saves.
+
+        PyTorch counts words: `next` of the current 624 are used, `left` - 1 remain. Both describe one position, but a
+        twister fresh from its seed has used none of the 624 and still begins with the next ones.
+        """
+        stream: Any = self._stream().get_state(legacy=False)["state"]
+        words, used = stream["key"], stream["pos"]
+        state = np.zeros(1, _STATE)
+        engine = state["engine"]
+        engine["seed"], engine["seeded"], engine["words"] = self.seed, True, words
+        engine["left"], engine["next"] = 625 - used, used if self._started else 0
+        if normal is not None:
+            engine["normal"], engine["has_normal"] = normal, True
+        return state.view(np.uint8)
+
+    @staticmethod
+    def load(saved: np.ndarray) -> tuple[Twister, float | None]:
+        """The twister and the waiting normal number from `save`'s bytes.
+
+        Raises TypeError where `saved` is not uint8, RuntimeError where it is no state.
+        """
+        if saved.dtype != np.uint8:
+            raise TypeError(f"set_state: expects an array of uint8, got {saved.dtype}")
+        if saved.size != _STATE.itemsize:
+            raise RuntimeError(f"set_state: expects a state of {_STATE.itemsize} bytes, got {saved.size}")
+        engine = np.ascontiguousarray(saved).reshape(-1).view(_STATE)["engine"][0]
+        if not engine["seeded"] or not 0 < engine["left"] <= 624 or engine["next"] > 624:
+            raise RuntimeError("set_state: invalid mt19937 state")
+        twister = Twister(int(engine["seed"]))
+        twister._started = bool(engine["next"])
+        stream = {"key": engine["words"].astype(np.uint32), "pos": 625 - int(engine["left"])}
+        twister._stream().set_state({"bit_generator": "MT19937", "state": stream})
+        return twister, float(engine["normal"]) if engine["has_normal"] else None
+
+    def _stream(self) -> np.random.RandomState:
+        if self._made is None:
+            self._made = np.random.RandomState(self.seed & 0xFFFFFFFF)
+        return self._made
+
+
+def unit(words: np.ndarray) -> np.ndarray:
+    """Words as uniform numbers in [0, 1): the lower 24 of 32 bits in float32, 53 of 64 in float64. Changes `words`."""
+    digits, signed, work = (24, np.int32, np.float32) if words.dtype == np.uint32 else (53, np.int64, np.float64)
+    words &= words.dtype.type(2**digits - 1)
+    u = words.view(signed).astype(work)
+    return np.multiply(u, work(2.0**-digits), out=u)

@@ -1,0 +1,129 @@
+"""Differentiation as functions: `backward`, `grad`, custom `Function`s, `gradcheck`."""
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from . import engine
+from .device import kernels_of
+from .engine import Node, Output, enable_grad, inference_mode, mode, no_grad, set_grad_enabled
+from .errors import DTypeError, GraphError, ShapeError
+from .function import Function, FunctionCtx
+from .gradcheck import gradcheck, gradgradcheck
+from .tensor import Tensor, edge_of
+
+__all__ = ["Function", "FunctionCtx", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck",
+           "gradgradcheck", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+             inputs: Any = None) -> None:
+    """Accumulate d(tensors)/d(leaf) into `leaf.grad` for every leaf, or for `inputs` only.
+
+    Raises GraphError where a tensor was not recorded, and ShapeError where its `grad_tensors` does not fit.
+    """
+    roots = _roots("backward", _many(tensors), grad_tensors, create_graph)
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        engine.run(roots, keep, create_graph)
+        return
+    wanted = _many(inputs)
+    targets: dict[int, Any] = {id(edge_of(x)): None for x in wanted}
+    engine.run(roots, keep, create_graph, targets)
+    for x in wanted:
+        found = targets[id(edge_of(x))]
+        if found is not None:
+            x._accumulate(found, False)
+
+
+def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
+         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
+         is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple[Tensor | None, ...]:
+    """The gradients of the outputs' sum with respect to `inputs`; no `grad` attribute changes.
+
+    With `create_graph` they can be differentiated again. Raises GraphError where an input was not used, unless
+    `allow_unused` (then its gradient is None) or `materialize_grads` (then zeros).
+
+    >>> from minitorch import tensor
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> dx, = grad(x ** 3, x, create_graph=True)
+    >>> grad(dx, x)
+    (tensor(18.),)
+    """
+    wanted = _many(inputs)
+    for i, x in enumerate(wanted):
+        if not x._requires_grad:
+            raise GraphError(f"grad: input {i} of shape {tuple(x.shape)} does not require grad: "
+                             "one of the differentiated Tensors does not require grad")
+    roots = _roots("grad", _many(outputs), grad_outputs, create_graph)
+    edges = [edge_of(x) for x in wanted]
+    targets: dict[int, Any] = {id(edge): None for edge in edges}
+    engine.run(roots, create_graph if retain_graph is None else retain_graph, create_graph, targets)
+    result = []
+    for i, (x, edge) in enumerate(zip(wanted, edges)):
+        found = targets[id(edge)]
+        if found is None and materialize_grads:
+            found = kernels_of(x._array).xp.zeros_like(x._array)
+        if found is None and not allow_unused:
+            raise GraphError(f"grad: input {i}: One of the differentiated Tensors appears to not have been used in "
+                             "the graph. Set allow_unused=True if this is the desired behavior.")
+        result.append(found if found is None or isinstance(found, Tensor) else Tensor._wrap(found))
+    return tuple(result)
+
+
+class detect_anomaly:
+    """Remember, and name in errors, the source line of each recorded operation."""
+
+    def __init__(self, mode: bool = True, check_nan: bool = True):
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        self._before, mode.anomaly = mode.anomaly, self._mode
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.anomaly = self._before
+
+
+def set_detect_anomaly(enabled: bool, check_nan: bool = True) -> None:
+    """`detect_anomaly` from now on."""
+    mode.anomaly = enabled
+
+
+def Variable(data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Tensor:
+    """A tensor: what PyTorch before 0.4 wrapped them in."""
+    t = data.detach()
+    t.requires_grad = requires_grad
+    return t
+
+
+def _many(tensors: Any) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _roots(name: str, outputs: list[Tensor], weights: Any, create_graph: bool) -> list[tuple[Any, Any]]:
+    """The edges at which differentiation starts, with the gradient of each."""
+    given = [None] * len(outputs) if weights is None else _many(weights)
+    if len(given) != len(outputs):
+        raise ShapeError(f"{name}: got {len(outputs)} tensors and {len(given)} gradients")
+    roots = []
+    for i, (y, weight) in enumerate(zip(outputs, given)):
+        if not y._requires_grad:
+            raise GraphError(f"{name}: element {i} of tensors does not require grad and does not have a grad_fn")
+        if weight is None:
+            if y._array.size != 1:
+                raise GraphError(f"{name}: grad can be implicitly created only for scalar outputs; "
+                                 f"element {i} has shape {tuple(y.shape)}")
+            if y._array.dtype.kind == "c":
+                raise DTypeError(f"{name}: grad can be implicitly created only for real scalar outputs but got "
+                                 f"{y.dtype}")
+            weight = kernels_of(y._array).xp.ones_like(y._array)
+        else:
+            weight = weight if isinstance(weight, Tensor) else Tensor._wrap(weight)
+            if weight._array.shape != y._array.shape:
+                raise ShapeError(f"{name}: Mismatch in shape: grad_output[{i}] has a shape of {weight.shape} and "
+                                 f"output[{i}] has a shape of {y.shape}.")
+            weight = weight if create_graph else weight._array
+        if create_graph and not isinstance(weight, Tensor):
+            weight = Tensor._wrap(weight)
+        roots.append((edge_of(y), weight))
+    return roots

@@ -1,0 +1,370 @@
+"""The graph and reverse-mode differentiation over it. No mathematics: that is in the nodes' functions.
+
+Every recorded operation is a `Node`. Its `inputs` are edges towards the leaves: the Node that made the input, the
+leaf tensor itself, or None where no gradient is needed. `backward` holds a function an input that maps the gradient
+of the output to the gradient of that input.
+
+Nodes are numbered as they are made, and a node is always made after its inputs. So `run` takes pending nodes by
+descending number: when a node's turn comes, all that use it have contributed. Nothing here recurses, however deep
+the graph is.
+"""
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ContextDecorator
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+from numpy import ndarray
+
+from .errors import GraphError
+
+
+class _Mode(threading.local):
+    """What this thread records: each thread starts with gradients on."""
+
+    grad = True
+    inference = False
+    anomaly = False
+
+
+mode = _Mode()
+_next_number = count(1).__next__
+
+
+class Node:
+    """One recorded operation: what it was, where its inputs came from, how its gradients are computed."""
+
+    __slots__ = ("op", "k", "inputs", "backward", "shape", "dtype", "number", "versions", "hooks", "retained",
+                 "outputs", "source", "__weakref__")
+
+    def __init__(self, op: Any, k: Any, inputs: tuple, backward: Any, shape: tuple | None, dtype: Any,
+                 versions: tuple):
+        self.op, self.k, self.inputs, self.backward = op, k, inputs, backward
+        self.shape, self.dtype, self.versions = shape, dtype, versions
+        self.number = _next_number()
+        self.hooks = self.retained = self.outputs = self.source = None
+        if mode.anomaly:
+            self.source = _caller()
+
+    def name(self) -> str:
+        """PyTorch's kind of name: `MulBackward0`."""
+        return "".join(word.capitalize() for word in self.op.name.split("_")) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple:
+        """(node or leaf, output number) an input, as PyTorch gives them."""
+        return tuple((edge, 0) for edge in self.inputs)
+
+    def saved(self) -> dict[str, Any]:
+        """The values kept for backward, by name."""
+        return {name: value for function in self.functions() for name, value in captured(function)}
+
+    def functions(self) -> list[Callable]:
+        """The gradient functions that are there: one an input, or one for all."""
+        if self.backward is None:
+            return []
+        return [f for f in self.backward if f is not None] if type(self.backward) is tuple else [self.backward]
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+class Output:
+    """One output of a node that has several. It stands between that node and whoever uses the output."""
+
+    __slots__ = ("node", "index", "shape", "dtype", "number", "hooks", "retained", "op", "source", "__weakref__")
+
+    def __init__(self, node: Node, index: int, shape: tuple, dtype: Any):
+        self.node, self.index, self.shape, self.dtype = node, index, shape, dtype
+        self.number = _next_number()
+        self.hooks = self.retained = self.source = None
+        self.op = node.op
+
+    name, next_functions = Node.name, property(lambda self: self.node.next_functions)
+    __repr__ = Node.__repr__
+
+
+def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = False,
+        targets: dict[int, Any] | None = None) -> None:
+    """Carry gradients from `roots`, pairs of an edge and its gradient, to the leaves.
+
+    Leaves accumulate into their `grad` once all is done, so that an error leaves every `grad` as it was; with
+    `targets` (identity of an edge -> where its gradient is put) none does. `keep` keeps the graph for another run.
+    `lifted` runs the same functions on tensors, which records a graph of the gradients themselves.
+    """
+    grads: dict[int, Any] = {}  # by node number; of a node with several outputs a list
+    nodes: dict[int, Any] = {}
+    owned: set[int] = set()  # keys whose gradient is a private array, to which can be added in place
+    leaves: dict[int, Any] = {}
+    heap: list[int] = []
+
+    def deliver(edge, grad, fresh):
+        if type(edge) is Node or type(edge) is Output:
+            key = edge.number
+            if key not in nodes:
+                nodes[key] = edge
+                heappush(heap, -key)
+        else:
+            key = -id(edge)  # never a number
+            leaves[key] = edge
+        if key not in grads:
+            grads[key] = grad
+            if fresh:
+                owned.add(key)
+        elif key in owned:
+            grads[key] += grad
+        else:
+            grads[key] = grads[key] + grad
+            if not lifted:
+                owned.add(key)
+
+    for edge, grad in roots:
+        deliver(edge, grad, False)
+    while heap:
+        key = -heappop(heap)
+        node, dy = nodes.pop(key), grads.pop(key)
+        if node.hooks is not None or node.retained is not None:
+            dy = _call_hooks(node, dy)
+        if targets is not None and id(node) in targets:
+            targets[id(node)] = dy
+        if type(node) is Output:
+            parent = node.node
+            if parent.number not in nodes:
+                nodes[parent.number] = parent
+                grads[parent.number] = [None] * parent.outputs
+                heappush(heap, -parent.number)
+            grads[parent.number][node.index] = dy
+            continue
+        functions, edges = node.backward, node.inputs
+        if functions is None:
+            raise GraphError(
+                f"backward: the graph was freed at {node.op.name}. Trying to backward through the graph a second "
+                "time, or to use values that the first time freed: give retain_graph=True to the first backward")
+        for version, value in node.versions:
+            if version[0] != value:
+                _check_overwritten(node)
+                break
+        k = node.k
+        if lifted:
+            functions, k = node.op.lift(node), _lifted_kernels()
+        if type(functions) is tuple:
+            for edge, function in zip(edges, functions):
+                if edge is None:
+                    continue
+                dx = function(dy)
+                if type(edge) is Node and type(dx) is ndarray and dx.shape == edge.shape and dx.dtype is edge.dtype:
+                    key = edge.number
+                    if key not in grads:  # the common case, short: one use, nothing to convert
+                        grads[key], nodes[key] = dx, edge
+                        heappush(heap, -key)
+                        continue
+                if dx is not None:
+                    deliver(edge, *_fit(k, edge, dx, dy, lifted))
+        else:
+            for edge, dx in zip(edges, functions(dy, [e is not None for e in edges])):
+                if edge is not None and dx is not None:
+                    deliver(edge, *_fit(k, edge, dx, dy, lifted))
+        if not keep and _keeps_arrays(functions):
+            node.backward = None
+    for key, leaf in leaves.items():
+        grad = grads[key]
+        if leaf._hooks:
+            grad = leaf._call_hooks(grad)
+        if targets is None:
+            leaf._accumulate(grad, key in owned)
+        elif id(leaf) in targets:
+            targets[id(leaf)] = grad
+
+
+class _GradMode(ContextDecorator):
+    """Recording on or off on this thread, within `with` or in a decorated function or generator."""
+
+    def __init__(self, enabled: bool):
+        self.enabled, self._before = enabled, []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.grad)
+        mode.grad = self.enabled
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.grad = self._before.pop()
+
+    def __call__(self, function: Callable) -> Callable:
+        return _decorated(function, lambda: _GradMode(self.enabled))
+
+
+class no_grad(_GradMode):
+    """Record nothing: results need no gradient. `with no_grad():`, `@no_grad()` or `@no_grad`."""
+
+    def __new__(cls, function: Callable | None = None):
+        return super().__new__(cls) if function is None else no_grad()(function)
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_GradMode):
+    """Record operations, within `no_grad`."""
+
+    def __new__(cls, function: Callable | None = None):
+        return super().__new__(cls) if function is None else enable_grad()(function)
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class set_grad_enabled(_GradMode):
+    """Recording on or off: from this call on, or only within `with`."""
+
+    def __init__(self, enabled: bool):
+        super().__init__(bool(enabled))
+        self._before.append(mode.grad)
+        mode.grad = self.enabled
+
+    def __enter__(self) -> None:
+        mode.grad = self.enabled
+
+    def __call__(self, function: Callable) -> Callable:
+        mode.grad = self._before.pop()
+        return super().__call__(function)
+
+
+class inference_mode(ContextDecorator):
+    """`no_grad`, and its results can never become part of a graph."""
+
+    def __new__(cls, mode: Any = True):
+        return inference_mode()(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: bool = True):
+        self._wanted, self._before = mode, []
+
+    def __enter__(self) -> None:
+        self._before.append((mode.grad, mode.inference))
+        mode.grad, mode.inference = mode.grad and not self._wanted, self._wanted
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.grad, mode.inference = self._before.pop()
+
+    def __call__(self, function: Callable) -> Callable:
+        return _decorated(function, lambda: inference_mode(self._wanted))
+
+
+def is_grad_enabled() -> bool:
+    """Whether this thread records operations."""
+    return mode.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    return mode.inference
+
+
+def captured(function: Callable) -> list[tuple[str, Any]]:
+    """The names and values that a gradient function closes over: what it keeps alive."""
+    cells = getattr(function, "__closure__", None)
+    if not cells:
+        return []
+    return [(name, cell.cell_contents) for name, cell in zip(function.__code__.co_freevars, cells)
+            if name not in ("k", "xp")]
+
+
+_PLAIN = {int, float, bool, str, type(None)}  # what closures hold most, beside arrays
+
+
+def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
+    """`dx` in the shape and type of the input it belongs to, and whether it is a private array.
+
+    Broadcasting is undone here, for all operations: each axis that was spread is summed.
+    """
+    shape, dtype = (edge.shape, edge.dtype) if not hasattr(edge, "_array") else (edge._array.shape, edge._array.dtype)
+    if lifted:
+        if tuple(dx.shape) != shape:
+            dx = k.unbroadcast(dx, shape)
+        return (dx if dx._array.dtype == dtype else dx.to(dtype)), False
+    if type(dx) is not ndarray:
+        dx = k.xp.asarray(dx)  # NumPy turns 0-d results into scalars
+    if dx.shape != shape:
+        dx = k.unbroadcast(dx, shape)
+    if dx.dtype != dtype:
+        dx = dx.astype(dtype)
+    if dx is dy:
+        return dx, False
+    return dx, dx.base is None or not k.shares_memory(dx, dy)
+
+
+def _keeps_arrays(functions: Any) -> bool:
+    """Whether gradient functions keep arrays alive. Those that keep none may stay, and run again."""
+    for function in functions if type(functions) is tuple else (functions,):
+        if function is not None:
+            for cell in getattr(function, "__closure__", None) or ():
+                value = cell.cell_contents
+                if type(value) is ndarray or type(value) not in _PLAIN and _is_array(value):
+                    return True
+    return False
+
+
+def _is_array(value: Any) -> bool:
+    return any(map(_is_array, value)) if isinstance(value, (tuple, list)) else hasattr(type(value), "nbytes")
+
+
+def _call_hooks(node: Any, dy: Any) -> Any:
+    if node.hooks is not None:
+        for hook in list(node.hooks.values()):
+            dy = hook(dy)
+    if node.retained is not None:
+        node.retained(dy)
+    return dy
+
+
+def _check_overwritten(node: Node) -> None:
+    """Raise GraphError if a value that a gradient function keeps was changed in place after it was kept."""
+    kept = set(node.saved())
+    for name, (version, value) in zip(node.op.watched, node.versions):
+        if version[0] != value and name in kept:
+            raise GraphError(
+                f"backward: one of the variables needed for gradient computation has been modified by an inplace "
+                f"operation: {node.op.name} kept {name!r} at version {value}, it is at version {version[0]} now. "
+                "Use a copy (clone), or the operation that is not in place")
+
+
+def _lifted_kernels() -> Any:
+    from .lifted import tensor_kernels
+
+    return tensor_kernels
+
+
+def _caller() -> str:
+    """The line outside the framework that is running, as `file:line`."""
+    import sys
+
+    frame = sys._getframe(2)
+    here = __name__.partition(".")[0]
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (here, "minitorch_kernels"):
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _decorated(function: Callable, fresh: Callable) -> Callable:
+    """`function` under the mode that `fresh()` makes; of a generator each step, so that its caller's mode stays."""
+    if not inspect.isgeneratorfunction(function):
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with fresh():
+                return function(*args, **kwargs)
+        return wrapped
+
+    @functools.wraps(function)
+    def stepped(*args, **kwargs):
+        generator, value = function(*args, **kwargs), None
+        while True:
+            try:
+                with fresh():
+                    result = generator.send(value)
+            except StopIteration as end:
+                return end.value
+            value = yield result
+    return stepped

@@ -1,0 +1,125 @@
+"""Proof of gradients: backward against numerical derivatives, first and second order."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .tensor import Tensor
+
+def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+              raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True,
+              fast_mode: bool = False) -> bool:
+    """Whether backward of `func` agrees with central differences in every element of every input.
+
+    `inputs` are float64 tensors with requires_grad. `fast_mode` checks one random direction instead of the whole
+    Jacobian. Raises RuntimeError, or returns False without `raise_exception`, where they differ.
+
+    >>> from minitorch import tensor, float64
+    >>> gradcheck(lambda x: x * x, [tensor([1.0, 2.0], dtype=float64, requires_grad=True)])
+    True
+    """
+    from .autograd import grad
+
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    checked = [x for x in inputs if isinstance(x, Tensor) and x._requires_grad]
+    if not checked:
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them does")
+    for x in checked:
+        if x.dtype not in (dtypes.float64, dtypes.complex128):
+            raise ValueError(f"gradcheck: expects float64 inputs, got {x.dtype}: differences drown in rounding")
+    rng = np.random.default_rng(0)
+    try:
+        outputs = _outputs(func, inputs)
+        for number, y in enumerate(outputs):
+            if not y._requires_grad:
+                continue
+            for position, x in enumerate(checked):
+                name = f"output {number}, input {position} of shape {tuple(x.shape)}"
+                _check_nothing_lost(name, y, x, func, inputs, number, rng, eps, atol, rtol, fast_mode, grad)
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(func: Callable, inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6, atol: float = 1e-5,
+                  rtol: float = 1e-3, raise_exception: bool = True, fast_mode: bool = False, **ignored: Any) -> bool:
+    """`gradcheck` of the gradients of `func`: its second derivatives."""
+    from .autograd import grad
+
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outputs = _outputs(func, inputs)
+    if grad_outputs is None:
+        rng = np.random.default_rng(1)
+        grad_outputs = [Tensor._wrap(rng.standard_normal(y._array.shape)) for y in outputs]
+        for g in grad_outputs:
+            g.requires_grad = True
+    weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+
+    def gradients(*arguments):
+        xs, dys = arguments[:len(inputs)], arguments[len(inputs):]
+        ys = _outputs(func, xs)
+        pairs = [(y, dy) for y, dy in zip(ys, dys) if y._requires_grad]
+        wanted = [x for x in xs if isinstance(x, Tensor) and x._requires_grad]
+        found = grad([y for y, _ in pairs], wanted, [dy for _, dy in pairs], create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None and g._requires_grad)
+
+    if not any(g._requires_grad for g in gradients(*inputs, *weights)):
+        return True  # the gradients are constants
+    return gradcheck(gradients, [*inputs, *weights], eps=eps, atol=atol, rtol=rtol,
+                     raise_exception=raise_exception, fast_mode=fast_mode)
+
+
+class GradcheckError(RuntimeError):
+    """Backward and the numerical derivative differ."""
+
+
+def _check_nothing_lost(name, y, x, func, inputs, number, rng, eps, atol, rtol, fast, grad) -> None:
+    """Compare d(sum(v * y))/dx with differences: for every v = one element, or for one random v and direction."""
+    def value():
+        return np.asarray(_outputs(func, inputs)[number]._array).copy()
+
+    basis = [rng.standard_normal(y._array.shape)] if fast else _unit_arrays(y._array.shape)
+    rows = []
+    for v in basis:
+        found, = grad(y, x, Tensor._wrap(np.asarray(v, y._array.dtype)), retain_graph=True, allow_unused=True)
+        rows.append(np.zeros(x._array.shape) if found is None else np.asarray(found._array))
+    if fast:
+        direction = rng.standard_normal(x._array.shape)
+        analytic = np.array([[np.sum(rows[0] * direction)]])
+        numeric = np.array([[np.sum(basis[0] * _difference(value, x, direction, eps))]])
+    else:
+        analytic = np.array(rows).reshape(len(basis), -1)
+        columns = [_difference(value, x, d, eps).reshape(-1) for d in _unit_arrays(x._array.shape)]
+        numeric = np.array(columns).T.reshape(len(basis), len(columns))
+    if not np.allclose(analytic, numeric, rtol, atol, equal_nan=True):
+        worst = np.max(np.abs(analytic - numeric))
+        raise GradcheckError(f"Jacobian mismatch for {name}: largest difference {worst:.3g}\n"
+                             f"numerical:\n{numeric}\nanalytical:\n{analytic}")
+
+
+def _difference(value: Callable, x: Tensor, direction: np.ndarray, eps: float) -> np.ndarray:
+    """The central difference of `value()` along `direction` in `x`, whose memory is changed and restored."""
+    before = x._array.copy()
+    try:
+        x._array[...] = before + eps * direction
+        above = value()
+        x._array[...] = before - eps * direction
+        below = value()
+    finally:
+        x._array[...] = before
+    return (above - below) / (2 * eps)
+
+
+def _unit_arrays(shape: tuple) -> list[np.ndarray]:
+    size = int(np.prod(shape))
+    return list(np.eye(size).reshape(size, *shape))
+
+
+def _outputs(func: Callable, inputs: Any) -> list[Tensor]:
+    result = func(*inputs)
+    return [result] if isinstance(result, Tensor) else [y for y in result if isinstance(y, Tensor)]

@@ -1,0 +1,348 @@
+"""The one way to define a differentiable operation.
+
+    @op
+    def mul(k, a, b, /):
+        return k.mul(a, b), lambda dy: k.mul(dy, b), lambda dy: k.mul(dy, a)
+
+An op is a function of arrays. `k` holds the kernels of the arrays' device (`k.xp` is numpy or cupy). Parameters
+before the `/` are arrays, or None; the others are attributes. It returns
+
+    y                       where no gradient exists, or
+    y, dx1, dx2, ...        a function an array input, from dy to that input's gradient (None: no gradient), or
+    y, joint(f)             one function f(dy, needs) for all inputs, where they share work.
+
+`y` is an array, or a list of arrays where there are several outputs; then `dy` is a list, with None for an output
+that was not used. A gradient function returns a new array, `dy` or a view of `dy`, and may have the shape that the
+inputs broadcast to: the engine sums it down. Functions of inputs that need no gradient are dropped at once, and
+with them all that they close over: a closure is what keeps a value alive until backward.
+
+What a gradient function closes over are the op's parameters, its output under the name `y`, attributes, and values
+that are constant under differentiation (masks, indices). For second derivatives the same functions run on tensors,
+with the tensors of those names in the place of the arrays (`Op.lift`), so a value computed from the inputs
+otherwise must not be closed over, only recomputed.
+"""
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from sys import modules
+from types import CellType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from . import device
+from .engine import Node, Output, mode
+from .errors import GraphError
+from .tensor import Tensor, edge_of, write
+
+OPS: dict[str, Op] = {}  # every op by name
+FUNCTIONS: dict[str, Callable] = {}  # what `import minitorch` offers: ops and composites
+_ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim"}
+
+
+def op(body: Callable | None = None, *, method: bool = True, function: bool = True, inplace: bool = False,
+       view: bool = False, watch: tuple[str, ...] = ()) -> Any:
+    """Make `body` an op: a public function, a method of Tensor, and with `inplace` a method `name_` too.
+
+    `view`: where the result shares the input's memory, it is a view: in-place changes of the one reach the other.
+    """
+    if body is None:
+        return functools.partial(op, method=method, function=function, inplace=inplace, view=view)
+    made = Op(body, view)
+    if made.name in OPS:
+        raise ValueError(f"op: {made.name!r} is defined twice")
+    OPS[made.name] = made
+    call = made.caller()
+    _publish(call, method, function)
+    if inplace:
+        _publish(_inplace(call), True, False)
+    return call
+
+
+def composite(body: Callable | None = None, *, method: bool = True, function: bool = True,
+              inplace: bool = False) -> Any:
+    """Publish a plain function of tensors, which is made of ops, as function and method."""
+    if body is None:
+        return functools.partial(composite, method=method, function=function, inplace=inplace)
+    _publish(body, method, function)
+    if inplace:
+        _publish(_inplace(body), True, False)
+    return body
+
+
+class joint:
+    """Marks one gradient function for all inputs: f(dy, needs) returns a gradient, or None, an input."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+
+class Op:
+    """A defined op: its body and what its signature says."""
+
+    def __init__(self, body: Callable, view: bool):
+        self.name, self.body, self.view = body.__name__.rstrip("_"), body, view
+        parameters = list(inspect.signature(body).parameters.values())[1:]
+        arrays = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self.variadic = not arrays and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL  # *xs: a list of arrays
+        self.params = tuple(p.name for p in (parameters[:1] if self.variadic else arrays))
+        self.optional = {p.name: p.default for p in parameters if p.name in self.params and p.default is not p.empty}
+        self.attributes = tuple(p.name for p in parameters if p.name not in self.params)
+        self.watched: tuple[str, ...] | None = None  # captured names whose versions matter; known after the first run
+        self._watched_inputs: tuple[int, ...] = ()
+        self._watches_output = False
+
+    def caller(self) -> Callable:
+        """The public function. This is every op's way in: it is kept short, since a small op costs a microsecond."""
+        body, n, variadic, view = self.body, len(self.params), self.variadic, self.view
+        record, many = self.record, self._many
+        new, cpu, array_type = object.__new__, device.cpu_kernels, np.ndarray
+
+        @functools.wraps(body)
+        def call(*args, **kwargs):
+            if kwargs or variadic or len(args) < n:
+                args, kwargs, out = self.bind(args, kwargs)
+                if out is not None:
+                    return write(out, call(*args, **kwargs), resize=True)
+            inputs, attributes = (args[0], args[1:]) if variadic else (args[:n], args[n:])
+            needed = False
+            arrays = []
+            for x in inputs:
+                if isinstance(x, Tensor):
+                    arrays.append(x._array)
+                    if x._requires_grad:
+                        needed = True
+                else:
+                    arrays.append(x)
+            k = device.common_kernels(self.name, arrays) if "cupy" in modules else cpu
+            result = body(k, *arrays, *attributes, **kwargs)
+            if type(result) is not tuple:
+                return [_tensor(k, y) for y in result] if type(result) is list else _tensor(k, result)
+            y = result[0]
+            if type(y) is not array_type:
+                if type(y) is list:
+                    return many(k, inputs, result)
+                y = k.xp.asarray(y)
+            t = new(Tensor)
+            t._array = y
+            if needed and mode.grad and y.dtype.kind in "fcV":
+                t._node = record(k, inputs, result, t)
+                t._requires_grad = True
+            if view:
+                _mark_view(t, inputs[0], self, attributes, kwargs)
+            if mode.inference:
+                t._inference = True
+            return t
+
+        call.op, self.call = self, call
+        call.__signature__ = _public_signature(body)
+        return call
+
+    def record(self, k: Any, inputs: Any, result: tuple, t: Tensor) -> Node:
+        """The node for one run: its edges, the functions that will be needed, the versions of what they keep."""
+        if self.watched is None:
+            self._watch(result[1:])
+        functions = result[1:]
+        edges = []
+        for x in inputs:
+            if isinstance(x, Tensor) and x._requires_grad:
+                edges.append((x._node or x) if x._base is None else edge_of(x))
+            else:
+                edges.append(None)
+        if type(functions[0]) is joint:
+            functions = functions[0].function
+        elif None in edges:
+            functions = tuple([f if e is not None else None for f, e in zip(functions, edges)])
+        versions = []
+        for i in self._watched_inputs:
+            x = inputs[i]
+            if isinstance(x, Tensor):
+                if x._inference:
+                    raise GraphError(f"{self.name}: Inference tensors cannot be saved for backward. "
+                                     "To work around you can make a clone to get a normal tensor")
+                version = x._version
+                if version is None:
+                    version = x._version = [0]
+                versions.append((version, version[0]))
+            else:
+                versions.append(_NEVER)
+        if self._watches_output:
+            t._version = version = [0]
+            versions.append((version, 0))
+        y = t._array
+        return Node(self, k, edges, functions, y.shape, y.dtype, versions)
+
+    def bind(self, args: tuple, kwargs: dict) -> tuple[tuple, dict, Any]:
+        """Keyword arguments sorted out: `axis` for `dim`, `input=`, `other=`, `out=`, inputs given by name."""
+        out = kwargs.pop("out", None)
+        for alias, name in _ALIASES.items():
+            if alias in kwargs and name in self.attributes:
+                kwargs[name] = kwargs.pop(alias)
+        if self.variadic:
+            if not args:
+                args = (kwargs.pop("tensors", kwargs.pop("inputs", ())),)
+            elif args and not isinstance(args[0], (tuple, list)):
+                args = (args,)
+            if len(args) > 1:
+                kwargs.update(zip(self.attributes, args[1:]))
+                args = args[:1]
+            return args, kwargs, out
+        n = len(self.params)
+        if len(args) < n:
+            given = list(args)
+            for position, name in list(enumerate(self.params))[len(args):]:
+                generic = ("input", "other")[position] if position < 2 else name
+                for key in (name, generic, "self" if position == 0 else name):
+                    if key in kwargs:
+                        given.append(kwargs.pop(key))
+                        break
+                else:
+                    if name not in self.optional:
+                        raise TypeError(f"{self.name}() missing required argument: {generic!r} (pos {position + 1})")
+                    given.append(self.optional[name])
+            args = tuple(given)
+        unknown = set(kwargs) - set(self.attributes)
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(self.body).parameters.values()):
+            raise TypeError(f"{self.name}() got an unexpected keyword argument {sorted(unknown)[0]!r}; "
+                            f"it has {', '.join(self.attributes) or 'none'}")
+        return args, kwargs, out
+
+    def lift(self, node: Node) -> Any:
+        """The node's gradient functions over tensors: those of its inputs and output in the place of their arrays."""
+        def lifted(function):
+            if function is None or not function.__closure__:
+                return function
+            cells = [CellType(self._lifted_value(node, name, cell.cell_contents))
+                     for name, cell in zip(function.__code__.co_freevars, function.__closure__)]
+            made = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
+                                tuple(cells))
+            made.__kwdefaults__ = function.__kwdefaults__
+            return made
+
+        functions = node.backward
+        return tuple(map(lifted, functions)) if type(functions) is tuple else lifted(functions)
+
+    def _lifted_value(self, node: Node, name: str, value: Any) -> Any:
+        if name == "k":
+            return tensor_kernels()
+        if name == "y":
+            return Tensor._wrap(value, node) if hasattr(value, "dtype") else \
+                [Tensor._wrap(v, None) for v in value]
+        if name in self.params:
+            if self.variadic:
+                return [_input_tensor(v, edge) for v, edge in zip(value, node.inputs)]
+            return _input_tensor(value, node.inputs[self.params.index(name)])
+        return lifted_nested(value, self, node)
+
+    def _many(self, k: Any, inputs: Any, result: tuple) -> list[Tensor]:
+        """Several outputs: one node, and an `Output` before it for each output that has a gradient."""
+        ys = [_tensor(k, y) for y in result[0]]
+        if mode.grad and any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
+            node = self.record(k, inputs, result, ys[0])
+            node.outputs = len(ys)
+            for i, y in enumerate(ys):
+                if y._array.dtype.kind in "fcV":
+                    y._node, y._requires_grad = Output(node, i, y._array.shape, y._array.dtype), True
+        if self.view:
+            for y in ys:
+                _share_version(y, inputs[0])
+        return ys
+
+    def _watch(self, functions: tuple) -> None:
+        """See once which inputs the gradient functions close over: their versions must be kept from now on."""
+        captured: set[str] = set()
+        for f in functions:
+            f = f.function if type(f) is joint else f
+            if f is not None:
+                captured.update(f.__code__.co_freevars)
+        self._watched_inputs = () if self.variadic else \
+            tuple(i for i, name in enumerate(self.params) if name in captured)
+        self._watches_output = "y" in captured
+        self.watched = tuple(self.params[i] for i in self._watched_inputs) + ("y",) * self._watches_output
+
+
+_NEVER = ([0], 0)  # the version of what cannot be overwritten through a tensor
+
+
+def tensor_kernels() -> Any:
+    from .lifted import tensor_kernels
+
+    return tensor_kernels
+
+
+def lifted_nested(value: Any, op: Op, node: Node) -> Any:
+    """A helper function that a gradient function closes over, lifted like itself; anything else as it is."""
+    if isinstance(value, FunctionType) and value.__closure__ and set(value.__code__.co_freevars) & {*op.params, "y", "k"}:
+        cells = [CellType(op._lifted_value(node, name, cell.cell_contents))
+                 for name, cell in zip(value.__code__.co_freevars, value.__closure__)]
+        return FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, tuple(cells))
+    return value
+
+
+def _input_tensor(value: Any, edge: Any) -> Any:
+    if not hasattr(value, "dtype") or isinstance(value, np.generic):
+        return value  # a Python number, or None
+    if edge is None:
+        return Tensor._wrap(value, None)
+    return Tensor._wrap(value, edge) if type(edge) in (Node, Output) else edge
+
+
+def _tensor(k: Any, y: Any) -> Tensor:
+    t = Tensor.__new__(Tensor)
+    t._array = y if type(y) is np.ndarray else k.xp.asarray(y)
+    if mode.inference:
+        t._inference = True
+    return t
+
+
+def _mark_view(t: Tensor, x: Any, op: Op, attributes: tuple, kwargs: dict) -> None:
+    """Let `t`, where it is a view of `x`, share its version counter, and remember how it came from its base.
+
+    A view made while nothing is recorded stays outside the graph, whatever happens to its base.
+    """
+    if isinstance(x, Tensor) and _shares(t._array, x._array):
+        t._version = x._version_list()
+        if mode.grad:
+            t._base = x if x._base is None else x._base
+            t._path = (x._path if x._base is not None else ()) + ((op, attributes, kwargs),)
+            t._seen = t._version[0]
+
+
+def _share_version(t: Tensor, x: Any) -> None:
+    if isinstance(x, Tensor) and _shares(t._array, x._array):
+        t._version = x._version_list()
+
+
+def _shares(y: Any, x: Any) -> bool:
+    """Whether `y`, made from `x` by a shape operation, is a view of it."""
+    return y is x or (y.base is not None and (y.base is x or y.base is x.base))
+
+
+def _inplace(call: Callable) -> Callable:
+    """The method `name_`: computes as `name` does, then gives `x` the result's values and history."""
+    name = call.__name__
+
+    @functools.wraps(call)
+    def method(x, *args, **kwargs):
+        x._check_inplace(name + "_")
+        return write(x, call(x, *args, **kwargs))
+
+    method.__name__ = method.__qualname__ = name + "_"
+    return method
+
+
+def _publish(function: Callable, method: bool, public: bool) -> None:
+    name = function.__name__
+    if public:
+        FUNCTIONS[name] = function
+    if method:
+        setattr(Tensor, name, function)
+
+
+def _public_signature(body: Callable) -> inspect.Signature:
+    parameters = list(inspect.signature(body).parameters.values())[1:]
+    return inspect.Signature(parameters)

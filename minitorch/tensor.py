@@ -1,0 +1,448 @@
+"""The tensor: an array, where it came from in the graph, its gradient, its device. No mathematics: ops add that."""
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, engine
+from .device import device, device_of, kernels_of
+from .engine import Node, Output, mode
+from .errors import DTypeError, GraphError, ShapeError
+
+
+class Size(tuple):
+    """A shape: a tuple that prints as PyTorch's and knows its number of elements."""
+
+    def numel(self) -> int:
+        return math.prod(self)
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def __getitem__(self, index):
+        item = tuple.__getitem__(self, index)
+        return Size(item) if isinstance(index, slice) else item
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+
+class Tensor:
+    """A multi-dimensional array that records what is computed from it.
+
+    `Tensor(2, 3)` is an uninitialised float32 tensor of that shape, `Tensor([1, 2])` one of those values; `tensor`
+    is the function to prefer.
+
+    >>> from minitorch import tensor
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # Defaults on the class: making a tensor sets only what differs, which keeps the eager path short.
+    _array: Any
+    _node: Any = None  # what computed it: a Node, or the Output of one
+    _requires_grad = False
+    _grad: Tensor | None = None
+    _version: list[int] | None = None  # one counter shared by all tensors on the same memory
+    _base: Tensor | None = None  # of a view: the tensor whose memory it shows,
+    _path: tuple = ()  # how it came from there: (op, attributes, keywords) ...,
+    _seen = 0  # and the version at which its history was right
+    _hooks: Any = None
+    _inference = False
+    __array_priority__ = 1000  # `ndarray * tensor` is the tensor's to compute
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
+        t = object.__new__(cls)
+        if args or cls is not Tensor or kwargs:
+            t._array = _legacy_array(args)
+        return t
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        if "_array" not in self.__dict__:
+            self._array = np.empty(0, np.float32)
+
+    @staticmethod
+    def _wrap(array: Any, node: Any = None) -> Tensor:
+        """A tensor on `array` itself, made by `node`."""
+        t = object.__new__(Tensor)
+        t._array = array
+        if node is not None:
+            t._node, t._requires_grad = node, True
+        return t
+
+    # What it is
+
+    @property
+    def shape(self) -> Size:
+        return Size(self._array.shape)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        return dtypes._OURS.get(self._array.dtype) or dtypes.from_numpy(self._array.dtype)
+
+    @property
+    def device(self) -> device:
+        return device_of(self._array)
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | Output | None:
+        """The node that computed this tensor; None for a leaf."""
+        return edge_of(self) if self._node is not None else None
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self._node is not None and not wanted:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a "
+                               "computed variable in a subgraph that doesn't require differentiation use "
+                               "var_no_grad = var.detach().")
+        if wanted and self._array.dtype.kind not in "fcV":
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients, "
+                               f"this one is {self.dtype}")
+        if wanted and self._inference and not mode.inference:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        self._requires_grad = bool(wanted)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for a gradient, in place. Raises RuntimeError for integers, and for False on a non-leaf."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient accumulated by `backward`; of a non-leaf only after `retain_grad`."""
+        if self._grad is None and self._node is not None and self._node.retained is None:
+            warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+                          "attribute won't be populated during autograd.backward(). Use .retain_grad() on it.",
+                          stacklevel=2)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+            if value._array.shape != self._array.shape:
+                raise ShapeError(f"assigned grad has data of a different size: expected {tuple(self.shape)}, "
+                                 f"got {tuple(value.shape)}")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory outside the graph; changes through it are not noticed by the version counter."""
+        return Tensor._wrap(self._array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._array = value._array
+
+    # Differentiation
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None,
+                 create_graph: bool = False, inputs: Any = None) -> None:
+        """Add the gradient of this tensor with respect to each leaf to the leaf's `grad`.
+
+        `gradient` weighs a tensor that is no scalar. Raises GraphError where nothing was recorded, or the graph was
+        freed by an earlier call without `retain_graph`.
+        """
+        from .autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def detach(self) -> Tensor:
+        """The same memory, outside the graph."""
+        t = Tensor._wrap(self._array)
+        t._version = self._version_list()
+        return t
+
+    def detach_(self) -> Tensor:
+        """Take this tensor out of the graph, in place."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self._node, self._requires_grad = None, False
+        return self
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Call `hook(gradient)` in backward; what it returns, unless None, takes the gradient's place."""
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        owner, attribute = (edge_of(self), "hooks") if self._node is not None else (self, "_hooks")
+        hooks = getattr(owner, attribute)
+        if hooks is None:
+            hooks = OrderedDict()
+            setattr(owner, attribute, hooks)
+        return Handle(hooks, _on_arrays(hook) if self._node is not None else hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Handle:
+        """Call `hook(tensor)` after backward has accumulated this leaf's gradient."""
+        if self._node is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        hooks = self.__dict__.setdefault("_after_accumulate", OrderedDict())
+        return Handle(hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keep `grad` although this tensor is no leaf."""
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._node is None:
+            return
+        me = weakref.ref(self)
+
+        def retain(dy):
+            t = me()
+            if t is not None:
+                t._grad = dy if isinstance(dy, Tensor) else Tensor._wrap(dy.copy())
+
+        edge_of(self).retained = retain
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._node is not None and self._node.retained is not None
+
+    def _call_hooks(self, grad: Any) -> Any:
+        for hook in list(self._hooks.values()):
+            grad = _on_arrays(hook)(grad)
+        return grad
+
+    def _accumulate(self, grad: Any, owned: bool) -> None:
+        """Add backward's result to `grad`: in place where one is there, without a copy where the array is private."""
+        if isinstance(grad, Tensor):
+            self._grad = grad if self._grad is None else self._grad + grad
+        elif self._grad is None:
+            self._grad = Tensor._wrap(grad if owned else grad.copy())
+        elif self._grad._requires_grad:
+            self._grad = self._grad + Tensor._wrap(grad)
+        else:
+            self._grad._array += grad
+        for hook in list(self.__dict__.get("_after_accumulate", {}).values()):
+            hook(self)
+
+    # Changes in place
+
+    def _version_list(self) -> list[int]:
+        if self._version is None:
+            self._version = [0]
+        return self._version
+
+    def _bump(self) -> None:
+        """Say that the memory was changed: what backward kept of it is stale."""
+        self._version_list()[0] += 1
+
+    def _check_inplace(self, name: str) -> None:
+        """Raise where this tensor may not be changed in place by `name`."""
+        if mode.grad and self._requires_grad and self._node is None:
+            raise GraphError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation.")
+        if mode.grad and self._base is not None and self._base._requires_grad and self._base._node is None:
+            raise GraphError(f"{name}: a view of a leaf Variable that requires grad is being used in an in-place "
+                             "operation.")
+        if self._inference and not mode.inference:
+            raise RuntimeError(f"{name}: Inplace update to inference tensor outside InferenceMode is not allowed. "
+                               "You can make a clone to get a normal tensor before doing inplace update.")
+
+    # Python's protocols
+
+    def __repr__(self) -> str:
+        from .printing import tensor_repr
+
+        return tensor_repr(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self._array.ndim == 0 and spec else repr(self)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __len__(self) -> int:
+        if self._array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return self._array.shape[0]
+
+    def __iter__(self):
+        if self._array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise RuntimeError("Boolean value of Tensor with " +
+                               ("no values" if self._array.size == 0 else "more than one value") + " is ambiguous")
+        return bool(self._array.reshape(())[()])
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self._array == (value._array if isinstance(value, Tensor) else value)).any())
+
+    def __reversed__(self) -> Tensor:
+        return self.flip(tuple(range(self.ndim)))
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        if self._node is not None:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                               "protocol at the moment.")
+        if id(self) in memo:
+            return memo[id(self)]
+        t = object.__new__(type(self))
+        memo[id(self)] = t
+        t._array = self._array.copy()
+        t._requires_grad = self._requires_grad
+        if self._grad is not None:
+            t._grad = copy.deepcopy(self._grad, memo)
+        for name, value in self.__dict__.items():
+            if not name.startswith("_"):
+                setattr(t, name, copy.deepcopy(value, memo))
+        return t
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._node is not None:
+            raise RuntimeError("Cannot pickle a tensor that was computed and requires grad; detach() it first")
+        array = self._array if isinstance(self._array, np.ndarray) else self._array.get()
+        extra = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+        return _rebuild, (type(self), array, self._requires_grad, str(self.device), extra)
+
+
+class Handle:
+    """What registering a hook returns: `remove()` takes the hook away again. Also a context manager."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict, hook: Callable):
+        Handle._next += 1
+        self.id, self._hooks = Handle._next, weakref.ref(hooks) if isinstance(hooks, OrderedDict) else lambda: hooks
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.remove()
+
+
+def edge_of(x: Tensor) -> Any:
+    """Where in the graph `x` comes from: its node, or itself as a leaf."""
+    if x._base is not None and x._seen != x._version[0]:
+        _renew(x)
+    return x._node or x
+
+
+def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
+    """Give `x` the values and the history of `y`, in place: what every in-place operation ends with.
+
+    Raises ShapeError or DTypeError, before anything is written, where `x` cannot hold them.
+    """
+    _check_fits(x, y, resize)
+    if resize and x._array.shape != y._array.shape:
+        x._array = kernels_of(x._array).xp.empty(y._array.shape, x._array.dtype)
+    recorded = mode.grad and (y._requires_grad or x._requires_grad)
+    if recorded and y._array.dtype != x._array.dtype:
+        y = y.to(x.dtype)
+    before = edge_of(x._base) if recorded and x._base is not None and x._base._requires_grad else None
+    x._array[...] = y._array
+    x._bump()
+    if not recorded:
+        return x
+    if x._base is not None:
+        _write_through(x._base, before, x._path, y)
+    x._node, x._requires_grad = y._node or (edge_of(y) if y._requires_grad else x._node), True
+    if x._node is y:  # the value came from a leaf as it is
+        x._node = y.clone()._node
+    if x._base is not None:
+        _renew(x)
+    return x
+
+
+def _write_through(base: Tensor, before: Any, path: tuple, part: Tensor) -> None:
+    """Record at `base` that the part of it which `path` leads to was overwritten by `part`."""
+    from .ops.view import written
+
+    node = written(base, before, path, part)
+    base._node, base._requires_grad = node, True
+
+
+def _renew(x: Tensor) -> None:
+    """Record a view's history anew, after its base was changed in place."""
+    x._seen = x._version[0]
+    if not x._base._requires_grad:
+        return
+    with engine.enable_grad():
+        t = x._base
+        for op, attributes, keywords in x._path:
+            t = op.call(t, *attributes, **keywords)
+    x._node, x._requires_grad = t._node, True
+
+
+def _check_fits(x: Tensor, y: Tensor, resize: bool) -> None:
+    if x._array.shape != y._array.shape and not resize:
+        raise ShapeError(f"output with shape {list(x._array.shape)} doesn't match the broadcast shape "
+                         f"{list(y._array.shape)}")
+    if y._array.dtype != x._array.dtype and y.dtype.kind > x.dtype.kind:
+        raise DTypeError(f"result type {y.dtype.name} can't be cast to the desired output type {x.dtype.name}")
+    if not getattr(x._array.flags, "writeable", True):
+        raise RuntimeError("in-place operation on a tensor whose memory is read-only (expanded, or from a read-only "
+                           "NumPy array); clone() it first")
+
+
+def _on_arrays(hook: Callable) -> Callable:
+    """`hook`, which takes and returns tensors, for gradients that are arrays or tensors."""
+    def call(dy):
+        given = dy if isinstance(dy, Tensor) else Tensor._wrap(dy)
+        result = hook(given)
+        if result is None:
+            return dy
+        if not isinstance(result, Tensor):
+            raise TypeError(f"hook: expects to return a Tensor or None, got {type(result).__name__}")
+        if result._array.shape != given._array.shape:
+            raise ShapeError(f"hook: the gradient it returns has shape {tuple(result.shape)}, "
+                             f"expected {tuple(given.shape)}")
+        return result if isinstance(dy, Tensor) else result._array
+    return call
+
+
+def _legacy_array(args: tuple) -> np.ndarray:
+    """What `Tensor(...)` means: sizes, values, or another tensor."""
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        return args[0]._array
+    if args and all(isinstance(a, (int, np.integer)) for a in args):
+        return np.empty(args, np.float32)
+    if len(args) == 1 and isinstance(args[0], Size):
+        return np.empty(args[0], np.float32)
+    if len(args) != 1:
+        raise TypeError(f"Tensor: expects sizes or one sequence of values, got {len(args)} arguments")
+    from .ops.creation import array_from
+
+    return array_from(args[0]).astype(np.float32)
+
+
+def _rebuild(kind: type, array: np.ndarray, requires_grad: bool, where: str, extra: dict) -> Tensor:
+    t = object.__new__(kind)
+    t._array = array
+    t._requires_grad = requires_grad
+    t.__dict__.update(extra)
+    return t if where == "cpu" else t.to(where)

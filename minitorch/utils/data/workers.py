@@ -1,0 +1,360 @@
+"""Workers that load batches ahead of the training loop: threads, or spawned processes.
+
+Threads share the dataset's memory and leave Python's lock while NumPy, Pillow and the kernels run. Processes suit
+datasets whose own Python code is the bottleneck. They are never forked: a forked child that enters the thread pool
+of Numba or of a BLAS dies or hangs.
+"""
+from __future__ import annotations
+
+import atexit
+import copy
+import os
+import pickle
+import queue
+import random
+import signal
+import threading
+import time
+import traceback
+import weakref
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minitorch.utils.data.dataset import Dataset
+
+END = "the worker's stream has ended"
+
+
+@dataclass
+class WorkerInfo:
+    """What `get_worker_info()` tells a worker about itself; `dataset` is the worker's own copy."""
+
+    id: int
+    num_workers: int
+    seed: int
+    dataset: Any
+
+
+def get_worker_info() -> WorkerInfo | None:
+    """The `WorkerInfo` of the calling worker, in a thread or a process of its own; None outside of workers."""
+    return getattr(_local, "info", None)
+
+
+class Task(NamedTuple):
+    """One batch for `worker` to fetch; `number` counts the batches of a pass, `epoch` persistent workers' passes."""
+
+    epoch: int
+    number: int
+    worker: int
+    index: Any
+
+
+class Result(NamedTuple):
+    """A fetched batch, a `Failure`, or `END` of a worker's stream, and the worker's random state after it."""
+
+    task: Task | None  # None: the worker could not start, or died
+    value: Any
+    rng_state: Any = None
+
+
+class Failure:
+    """An exception on its way from a worker to the loop that asked for the batch."""
+
+    def __init__(self, error: BaseException, where: str = "", worker_traceback: str = ""):
+        self.error = error
+        self.where = where
+        self.traceback = worker_traceback
+
+    def reraise(self):
+        """Raise the worker's own exception, with its traceback."""
+        if self.traceback:
+            self.error.__cause__ = _WorkerTraceback(f"{self.where}\n\n{self.traceback}")
+        elif self.where and hasattr(self.error, "add_note"):
+            self.error.add_note(self.where)
+        raise self.error
+
+    def __reduce__(self):
+        """Exceptions lose their traceback when pickled, and some cannot be pickled: send it as text."""
+        text = "".join(traceback.format_exception(type(self.error), self.error, self.error.__traceback__))
+        try:
+            pickle.loads(pickle.dumps(self.error))
+            error = self.error
+        except Exception:
+            error = RuntimeError(f"Caught {type(self.error).__name__} in a DataLoader worker: {self.error}")
+        return Failure, (error, self.where, text)
+
+
+class _WorkerTraceback(Exception):
+    """Shows a worker's traceback as the cause of the exception that it raised."""
+
+
+class ThreadWorkers:
+    """Worker threads: `submit` hands a task to one of them, `receive` waits for the next result of any."""
+
+    def __init__(self, job, init_fn, infos, rng_states):
+        self._results = queue.SimpleQueue()
+        self._tasks = [queue.SimpleQueue() for _ in infos]
+        stop = threading.Event()
+        self.close = weakref.finalize(self, _stop_threads, stop, self._tasks)
+        self.threads = [
+            threading.Thread(
+                target=_serve_in_thread,
+                args=(job, init_fn, info, state, stop, tasks.get, self._results.put),
+                name=f"DataLoader worker {info.id}",
+                daemon=True,
+            )
+            for info, state, tasks in zip(infos, rng_states, self._tasks)
+        ]
+        for thread in self.threads:
+            thread.start()
+        _live.add(self)
+
+    def submit(self, worker, task):
+        self._tasks[worker].put(task)
+
+    def receive(self, timeout):
+        return _next_result(self._results, timeout)
+
+
+class ProcessWorkers:
+    """Spawned worker processes with the interface of `ThreadWorkers`.
+
+    Every worker has two pipes of its own, so that one which dies cannot leave a lock behind; a thread here empties
+    them, so that no worker waits for the training loop.
+    """
+
+    def __init__(self, context, job, init_fn, infos, rng_states):
+        payload = _pickle_job(job, init_fn)
+        self._results = queue.SimpleQueue()
+        self._tasks, readers, self.processes = [], {}, []
+        for info, state in zip(infos, rng_states):
+            task_reader, task_writer = context.Pipe(duplex=False)
+            result_reader, result_writer = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_serve_in_process, args=(info, state, task_reader, result_writer), daemon=True
+            )
+            process.start()
+            task_reader.close()
+            result_writer.close()
+            self._tasks.append(task_writer)
+            self.processes.append(process)
+            readers[result_reader] = process
+        stop_reader, stop_writer = context.Pipe(duplex=False)
+        self.close = weakref.finalize(self, _close_all, [stop_writer, *self._tasks])
+        threading.Thread(
+            target=_empty_pipes, args=(readers, stop_reader, self._results.put), name="DataLoader reader", daemon=True
+        ).start()
+        for writer in self._tasks:
+            _send_unless_dead(writer.send_bytes, payload)
+
+    def submit(self, worker, task):
+        _send_unless_dead(self._tasks[worker].send, task)
+
+    def receive(self, timeout):
+        return _next_result(self._results, timeout)
+
+
+def _next_result(results, timeout):
+    try:
+        result = results.get(timeout=timeout or None)
+    except queue.Empty:
+        raise RuntimeError(f"DataLoader timed out after {timeout} seconds") from None
+    if result.task is None:
+        results.put(result)  # the batches of that worker will never come: whoever asks again must not wait
+        result.value.reraise()
+    return result
+
+
+def _serve(job, init_fn, info, where, receive, send):
+    """What every worker does: fetch batches until the tasks end (None)."""
+    import minitorch
+
+    _local.info = info
+    failure = None
+    try:
+        if init_fn is not None:
+            init_fn(info.id)
+    except BaseException as error:
+        failure = Failure(error, where)
+    job.dataset = info.dataset  # which init_fn may have replaced
+    epoch, fetch = None, None
+    while (task := receive()) is not None:
+        if failure is None:
+            try:
+                if task.epoch != epoch:
+                    epoch, fetch = task.epoch, job.fetcher()
+                value = fetch(task.index)
+            except StopIteration:
+                value = END
+            except BaseException as error:
+                value = Failure(error, where)
+        else:
+            value, failure = failure, None
+        send(Result(task, value, minitorch.get_rng_state()))
+        del value  # a batch must not outlive its use because its worker waits
+
+
+# Threads
+
+
+def _serve_in_thread(job, init_fn, info, rng_state, stop, receive, send):
+    def receive_unless_stopped():
+        task = receive()
+        return None if stop.is_set() else task
+
+    info.dataset = _own_copy(job.dataset)
+    _serve(copy.copy(job), init_fn, info, f"in thread DataLoader worker {info.id}", receive_unless_stopped, send)
+
+
+def _own_copy(dataset):
+    """A shallow copy, so that an attribute set in one worker is not seen in another, as with processes."""
+    if not isinstance(dataset, Dataset):
+        return dataset
+    try:
+        return copy.copy(dataset)
+    except Exception:
+        return dataset
+
+
+def _stop_threads(stop, tasks):
+    stop.set()
+    for queue_of_tasks in tasks:
+        queue_of_tasks.put(None)
+
+
+def _stop_all_threads():
+    """At exit: native code must not be running in a thread while the interpreter is taken down."""
+    pools = list(_live)
+    for pool in pools:
+        pool.close()
+    deadline = time.monotonic() + 2
+    for pool in pools:
+        for thread in pool.threads:
+            thread.join(max(0, deadline - time.monotonic()))
+
+
+# Processes
+
+
+def _serve_in_process(info, rng_state, tasks, results):
+    import minitorch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then closes the pipes
+    where = f"in process DataLoader worker {info.id} (pid {os.getpid()})"
+    try:
+        job, init_fn = pickle.loads(tasks.recv_bytes())
+    except BaseException as error:
+        _send(results, Result(None, Failure(error, where)))
+        return
+    info.dataset = job.dataset
+
+    def receive():
+        try:
+            return tasks.recv()
+        except (EOFError, OSError):  # the parent has closed the pipe, or is gone
+            return None
+
+    def send(result):
+        try:
+            _send(results, result)
+        except OSError:
+            pass
+        except Exception as error:  # the batch cannot be pickled
+            _send(results, Result(result.task, Failure(error, where)))
+
+    minitorch.set_num_threads(1)
+    minitorch.manual_seed(info.seed)
+    if rng_state is not None:
+        minitorch.set_rng_state(rng_state)
+    random.seed(info.seed)
+    base_seed = info.seed - info.id
+    np.random.seed(np.random.SeedSequence([info.id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]).generate_state(4))
+    _serve(job, init_fn, info, where, receive, send)
+
+
+def _empty_pipes(readers, stop, put):
+    """Move results from the pipes to a queue until `stop` is closed; then see the processes end."""
+    from multiprocessing.connection import wait
+
+    working = dict(readers)
+    while stop not in (ready := wait([*working, stop])):
+        for reader in ready:
+            try:
+                put(_receive(reader))
+            except (EOFError, OSError):
+                put(Result(None, Failure(_death(working.pop(reader)))))
+            except Exception as error:  # a batch that can be pickled but not unpickled
+                put(Result(None, Failure(error)))
+    _close_all([*readers, stop])
+    deadline = time.monotonic() + 5
+    for process in readers.values():
+        process.join(max(0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.terminate()
+
+
+def _death(process):
+    process.join(5)
+    message = f"DataLoader worker (pid {process.pid}) exited unexpectedly with exit code {process.exitcode}"
+    if process.exitcode == 1:
+        message += (
+            "; its own error is printed above. A script that uses worker processes must keep its top level under "
+            "`if __name__ == '__main__':`"
+        )
+    return RuntimeError(message)
+
+
+def _pickle_job(job, init_fn):
+    try:
+        return pickle.dumps((job, init_fn), pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        for name, part in {"dataset": job.dataset, "collate_fn": job.collate_fn, "worker_init_fn": init_fn}.items():
+            try:
+                pickle.dumps(part)
+            except Exception as error:
+                raise pickle.PicklingError(
+                    f"DataLoader: {name} ({type(part).__name__}) cannot be sent to a worker process: {error}. Define "
+                    "it, and what it holds, at the top level of a module, or leave multiprocessing_context out to "
+                    "use worker threads"
+                ) from error
+        raise
+
+
+def _send(connection, message):
+    """Send `message` with the memory of its arrays out of band: they are copied into the pipe only."""
+    buffers = []
+    body = pickle.dumps(message, 5, buffer_callback=buffers.append)
+    views = [buffer.raw() for buffer in buffers]
+    connection.send(([view.nbytes for view in views], body))
+    for view in views:
+        if view.nbytes:
+            connection.send_bytes(view)
+
+
+def _receive(connection):
+    sizes, body = connection.recv()
+    buffers = [bytearray(size) for size in sizes]
+    for buffer in buffers:
+        if buffer:
+            connection.recv_bytes_into(buffer)
+    return pickle.loads(body, buffers=buffers)
+
+
+def _send_unless_dead(send, message):
+    """Send to a process that may have died; the end of its pipe tells, and `_empty_pipes` reports it."""
+    try:
+        send(message)
+    except OSError:
+        pass
+
+
+def _close_all(connections):
+    for connection in connections:
+        connection.close()
+
+
+_local = threading.local()
+_live: weakref.WeakSet = weakref.WeakSet()
+atexit.register(_stop_all_threads)
