@@ -154,14 +154,15 @@ def result_type(*operands: Any) -> dtype:
 
 def promote(a: Any, b: Any) -> tuple[Any, Any]:
     """`a` and `b`, arrays or Python scalars, in forms whose NumPy arithmetic has PyTorch's result type."""
-    try:
-        if a.dtype is b.dtype:
+    kind = type(b)
+    if kind is np.ndarray:
+        if type(a) is np.ndarray:
+            if a.dtype is b.dtype:
+                return a, b
+        elif type(a) in _WEAK and b.dtype.kind in _WEAK[type(a)]:
             return a, b
-    except AttributeError:
-        if type(b) in _WEAK and a.dtype.kind in _WEAK[type(b)]:
-            return a, b
-        if type(a) in _WEAK and b.dtype.kind in _WEAK[type(a)]:
-            return a, b
+    elif kind in _WEAK and a.dtype.kind in _WEAK[kind]:
+        return a, b
     target = to_numpy(result_type(a, b))
     return _cast(a, target), _cast(b, target)
 

@@ -1,7 +1,7 @@
 """The graph and reverse-mode differentiation over it. No mathematics: that is in the nodes' functions.
 
 Every recorded operation is a `Node`. Its `inputs` are edges towards the leaves: the Node that made the input, the
-leaf tensor itself, or None where no gradient is needed. `backward` holds a function an input that maps the gradient
+leaf tensor itself, or None where no gradient is needed. `backward` is a list with a function an input that maps the gradient
 of the output to the gradient of that input.
 
 Nodes are numbered as they are made, and a node is always made after its inputs. So `run` takes pending nodes by
@@ -33,23 +33,32 @@ class _Mode(threading.local):
 
 
 mode = _Mode()
-_next_number = count(1).__next__
+next_number = count(1).__next__
 
 
 class Node:
     """One recorded operation: what it was, where its inputs came from, how its gradients are computed."""
 
-    __slots__ = ("op", "k", "inputs", "backward", "shape", "dtype", "number", "versions", "hooks", "retained",
-                 "outputs", "source", "__weakref__")
+    op: Any
+    k: Any
+    inputs: Any
+    backward: Any
+    shape: Any
+    dtype: Any
+    number: int
+    versions: Any = ()  # (counter, its value when kept, name) of each value that the gradient functions keep
+    frees = True  # whether the gradient functions keep arrays, which backward frees
+    hooks: Any = None
+    retained: Any = None
+    outputs: int | None = None  # how many there are, where not one
+    source: str | None = None  # the line that made it, under detect_anomaly
 
-    def __init__(self, op: Any, k: Any, inputs: tuple, backward: Any, shape: tuple | None, dtype: Any,
-                 versions: tuple):
+    def __init__(self, op: Any, k: Any, inputs: tuple, backward: Any, shape: tuple, dtype: Any):
         self.op, self.k, self.inputs, self.backward = op, k, inputs, backward
-        self.shape, self.dtype, self.versions = shape, dtype, versions
-        self.number = _next_number()
-        self.hooks = self.retained = self.outputs = self.source = None
+        self.shape, self.dtype = shape, dtype
+        self.number = next_number()
         if mode.anomaly:
-            self.source = _caller()
+            self.source = caller()
 
     def name(self) -> str:
         """PyTorch's kind of name: `MulBackward0`."""
@@ -68,7 +77,7 @@ class Node:
         """The gradient functions that are there: one an input, or one for all."""
         if self.backward is None:
             return []
-        return [f for f in self.backward if f is not None] if type(self.backward) is tuple else [self.backward]
+        return [f for f in self.backward if f is not None] if type(self.backward) is list else [self.backward]
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
@@ -81,7 +90,7 @@ class Output:
 
     def __init__(self, node: Node, index: int, shape: tuple, dtype: Any):
         self.node, self.index, self.shape, self.dtype = node, index, shape, dtype
-        self.number = _next_number()
+        self.number = next_number()
         self.hooks = self.retained = self.source = None
         self.op = node.op
 
@@ -145,14 +154,13 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             raise GraphError(
                 f"backward: the graph was freed at {node.op.name}. Trying to backward through the graph a second "
                 "time, or to use values that the first time freed: give retain_graph=True to the first backward")
-        for version, value in node.versions:
+        for version, value, name in node.versions:
             if version[0] != value:
-                _check_overwritten(node)
-                break
+                raise GraphError(_overwritten(node, name, value, version[0]))
         k = node.k
         if lifted:
             functions, k = node.op.lift(node), _lifted_kernels()
-        if type(functions) is tuple:
+        if type(functions) is list:
             for edge, function in zip(edges, functions):
                 if edge is None:
                     continue
@@ -169,7 +177,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             for edge, dx in zip(edges, functions(dy, [e is not None for e in edges])):
                 if edge is not None and dx is not None:
                     deliver(edge, *_fit(k, edge, dx, dy, lifted))
-        if not keep and _keeps_arrays(functions):
+        if node.frees and not keep:
             node.backward = None
     for key, leaf in leaves.items():
         grad = grads[key]
@@ -263,6 +271,11 @@ def is_inference_mode_enabled() -> bool:
     return mode.inference
 
 
+def is_array(value: Any) -> bool:
+    """Whether `value` is an array of any module, or a list or tuple with one."""
+    return any(map(is_array, value)) if isinstance(value, (tuple, list)) else hasattr(type(value), "nbytes")
+
+
 def captured(function: Callable) -> list[tuple[str, Any]]:
     """The names and values that a gradient function closes over: what it keeps alive."""
     cells = getattr(function, "__closure__", None)
@@ -270,9 +283,6 @@ def captured(function: Callable) -> list[tuple[str, Any]]:
         return []
     return [(name, cell.cell_contents) for name, cell in zip(function.__code__.co_freevars, cells)
             if name not in ("k", "xp")]
-
-
-_PLAIN = {int, float, bool, str, type(None)}  # what closures hold most, beside arrays
 
 
 def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
@@ -296,21 +306,6 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
     return dx, dx.base is None or not k.shares_memory(dx, dy)
 
 
-def _keeps_arrays(functions: Any) -> bool:
-    """Whether gradient functions keep arrays alive. Those that keep none may stay, and run again."""
-    for function in functions if type(functions) is tuple else (functions,):
-        if function is not None:
-            for cell in getattr(function, "__closure__", None) or ():
-                value = cell.cell_contents
-                if type(value) is ndarray or type(value) not in _PLAIN and _is_array(value):
-                    return True
-    return False
-
-
-def _is_array(value: Any) -> bool:
-    return any(map(_is_array, value)) if isinstance(value, (tuple, list)) else hasattr(type(value), "nbytes")
-
-
 def _call_hooks(node: Any, dy: Any) -> Any:
     if node.hooks is not None:
         for hook in list(node.hooks.values()):
@@ -320,15 +315,11 @@ def _call_hooks(node: Any, dy: Any) -> Any:
     return dy
 
 
-def _check_overwritten(node: Node) -> None:
-    """Raise GraphError if a value that a gradient function keeps was changed in place after it was kept."""
-    kept = set(node.saved())
-    for name, (version, value) in zip(node.op.watched, node.versions):
-        if version[0] != value and name in kept:
-            raise GraphError(
-                f"backward: one of the variables needed for gradient computation has been modified by an inplace "
-                f"operation: {node.op.name} kept {name!r} at version {value}, it is at version {version[0]} now. "
-                "Use a copy (clone), or the operation that is not in place")
+def _overwritten(node: Node, name: str, kept: int, now: int) -> str:
+    where = f" (recorded at {node.source})" if node.source else ""
+    return (f"backward: one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: {node.op.name}{where} kept {name!r} at version {kept}, it is at version {now} now. "
+            "Use a copy (clone), or the operation that is not in place")
 
 
 def _lifted_kernels() -> Any:
@@ -337,7 +328,7 @@ def _lifted_kernels() -> Any:
     return tensor_kernels
 
 
-def _caller() -> str:
+def caller() -> str:
     """The line outside the framework that is running, as `file:line`."""
     import sys
 

@@ -100,8 +100,6 @@ class Function:
 class _Custom:
     """Stands for an Op in the nodes of a custom Function."""
 
-    watched: tuple[str, ...] = ()
-
     def __init__(self, function: type, ctx: FunctionCtx, shapes: list):
         self.name, self.function, self.ctx, self.shapes = function.__name__, function, ctx, shapes
 
@@ -141,7 +139,7 @@ def _record(cls: type, ctx: FunctionCtx, args: tuple, outputs: list[Any]) -> lis
 
     edges = tuple(edge_of(a) if isinstance(a, Tensor) and a._requires_grad else None for a in args)
     first = next(y for y in outputs if isinstance(y, Tensor))
-    node = Node(custom, kernels_of(first._array), edges, backward, first._array.shape, first._array.dtype, ())
+    node = Node(custom, kernels_of(first._array), edges, backward, first._array.shape, first._array.dtype)
     ctx._node = node
     for i, y in enumerate(outputs):
         if not isinstance(y, Tensor) or y._array.dtype.kind not in "fcV" or \

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from . import device
-from .engine import Node, Output, mode
+from .engine import Node, Output, caller, captured, is_array, mode, next_number
 from .errors import GraphError
 from .tensor import Tensor, edge_of, write
 
@@ -43,7 +43,7 @@ _ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim"}
 
 
 def op(body: Callable | None = None, *, method: bool = True, function: bool = True, inplace: bool = False,
-       view: bool = False, watch: tuple[str, ...] = ()) -> Any:
+       view: bool = False) -> Any:
     """Make `body` an op: a public function, a method of Tensor, and with `inplace` a method `name_` too.
 
     `view`: where the result shares the input's memory, it is a view: in-place changes of the one reach the other.
@@ -92,9 +92,8 @@ class Op:
         self.params = tuple(p.name for p in (parameters[:1] if self.variadic else arrays))
         self.optional = {p.name: p.default for p in parameters if p.name in self.params and p.default is not p.empty}
         self.attributes = tuple(p.name for p in parameters if p.name not in self.params)
-        self.watched: tuple[str, ...] | None = None  # captured names whose versions matter; known after the first run
-        self._watched_inputs: tuple[int, ...] = ()
-        self._watches_output = False
+        self._kept: tuple = ()  # what each gradient function keeps alive; known after the first run
+        self._joint = False
 
     def caller(self) -> Callable:
         """The public function. This is every op's way in: it is kept short, since a small op costs a microsecond."""
@@ -144,37 +143,55 @@ class Op:
 
     def record(self, k: Any, inputs: Any, result: tuple, t: Tensor) -> Node:
         """The node for one run: its edges, the functions that will be needed, the versions of what they keep."""
-        if self.watched is None:
-            self._watch(result[1:])
-        functions = result[1:]
-        edges = []
+        kept = self._kept or self._look(result)
+        last = len(kept) - 1
+        edges, functions, versions, frees = [], [], [], False
+        i = 0
         for x in inputs:
             if isinstance(x, Tensor) and x._requires_grad:
                 edges.append((x._node or x) if x._base is None else edge_of(x))
+                indices, output, others, position = kept[i if i < last else last]
+                functions.append(result[position])
+                if others:
+                    frees = True
+                for j in indices:
+                    z = inputs[j]
+                    if isinstance(z, Tensor):
+                        frees = True
+                        if z._inference:
+                            raise _inference_error(self)
+                        version = z._version
+                        if version is None:
+                            version = z._version = [0]
+                        versions.append((version, version[0], self.params[j]))
+                if output:
+                    frees = True
+                    t._version = version = t._version or [0]
+                    versions.append((version, 0, "y"))
             else:
                 edges.append(None)
-        if type(functions[0]) is joint:
-            functions = functions[0].function
-        elif None in edges:
-            functions = tuple([f if e is not None else None for f, e in zip(functions, edges)])
-        versions = []
-        for i in self._watched_inputs:
-            x = inputs[i]
-            if isinstance(x, Tensor):
-                if x._inference:
-                    raise GraphError(f"{self.name}: Inference tensors cannot be saved for backward. "
-                                     "To work around you can make a clone to get a normal tensor")
-                version = x._version
-                if version is None:
-                    version = x._version = [0]
-                versions.append((version, version[0]))
-            else:
-                versions.append(_NEVER)
-        if self._watches_output:
-            t._version = version = [0]
-            versions.append((version, 0))
+                functions.append(None)
+            i += 1
+        if self._joint:
+            functions = result[1].function
+        node = _new(Node)
         y = t._array
-        return Node(self, k, edges, functions, y.shape, y.dtype, versions)
+        node.op, node.k, node.inputs, node.backward = self, k, edges, functions
+        node.shape, node.dtype, node.versions, node.frees = y.shape, y.dtype, versions, frees
+        node.number = next_number()
+        if mode.anomaly:
+            node.source = caller()
+        return node
+
+    def _look(self, result: tuple) -> tuple:
+        """What the gradient function of each input keeps, and its place in `result`. The code is the same at every
+        run, so this looks once."""
+        self._joint = type(result[1]) is joint
+        if self._joint:
+            self._kept = ((*_kept_by(result[1].function, self)[:2], True, 1),)
+        else:
+            self._kept = tuple((*_kept_by(f, self), i) for i, f in enumerate(result[1:], 1))
+        return self._kept
 
     def bind(self, args: tuple, kwargs: dict) -> tuple[tuple, dict, Any]:
         """Keyword arguments sorted out: `axis` for `dim`, `input=`, `other=`, `out=`, inputs given by name."""
@@ -224,7 +241,7 @@ class Op:
             return made
 
         functions = node.backward
-        return tuple(map(lifted, functions)) if type(functions) is tuple else lifted(functions)
+        return list(map(lifted, functions)) if type(functions) is list else lifted(functions)
 
     def _lifted_value(self, node: Node, name: str, value: Any) -> Any:
         if name == "k":
@@ -252,20 +269,23 @@ class Op:
                 _share_version(y, inputs[0])
         return ys
 
-    def _watch(self, functions: tuple) -> None:
-        """See once which inputs the gradient functions close over: their versions must be kept from now on."""
-        captured: set[str] = set()
-        for f in functions:
-            f = f.function if type(f) is joint else f
-            if f is not None:
-                captured.update(f.__code__.co_freevars)
-        self._watched_inputs = () if self.variadic else \
-            tuple(i for i, name in enumerate(self.params) if name in captured)
-        self._watches_output = "y" in captured
-        self.watched = tuple(self.params[i] for i in self._watched_inputs) + ("y",) * self._watches_output
+
+_new = object.__new__
 
 
-_NEVER = ([0], 0)  # the version of what cannot be overwritten through a tensor
+def _kept_by(function: Callable | None, op: Op) -> tuple[tuple[int, ...], bool, bool]:
+    """What a gradient function keeps alive: which inputs, the output or not, other arrays or not."""
+    names = dict(captured(function)) if function is not None else {}
+    inputs = () if op.variadic else tuple(i for i, name in enumerate(op.params) if name in names)
+    rest = [v for name, v in names.items() if name != "y" and name not in op.params or op.variadic]
+    nested = [_kept_by(v, op) for v in rest if isinstance(v, FunctionType)]
+    inputs += tuple(i for kept in nested for i in kept[0])
+    return inputs, "y" in names or any(kept[1] for kept in nested), is_array(rest) or any(kept[2] for kept in nested)
+
+
+def _inference_error(op: Op) -> GraphError:
+    return GraphError(f"{op.name}: Inference tensors cannot be saved for backward. "
+                      "To work around you can make a clone to get a normal tensor")
 
 
 def tensor_kernels() -> Any:

@@ -1,72 +1,45 @@
 """Uniform numbers into normal ones, rounding for rounding as PyTorch's compiled code does it.
 
-PyTorch's CPU code has a fused multiply-add (one rounding for a * b + c) wherever the compiler could make one, and in
-float32 takes log, sin and cos from Cephes' polynomials, eight at a time (AVX2; Moshier, netlib.org/cephes/single).
-Both are spelled out here in operations that IEEE 754 fixes, so the numbers are the same on every machine.
+In float32 that code takes log, sin and cos from Cephes' polynomials (Moshier, netlib.org/cephes/single),
+eight at a time with AVX2, and the compiler made a fused multiply-add wherever it could. Both are spelled out
+here in operations that IEEE 754 fixes, so that the numbers are the same on every machine.
 """
 from __future__ import annotations
 
 import numpy as np
 
+from .rounding import affine, fma
+
 
 def box_muller(u: np.ndarray, mean: float, std: float) -> np.ndarray:
     """Normal numbers from uniform ones in [0, 1), whole blocks of 16, in u's dtype (float32 or float64).
 
-    u[j] and u[j + 8] of a block make two normal numbers at the same places: radius sqrt(-2 log(1 - u[j])), angle
-    2 pi u[j + 8], the cosine first (Box and Muller, Ann. Math. Statist. 29, 1958; the order is PyTorch's
-    normal_fill). float32 is bit for bit PyTorch's on x86 with AVX2. In float64 PyTorch calls the C library, from
-    which NumPy's log, sin and cos may differ in the last bit.
+    u[j] and u[j + 8] of a block make the two normal numbers at their places: radius sqrt(-2 log(1 - u[j])),
+    angle 2 pi u[j + 8], the cosine first (Box and Muller, Ann. Math. Statist. 29, 1958; PyTorch's
+    normal_fill). float32 is bit for bit PyTorch's on x86 with AVX2. In float64 PyTorch calls the C library,
+    from which NumPy's log, sin and cos differ in the last bit now and then.
 
     >>> box_muller(np.full(16, 0.5, np.float32), 0.0, 1.0)[[0, 8]]
     array([-1.17741001e+00, -1.02932454e-07], dtype=float32)
     """
     u = u.reshape(-1, 2, 8)
-    near, angle = 1 - u[:, 0], u[:, 1] * u.dtype.type(2 * np.pi)
-    log, (sine, cosine) = (_log(near), _sincos(angle)) if u.dtype == np.float32 else (
-        np.log(near), (np.sin(angle), np.cos(angle)))
+    rest, angle = 1 - u[:, 0], u[:, 1] * u.dtype.type(2 * np.pi)
+    if u.dtype == np.float32:
+        log, (sine, cosine) = _log(rest), _sincos(angle)
+    else:
+        log, sine, cosine = np.log(rest), np.sin(angle), np.cos(angle)
     log *= -2
     radius = np.sqrt(log, out=log)
     return affine(np.stack([radius * cosine, radius * sine], 1).reshape(-1), std, mean)
-
-
-def affine(x: np.ndarray, scale: float, shift: float) -> np.ndarray:
-    """x * scale + shift in x's dtype (float32 or float64), rounded once, as a fused multiply-add rounds.
-
-    A product of two float32 is exact in float64. A product of two float64 is the sum of two (Dekker, Numer. Math. 18,
-    1971), and so is the error of a sum (Knuth, TAOCP 2, 4.2.2).
-
-    >>> affine(np.array([1 + 2.0**-30]), 1 - 2.0**-30, -1.0).item() == -(2.0**-60)
-    True
-    """
-    scale, shift = x.dtype.type(scale), x.dtype.type(shift)
-    if scale == 1 or shift == 0:
-        return x * scale + shift  # one of the two steps is exact
-    if x.dtype == np.float32:
-        return _fma(x, scale, shift)
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = x * scale
-        (x_high, x_low), (s_high, s_low) = _halves(x), _halves(scale)
-        lost = ((x_high * s_high - product) + x_high * s_low + x_low * s_high) + x_low * s_low
-        total = product + shift
-        taken = total - product
-        lost += (product - (total - taken)) + (shift - taken)
-        return np.where(np.isfinite(lost), total + lost, total)  # beyond 1e300 the halves overflow
-
-
-def _halves(x):
-    """x as a sum of two numbers of 26 bits, whose products are exact."""
-    t = x * (2.0**27 + 1)
-    high = t - (t - x)
-    return high, x - high
 
 
 def _f32(*coefficients: float) -> list[float]:
     return [float(np.float32(c)) for c in coefficients]
 
 
-# Cephes' logf and sinf: minimax polynomials, highest power first
-_LOG = _f32(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-            2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
+# Cephes' logf, sinf and cosf: minimax polynomials, highest power first
+_LOG = _f32(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+            -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
 _LN2_HIGH, _LN2_LOW = _f32(0.693359375, -2.12194440e-4)
 _COS = _f32(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 _SIN = _f32(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
@@ -74,37 +47,37 @@ _HALF_PI = [2 * part for part in _f32(0.78515625, 2.4187564849853515625e-4, 3.77
 
 
 def _log(x: np.ndarray) -> np.ndarray:
-    """log(x) of float32 x in (0, 1]: x = m 2^e with m near 1, log x = log m + e log 2."""
+    """log(x) of float32 x in (0, 1]: with x = m 2^e and m near 1, log x = log m + e log 2."""
     bits = x.view(np.int32)
-    e = (bits - 0x3F3504F3) >> 23  # the bits of sqrt(1/2): so m is in [sqrt(1/2), sqrt(2))
+    e = (bits - 0x3F3504F3) >> 23  # the bits of sqrt(1/2): m is in [sqrt(1/2), sqrt(2))
     m = (bits - (e << 23)).view(np.float32)
     m -= 1
     e = e.astype(np.float32)
     square = m * m
     y = _horner(_LOG, m)
     y *= m
-    y = _fma(y, square, e * np.float32(_LN2_LOW))
+    y = fma(y, square, e * np.float32(_LN2_LOW))
     y -= square * np.float32(0.5)
     m += y
-    return _fma(e, _LN2_HIGH, m)
+    return fma(e, _LN2_HIGH, m)
 
 
 def _sincos(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sine and cosine of float32 angles >= 0: a polynomial on [-pi/4, pi/4], swapped and signed by the quadrant."""
+    """Sine and cosine of float32 angles >= 0: polynomials on [-pi/4, pi/4], then the quadrant."""
     quadrant = (angle * np.float32(4 / np.pi)).astype(np.int32)
     quadrant += 1
     quadrant >>= 1
     turns, x = quadrant.astype(np.float64), angle
     for part in _HALF_PI:  # pi/2 in three parts, so that no bit of x is lost
-        x = _fma(turns, -part, x)
+        x = fma(turns, -part, x)
     square = x * x
     cosine = _horner(_COS, square)
     cosine *= square
-    cosine = _fma(cosine, square, square * np.float32(-0.5))
+    cosine = fma(cosine, square, square * np.float32(-0.5))
     cosine += 1
     sine = _horner(_SIN, square)
     sine *= square
-    sine = _fma(sine, x, x)
+    sine = fma(sine, x, x)
     s, c = sine.view(np.int32), cosine.view(np.int32)
     swap = (s ^ c) & -(quadrant & 1)
     s ^= swap
@@ -115,7 +88,7 @@ def _sincos(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _horner(coefficients: list[float], x: np.ndarray) -> np.ndarray:
-    """The polynomial at float32 x, one fused multiply-add a step."""
+    """The polynomial at float32 x, one `fma` a step."""
     x = x.astype(np.float64)
     y = x * coefficients[0]
     y += coefficients[1]
@@ -123,11 +96,4 @@ def _horner(coefficients: list[float], x: np.ndarray) -> np.ndarray:
         y[...] = y.astype(np.float32)
         y *= x
         y += c
-    return y.astype(np.float32)
-
-
-def _fma(a, b, c) -> np.ndarray:
-    """a * b + c in float32 by way of float64: an exact product, a sum rounded twice, which shows once in 2^29."""
-    y = np.multiply(a, b, dtype=np.float64)
-    y += c
     return y.astype(np.float32)

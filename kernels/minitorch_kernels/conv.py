@@ -112,12 +112,12 @@ def _spread(xp, x, stride):
     return xp.reshape(x, (batch, channels, *(n * s for n, s in zip(size, stride))))
 
 
-def _not_float(first: Any, second: Any, *_: Any) -> str | None:
+def _not_float(first: Any, second: Any, *_: Any, **__: Any) -> str | None:
     kind = first.dtype.char
     return None if kind == second.dtype.char and kind in "fd" else "float32 and float64 alone"
 
 
-def _not_float_bias(x: Any, w: Any, b: Any, *_: Any) -> str | None:
+def _not_float_bias(x: Any, w: Any, b: Any, *_: Any, **__: Any) -> str | None:
     return _not_float(x, w) or (None if b is None or b.dtype == x.dtype else "the bias has another dtype")
 
 

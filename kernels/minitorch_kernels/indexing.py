@@ -1,1 +1,203 @@
-"""Placeholder: being written."""
+"""Gathering and placing elements: by integer arrays, slices, diagonals and windows.
+
+Most kernels come in pairs, each the adjoint of the other. Several write into a fresh array and so have no reference
+that runs on tensors; the ops of the same names differentiate them.
+"""
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from . import memory
+from .table import kernel
+
+
+@kernel
+def gather(xp, x, index, axis):
+    """y[i][j] = x[index[i][j]][j] for axis 0, and so on: an element of `x` for each element of `index`."""
+    return xp.take_along_axis(x, index, axis)
+
+
+@kernel
+def gather_dx(xp, dy, index, axis, shape):
+    """The adjoint of `gather`: zeros of `shape` to which each element of `dy` is added where `index` says."""
+    return xp.reshape(add_rows(xp, xp.reshape(dy, (-1, 1)), _flat_places(xp, index, axis, shape), prod(shape)), shape)
+
+
+@kernel
+def add_rows(xp, rows, index, n):
+    """An (n, width) array of zeros to which row i of `rows`, (count, width), is added at row index[i].
+
+    >>> add_rows(np, np.array([[1.0], [2.0], [4.0]]), np.array([2, 0, 2]), 3)
+    array([[2.],
+           [0.],
+           [5.]])
+    """
+    out = xp.zeros((n, rows.shape[1]), rows.dtype)
+    xp.add.at(out, index, rows)
+    return out
+
+
+@kernel
+def index_dx(xp, dy, indices, shape):
+    """The adjoint of x[indices]: zeros of `shape` to which `dy` is added at `indices`, a list of arrays and None."""
+    places = [i for i, a in enumerate(indices) if a is not None]
+    if len(places) == 1 and indices[places[0]].dtype.kind == "b":  # a mask meets no element twice
+        out = zeros(xp, shape, dy.dtype)
+        out[tuple(slice(None) if a is None else a for a in indices)] = dy
+        return out
+    arrays = xp.broadcast_arrays(*(indices[i] for i in places))
+    rest = [i for i in range(len(shape)) if i not in places]
+    flat = 0
+    for i, a in zip(places, arrays):
+        flat = flat * shape[i] + xp.where(a < 0, a + shape[i], a)
+    adjacent = places[-1] - places[0] == len(places) - 1
+    first, depth = (places[0] if adjacent else 0), arrays[0].ndim
+    front = [*range(first, first + depth), *range(first), *range(first + depth, dy.ndim)]
+    width, count = prod([shape[i] for i in rest]), prod([shape[i] for i in places])
+    rows = xp.ascontiguousarray(dy.transpose(front)).reshape(flat.size, width)
+    out = _bound(xp).add_rows(rows, flat.reshape(-1), count)
+    order = places + rest
+    return out.reshape([shape[i] for i in order]).transpose([order.index(i) for i in range(len(shape))])
+
+
+@kernel
+def slice_dx(xp, dy, key, shape):
+    """The adjoint of x[key] for integers and slices: zeros of `shape` with `dy` at `key`."""
+    out = zeros(xp, shape, dy.dtype)
+    out[key] = dy
+    return out
+
+
+@kernel
+def on_diagonal(xp, x, shape, offset, axis1, axis2):
+    """The adjoint of `diagonal`: zeros of `shape` with `x` on a diagonal of the axes."""
+    out = xp.zeros(shape, x.dtype)
+    diagonal = out.diagonal(offset, axis1, axis2)
+    if xp is np:
+        diagonal.flags.writeable = True  # NumPy gives a read-only view
+    diagonal[...] = x
+    return out
+
+
+@kernel
+def windows_dx(xp, dy, shape, axis, size, step):
+    """The adjoint of sliding windows (`Tensor.unfold`): overlapping parts are summed."""
+    out = xp.zeros(shape, dy.dtype)
+    before = (slice(None),) * axis
+    for i in range(size):
+        out[(*before, slice(i, i + (dy.shape[axis] - 1) * step + 1, step))] += dy[..., i]
+    return out
+
+
+@kernel
+def constant_pad(xp, x, widths, value):
+    """`x` with `value` around it: widths[i] = (before, after) of axis i; a negative width takes away.
+
+    >>> constant_pad(np, np.ones((1, 2)), [(0, 1), (-1, 1)], 0.0)
+    array([[1., 0.],
+           [0., 0.]])
+    """
+    shape = tuple([n + a + b for n, (a, b) in zip(x.shape, widths)])
+    inner = tuple([slice(max(a, 0), n + a + min(b, 0)) for n, (a, b) in zip(x.shape, widths)])
+    outer = tuple([slice(max(-a, 0), n + min(b, 0)) for n, (a, b) in zip(x.shape, widths)])
+    out = memory.empty(shape, x.dtype) if xp is np else xp.empty(shape, x.dtype)
+    out[...] = value
+    out[inner] = x[outer]
+    return out
+
+
+@kernel
+def roll(xp, x, shifts, axes):
+    """`x` moved along each of `axes` by the shift of the same position; what leaves at one end enters at the other."""
+    for shift, axis in zip(shifts, axes):
+        n = x.shape[axis]
+        if n and shift % n:
+            before, cut = (slice(None),) * axis, n - shift % n
+            x = xp.concatenate([x[(*before, slice(cut, n))], x[(*before, slice(0, cut))]], axis=axis)
+    return x
+
+
+def zeros(xp: Any, shape: tuple, dtype: Any) -> Any:
+    """Zeros, in pooled memory where there are many."""
+    if xp is not np or prod(shape) * dtype.itemsize < memory.LARGE:
+        return xp.zeros(shape, dtype)
+    out = memory.empty(shape, dtype)
+    out.fill(0)
+    return out
+
+
+def grid(shape: tuple[int, ...], axis: int) -> list:
+    """Index arrays of the axes other than `axis`, which stands as None, that broadcast to `shape`."""
+    return list(_grid(shape, axis))
+
+
+@lru_cache(256)
+def _grid(shape: tuple[int, ...], axis: int) -> tuple:
+    n = len(shape)
+    return tuple(None if i == axis else np.arange(size).reshape([-1 if j == i else 1 for j in range(n)])
+                 for i, size in enumerate(shape))
+
+
+def _gather(x: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
+    key = grid(index.shape, axis)
+    key[axis] = index
+    return x[tuple(key)]
+
+
+def _gather_dx(dy: np.ndarray, index: np.ndarray, axis: int, shape: tuple) -> np.ndarray:
+    places = _flat_places(np, index, axis, shape)
+    if dy.dtype.kind == "f":
+        return np.bincount(places, dy.reshape(-1), prod(shape)).astype(dy.dtype).reshape(shape)
+    out = np.zeros(prod(shape), dy.dtype)
+    np.add.at(out, places, dy.reshape(-1))
+    return out.reshape(shape)
+
+
+def _flat_places(xp: Any, index: Any, axis: int, shape: tuple) -> Any:
+    """The position in an array of `shape`, laid out in C order, of each element that `index` names along `axis`."""
+    flat, stride = 0, 1
+    for i in range(len(shape) - 1, -1, -1):
+        part = index if i == axis else xp.arange(index.shape[i]).reshape([-1 if j == i else 1 for j in range(len(shape))])
+        flat = flat + part * stride
+        stride *= shape[i]
+    return flat.reshape(-1)
+
+
+def _add_rows(rows: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Rows that go to the same place become neighbours by sorting, and are summed together."""
+    out = zeros(np, (n, rows.shape[1]), rows.dtype)
+    if rows.size == 0:
+        return out
+    if rows.shape[1] == 1 and rows.dtype.kind == "f":
+        return np.bincount(index, rows[:, 0], n).astype(rows.dtype)[:, None]
+    order = np.argsort(index, kind="stable")
+    index = index[order]
+    starts = np.flatnonzero(np.concatenate(([True], index[1:] != index[:-1])))
+    wide = np.float32 if rows.dtype.char in "eE" else None
+    out[index[starts]] = np.add.reduceat(rows[order], starts, axis=0, dtype=wide)
+    return out
+
+
+def _bound(xp: Any) -> Any:
+    from .table import kernels
+
+    return kernels(xp)
+
+
+def _no_numba(rows: np.ndarray, index: np.ndarray, n: int) -> str | None:
+    if rows.dtype.char not in "fd" or index.dtype.char not in "lq":
+        return "float32 and float64 rows, int64 index only"
+    if rows.size < 1 << 14:
+        return "too small to be worth compiling"
+    return None if rows.flags.c_contiguous and index.flags.c_contiguous else "contiguous arrays only"
+
+
+gather.version("grid", "cpu", _gather, backend="numpy")
+gather_dx.version("bincount", "cpu", _gather_dx, lambda dy, index, axis, shape: None if dy.ndim else "a scalar",
+                  backend="numpy")
+add_rows.version("numba", "cpu", "minitorch_kernels.cpu.indexing:add_rows", _no_numba)
+add_rows.version("sorted", "cpu", _add_rows, backend="numpy")

@@ -1,1 +1,105 @@
-"""Placeholder: being written."""
+"""Classification losses: cross entropy of logits, and the negative log-likelihood of log-probabilities.
+
+Classes lie along dimension 1: x is (N, C) or (N, C, d1, ...), `target` holds class indices (N) or (N, d1, ...),
+`weight` one number a class or None, `reduction` is "mean" (over the targets' weights), "sum" or "none". Targets equal
+to `ignore_index` count for nothing; any other one outside 0 ... C - 1 raises IndexError.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from .softmax import log_softmax, softmax
+from .table import kernel
+
+
+@kernel
+def cross_entropy(xp, x, target, weight, ignore_index, smoothing, reduction):
+    """-sum(q log_softmax(x)) with q the weighted, smoothed one-hot targets; gives (loss, what the derivative saves).
+
+    Label smoothing: Szegedy et al., "Rethinking the Inception Architecture", 2016. The mean is over the targets'
+    weights, so that where all are ignored it is 0 / 0 = nan.
+    """
+    q, w, _ = _wanted(xp, "cross_entropy", x, target, weight, ignore_index, smoothing)
+    return _reduced(xp, q, log_softmax(xp, x, 1), w, reduction), None
+
+
+@kernel
+def cross_entropy_dx(xp, dloss, x, target, weight, ignore_index, smoothing, reduction, saved=None):
+    """The derivative of `cross_entropy` in x: dloss (softmax(x) sum(q) - q)."""
+    q, w, counted = _wanted(xp, "cross_entropy", x, target, weight, ignore_index, smoothing)
+    p = softmax(xp, x, 1)
+    return _per_target(xp, dloss, w, counted, reduction) * (p * xp.sum(q, axis=1, keepdims=True) - q)
+
+
+@kernel
+def nll_loss(xp, logp, target, weight, ignore_index, reduction):
+    """-logp at each target, times the target's weight."""
+    q, w, _ = _wanted(xp, "nll_loss", logp, target, weight, ignore_index)
+    return _reduced(xp, q, logp, w, reduction)
+
+
+@kernel
+def nll_loss_dx(xp, dloss, logp, target, weight, ignore_index, reduction):
+    """The derivative of `nll_loss` in logp: -dloss q, of which one number a target is not zero."""
+    q, w, counted = _wanted(xp, "nll_loss", logp, target, weight, ignore_index)
+    return -_per_target(xp, dloss, w, counted, reduction) * q
+
+
+def out_of_bounds(op: str, target: int, classes: int, ignore_index: int) -> IndexError:
+    """What every version raises for a target that is no class."""
+    return IndexError(f"{op}: Target {target} is out of bounds: expected a class from 0 to {classes - 1}, "
+                      f"or ignore_index {ignore_index}")
+
+
+def _wanted(xp, op, x, target, weight, ignore_index, smoothing=0.0):
+    """The weight q of each log-probability in the loss, that of each target in the mean, and which are counted."""
+    classes = x.shape[1]
+    along = (1, classes) + (1,) * (x.ndim - 2)
+    counted = target != ignore_index
+    outside = counted & ((target < 0) | (target >= classes))
+    if bool(xp.sum(outside) > 0):
+        raise out_of_bounds(op, int(xp.max(xp.where(outside, target, xp.min(target)))), classes, ignore_index)
+    counted = xp.expand_dims(counted, 1)
+    each = xp.ones(along, x.dtype) if weight is None else xp.reshape(weight, along)
+    hit = counted & (xp.reshape(xp.arange(classes), along) == xp.expand_dims(target, 1))
+    q = xp.where(hit, each, xp.zeros(along, x.dtype))
+    w = xp.sum(q, axis=1)
+    if smoothing:
+        q = (1 - smoothing) * q + smoothing / classes * xp.where(counted, each, xp.zeros(along, x.dtype))
+    return q, w, counted
+
+
+def _reduced(xp, q, logp, w, reduction):
+    loss = -xp.sum(q * xp.where(q != 0, logp, xp.zeros((1,), logp.dtype)), axis=1)  # 0 times -inf would be nan
+    if reduction == "none":
+        return loss
+    return xp.sum(loss) / xp.sum(w) if reduction == "mean" else xp.sum(loss)
+
+
+def _per_target(xp, dloss, w, counted, reduction):
+    """What the derivative of one target's loss is multiplied by, 0 where ignored, with a dimension for the classes."""
+    share = xp.expand_dims(dloss, 1) if reduction == "none" else dloss
+    if reduction == "mean":
+        share = share / xp.sum(w)
+    return xp.where(counted, share, xp.zeros((1,), w.dtype))
+
+
+def _refuses(x: Any, target: Any, weight: Any, *others: Any, **options: Any) -> str | None:
+    """Why the Numba kernels leave these arrays to the reference, or None."""
+    if x.dtype.char not in "fdeE":
+        return "float16, bfloat16, float32 and float64 only"
+    if x.ndim < 2 or x.shape[:1] + x.shape[2:] != target.shape:
+        return "x of shape (N, C, ...) and target of shape (N, ...) only"
+    if target.dtype.char not in "lqi" or (weight is not None and weight.shape != x.shape[1:2]):
+        return "integer targets and one weight a class only"
+    return None if x.size else "nothing to compute"
+
+
+def _refuses_dx(dloss: Any, *arguments: Any, **options: Any) -> str | None:
+    return _refuses(*arguments, **options)
+
+
+cross_entropy.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy", refuses=_refuses)
+cross_entropy_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy_dx", refuses=_refuses_dx)
+nll_loss.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss", refuses=_refuses)
+nll_loss_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss_dx", refuses=_refuses_dx)

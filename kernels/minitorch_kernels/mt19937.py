@@ -7,15 +7,16 @@ import numpy as np
 
 # at::CPUGeneratorImplState, 5056 bytes: the layout of torch.get_rng_state()
 _ENGINE = np.dtype([("seed", "u8"), ("left", "i4"), ("seeded", "i4"), ("next", "u8"), ("words", "u8", 624),
-                    ("normal_x", "f8"), ("normal", "f8"), ("normal_rho", "f8"), ("has_normal", "i4")], align=True)
+                    ("normal_x", "f8"), ("normal", "f8"), ("normal_rho", "f8"), ("has_normal", "i4")],
+                   align=True)
 _STATE = np.dtype([("engine", _ENGINE), ("float_normal", "f4"), ("has_float_normal", "?")], align=True)
 
 
 class Twister:
     """mt19937, a stream of 32-bit words (Matsumoto and Nishimura, ACM TOMACS 8, 1998).
 
-    NumPy's `RandomState` runs the same recurrence from the same seeding (`init_genrand`), and NEP 19 froze its
-    stream. A seed has 64 bits, of which the recurrence sees the lower 32, as in PyTorch. NumPy's state is made with
+    NumPy's `RandomState` runs the same recurrence from the same seeding (init_genrand), and NEP 19 froze its
+    stream. Of a seed's 64 bits the recurrence sees the lower 32, as in PyTorch. NumPy's state is made with
     the first word, because importing numpy.random takes longer than everything else here.
 
     >>> Twister(5489).words(2)
@@ -41,21 +42,20 @@ class Twister:
         return wide
 
     def units(self, n: int, work: type) -> np.ndarray:
-        """`n` uniform numbers in [0, 1): `unit` of wide words where `work` is float64, else of narrow ones."""
+        """`n` uniform numbers in [0, 1): `unit` of words of 64 bits where `work` is float64, else of 32."""
         return unit(self.words64(n) if work is np.float64 else self.words(n))
 
     def save(self, normal: float | None) -> np.ndarray:
-        """The state, and a normal number that waits to be handed out, as the 5056 bytes that PyTorch saves.
+        """The state, with a normal number that waits to be handed out, as the 5056 bytes that PyTorch saves.
 
-        PyTorch counts words: `next` of the current 624 are used, `left` - 1 remain. Both describe one position, but a
-        twister fresh from its seed has used none of the 624 and still begins with the next ones.
+        `next` words of the current 624 are used, and `left` - 1 remain; only a twister that has handed out
+        none says next = 0.
         """
         stream: Any = self._stream().get_state(legacy=False)["state"]
-        words, used = stream["key"], stream["pos"]
         state = np.zeros(1, _STATE)
         engine = state["engine"]
-        engine["seed"], engine["seeded"], engine["words"] = self.seed, True, words
-        engine["left"], engine["next"] = 625 - used, used if self._started else 0
+        engine["seed"], engine["seeded"], engine["words"] = self.seed, True, stream["key"]
+        engine["left"], engine["next"] = 625 - stream["pos"], stream["pos"] if self._started else 0
         if normal is not None:
             engine["normal"], engine["has_normal"] = normal, True
         return state.view(np.uint8)
@@ -86,8 +86,11 @@ class Twister:
 
 
 def unit(words: np.ndarray) -> np.ndarray:
-    """Words as uniform numbers in [0, 1): the lower 24 of 32 bits in float32, 53 of 64 in float64. Changes `words`."""
-    digits, signed, work = (24, np.int32, np.float32) if words.dtype == np.uint32 else (53, np.int64, np.float64)
+    """Words as uniform numbers in [0, 1): the lower 24 of 32 bits in float32, 53 of 64 in float64.
+
+    Overwrites `words`.
+    """
+    digits, signed, work = (24, np.int32, np.float32) if words.itemsize == 4 else (53, np.int64, np.float64)
     words &= words.dtype.type(2**digits - 1)
     u = words.view(signed).astype(work)
     return np.multiply(u, work(2.0**-digits), out=u)

@@ -1,1 +1,184 @@
-"""Placeholder: being written."""
+"""Optimizer steps: the only kernels that write into their arguments.
+
+`p` is the parameter and `g` its gradient, which stays as it is; the other arrays, of p's shape and dtype, are the
+optimizer's state, or None where an option leaves them unused. `weight_decay` adds the gradient of an L2 penalty, or,
+where it is `decoupled`, shrinks p directly; `maximize` climbs instead of descending. The formulae, and the order of
+their operations, are those of PyTorch's one-tensor versions. `step` counts from 1.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .table import kernel
+
+
+@kernel
+def sgd_step(xp, p, g, buf, lr, momentum, dampening, weight_decay, nesterov, maximize, first):
+    """Stochastic gradient descent with momentum; Sutskever et al., "On the importance of initialization", 2013.
+
+    `first` starts the momentum buffer with the gradient itself.
+    """
+    g = _gradient(p, g, weight_decay, maximize)
+    if momentum:
+        buf[...] = g if first else momentum * buf + (1 - dampening) * g
+        g = g + momentum * buf if nesterov else buf
+    p[...] = p - lr * g
+
+
+@kernel
+def adam_step(xp, p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize):
+    """Adam (Kingma and Ba, 2015), AdamW where `decoupled` (Loshchilov and Hutter, 2019), AMSGrad (Reddi et al., 2018).
+
+    `m` and `v` are the running means of g and g², `vmax` the largest v so far.
+    """
+    g = _decayed(p, g, lr, weight_decay, decoupled, maximize)
+    _moments(m, v, g, beta1, beta2)
+    if amsgrad:
+        vmax[...] = xp.maximum(vmax, v)
+    root = xp.sqrt(vmax if amsgrad else v) / math.sqrt(1 - beta2**step) + eps
+    p[...] = p - lr / (1 - beta1**step) * m / root
+
+
+@kernel
+def adagrad_step(xp, p, g, total, step, lr, lr_decay, eps, weight_decay, maximize):
+    """Adagrad; Duchi et al., "Adaptive subgradient methods", 2011. `total` is the sum of g²."""
+    g = _gradient(p, g, weight_decay, maximize)
+    total[...] = total + g * g
+    p[...] = p - lr / (1 + (step - 1) * lr_decay) * g / (xp.sqrt(total) + eps)
+
+
+@kernel
+def rmsprop_step(xp, p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, centered, maximize):
+    """RMSprop (Hinton's lecture 6e, 2012), with Graves' centring (2013): `mean` is the running mean of g, `v` of g²."""
+    g = _gradient(p, g, weight_decay, maximize)
+    v[...] = alpha * v + (1 - alpha) * g * g
+    if centered:
+        mean[...] = _lerp(mean, g, 1 - alpha)
+    root = xp.sqrt(v - mean * mean if centered else v) + eps
+    if momentum > 0:
+        buf[...] = momentum * buf + g / root
+        p[...] = p - lr * buf
+    else:
+        p[...] = p - lr * g / root
+
+
+@kernel
+def adamax_step(xp, p, g, m, top, step, lr, beta1, beta2, eps, weight_decay, maximize):
+    """Adamax, Adam with the infinity norm; Kingma and Ba, 2015. `top` is the decaying maximum of |g|."""
+    g = _gradient(p, g, weight_decay, maximize)
+    m[...] = _lerp(m, g, 1 - beta1)
+    top[...] = xp.maximum(beta2 * top, xp.abs(g) + eps)
+    p[...] = p - lr / (1 - beta1**step) * m / top
+
+
+@kernel
+def nadam_step(xp, p, g, m, v, step, mu_product, lr, beta1, beta2, eps, weight_decay, momentum_decay, decoupled,
+               maximize):
+    """Adam with Nesterov's momentum; Dozat, 2016. Gives the new `mu_product`, the product of the momenta so far."""
+    g = _decayed(p, g, lr, weight_decay, decoupled, maximize)
+    mu = beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))
+    mu_next = beta1 * (1 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))
+    mu_product = mu_product * mu
+    _moments(m, v, g, beta1, beta2)
+    root = xp.sqrt(v / (1 - beta2**step)) + eps
+    p[...] = p - lr * (1 - mu) / (1 - mu_product) * g / root
+    p[...] = p - lr * mu_next / (1 - mu_product * mu_next) * m / root
+    return mu_product
+
+
+@kernel
+def radam_step(xp, p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled, maximize):
+    """Adam with a rectified variance: plain momentum while few steps make it unreliable; Liu et al., 2020."""
+    g = _decayed(p, g, lr, weight_decay, decoupled, maximize)
+    _moments(m, v, g, beta1, beta2)
+    update = m / (1 - beta1**step) * lr
+    rho_inf = 2 / (1 - beta2) - 1  # the length of the moving average in the limit, and now
+    rho = rho_inf - 2 * step * beta2**step / (1 - beta2**step)
+    if rho > 5:
+        rectified = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
+        update = update * (math.sqrt(1 - beta2**step) / (xp.sqrt(v) + eps)) * rectified
+    p[...] = p - update
+
+
+@kernel
+def adadelta_step(xp, p, g, v, u, lr, rho, eps, weight_decay, maximize):
+    """Adadelta; Zeiler, 2012. `v` and `u` are the running means of g² and of the squared updates."""
+    g = _gradient(p, g, weight_decay, maximize)
+    v[...] = rho * v + (1 - rho) * g * g
+    delta = xp.sqrt(u + eps) / xp.sqrt(v + eps) * g
+    u[...] = rho * u + (1 - rho) * delta * delta
+    p[...] = p - lr * delta
+
+
+@kernel
+def asgd_step(xp, p, g, mean, eta, mu, lambd, weight_decay, maximize):
+    """One step of averaged SGD (Polyak and Juditsky, 1992): rate `eta`, decay `lambd`, and `mean` following p by `mu`."""
+    g = _gradient(p, g, weight_decay, maximize)
+    p[...] = p * (1 - lambd * eta) - eta * g
+    mean[...] = p if mu == 1 else mean + (p - mean) * mu
+
+
+@kernel
+def rprop_step(xp, p, g, before, size, minus, plus, smallest, largest, maximize):
+    """Resilient backpropagation; Riedmiller and Braun, 1993: only the signs of the gradients count.
+
+    `before` is the last gradient, `size` how far each number moves: `plus` times further while the sign stays.
+    """
+    g = -g if maximize else g
+    turn = g * before
+    size[...] = xp.minimum(xp.maximum(xp.where(turn > 0, plus * size, xp.where(turn < 0, minus * size, size)),
+                                      smallest), largest)
+    before[...] = xp.where(turn < 0, xp.zeros((1,), p.dtype), g)  # after a turn, wait a step
+    p[...] = p - xp.sign(before) * size
+
+
+def _gradient(p, g, weight_decay, maximize):
+    """The gradient to descend along."""
+    g = -g if maximize else g
+    return g + weight_decay * p if weight_decay else g
+
+
+def _decayed(p, g, lr, weight_decay, decoupled, maximize):
+    """The same, where the decay may be of p itself."""
+    if not decoupled:
+        return _gradient(p, g, weight_decay, maximize)
+    if weight_decay:
+        p[...] = p * (1 - lr * weight_decay)
+    return -g if maximize else g
+
+
+def _moments(m, v, g, beta1, beta2):
+    m[...] = _lerp(m, g, 1 - beta1)
+    v[...] = beta2 * v + (1 - beta2) * g * g
+
+
+def _lerp(a, b, w):
+    """(1 - w) a + w b, exact at both ends."""
+    return a + w * (b - a) if w < 0.5 else b - (1 - w) * (b - a)
+
+
+def _refuses(states: int) -> Callable[..., str | None]:
+    """A predicate for a step with so many state arrays: all must lie in memory as p does."""
+
+    def refuses(p: Any, g: Any, *arguments: Any, **options: Any) -> str | None:
+        dtype, shape = p.dtype, p.shape
+        if dtype.char not in "fd":
+            return "float32 and float64 only"
+        if g.dtype != dtype or g.shape != shape:
+            return "p and g of one dtype and shape only"
+        if not p.flags.c_contiguous:
+            return "a contiguous parameter only"
+        for a in arguments[:states]:
+            if a is not None and not (a.shape == shape and a.dtype == dtype and a.flags.c_contiguous):
+                return "contiguous state of p's dtype and shape only"
+        return None
+
+    return refuses
+
+
+sgd_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:sgd_step", refuses=_refuses(1))
+adam_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:adam_step", refuses=_refuses(3))
+adagrad_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:adagrad_step", refuses=_refuses(1))
+rmsprop_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:rmsprop_step", refuses=_refuses(3))

@@ -1,15 +1,16 @@
-"""Random numbers: the values that PyTorch's CPU generator draws, from the same seed and the same sequence of calls.
+"""Random numbers: the values that PyTorch's CPU generator draws from the same seed by the same calls.
 
 The algorithms are those of PyTorch 2.13 (ATen/core/DistributionsHelper.h and TransformationHelper.h,
-native/cpu/DistributionTemplates.h; its builds leave MKL's generators off). A uniform number takes two words of the
-Mersenne Twister in float64, one in float32, float16 and bfloat16.
+native/cpu/DistributionTemplates.h; its builds leave MKL's generators off). A uniform number takes two words
+of the Mersenne Twister in float64, one in float32, float16 and bfloat16.
 
-Equal bit for bit: `uniform`, `random_`, `randint`, `randperm`, `bernoulli`, `normal` in float32, float16 and bfloat16,
-and whatever has fewer than 16 elements. Larger arrays that need log, sin, tan or exp in float64 can differ in the last
-bits, since PyTorch calls the C library where NumPy has faster loops of its own; rounded to float32, the difference
-practically never shows. PyTorch itself draws float32 normals with other last bits on processors without AVX2, and
-other normals altogether into tensors that are not contiguous. `multinomial` without replacement puts categories of
-equal score (probability 0; ties in 16 bits) in the order of their index, PyTorch in none that is fixed.
+Equal bit for bit: `uniform`, `random_`, `randint`, `randperm`, `bernoulli`, `normal` in float32, float16 and
+bfloat16, and whatever has fewer than 16 elements. Larger arrays that need log, sin, tan or exp in float64
+can differ in the last bits, since PyTorch calls the C library where NumPy has faster loops of its own;
+rounded to float32, the difference practically never shows. `multinomial` without replacement puts categories
+of equal score (probability 0, or ties in 16 bits) in the order of their index, PyTorch in none that is
+fixed. PyTorch itself draws float32 normals with other last bits on processors without AVX2, and other
+normals altogether into tensors that are not contiguous.
 """
 from __future__ import annotations
 
@@ -17,22 +18,23 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from .box_muller import affine, box_muller
+from .box_muller import box_muller
 from .mt19937 import Twister, unit
+from .rounding import affine, cast, last_integer, limits, narrowed, work_dtype
 
 DEFAULT_SEED = 67280421310721
 Shape = int | tuple[int, ...]
 
 
 class Generator:
-    """A source of random arrays. Threads may share one: a call's numbers are consecutive in the stream.
+    """A source of random arrays. Threads may share one: the words of one array are consecutive in the stream.
 
-    `dtype` is a NumPy dtype, or ml_dtypes' bfloat16, everywhere. A dtype that PyTorch has no such numbers in raises
+    `dtype` is a NumPy dtype, or ml_dtypes' bfloat16. A dtype in which PyTorch has no such numbers raises
     NotImplementedError, a parameter out of its range RuntimeError, as in PyTorch.
 
     >>> Generator().manual_seed(0).uniform(3)
@@ -46,7 +48,10 @@ class Generator:
     # Seeds and states
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start again from `seed`, of -2^63 to 2^64 - 1 (negative ones count from 2^64); returns the generator."""
+        """Start again from `seed`, -2^63 to 2^64 - 1 (negative ones count from 2^64); returns the generator.
+
+        Raises RuntimeError where `seed` is no integer, ValueError where it is out of range.
+        """
         if not hasattr(seed, "__index__"):
             raise RuntimeError(f"manual_seed: seed expects an integer, got {type(seed).__name__}")
         seed = int(seed)
@@ -73,8 +78,7 @@ class Generator:
             return self._twister.save(self._normal)
 
     def set_state(self, state: np.ndarray) -> Generator:
-        """Continue from a state that `get_state` gave, here or in PyTorch. Raises TypeError or RuntimeError for
-        anything else."""
+        """Continue from what `get_state` gave, here or in PyTorch. Raises TypeError or RuntimeError."""
         twister, normal = Twister.load(state)
         with self._lock:
             self._twister, self._normal = twister, normal
@@ -101,7 +105,7 @@ class Generator:
 
     # Continuous distributions
 
-    def uniform(self, shape: Shape, dtype: Any = np.float32, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    def uniform(self, shape: Shape, dtype: Any = np.float32, low: float = 0, high: float = 1) -> np.ndarray:
         """Uniform in [low, high): u * (high - low) + low, u of 24 bits (53 in float64).
 
         A draw that rounds to `high` becomes `low`. A complex dtype has both parts uniform.
@@ -109,72 +113,74 @@ class Generator:
         dtype = np.dtype(dtype)
         if dtype.kind == "c":
             return self.uniform(*_parts(shape, dtype), low, high).view(dtype)[..., 0]
-        work = _work("uniform", dtype)
+        work = work_dtype("uniform", dtype)
         if not low <= high:
             raise RuntimeError(f"uniform: expects low <= high, got low={low}, high={high}")
-        if max(abs(low), abs(high), high - low) > _limits(dtype)[1]:
+        if max(abs(low), abs(high), high - low) > limits(dtype)[1]:
             raise RuntimeError(f"uniform: low={low}, high={high} are out of bounds for {dtype}")
         start, scale = work(low), work(high) - work(low)
-        first, last = _round(start, dtype), _round(work(high), dtype)
+        first, last = cast(start, dtype), cast(work(high), dtype)
 
         def transform(words: np.ndarray) -> np.ndarray:
-            x = _round(affine(unit(words), scale, start), dtype)
+            x = cast(affine(unit(words), scale, start), dtype)
             x[x == last] = first
             return x
 
         return self._fill(shape, dtype, work, transform)
 
-    def normal(self, shape: Shape, dtype: Any = np.float32, mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+    def normal(self, shape: Shape, dtype: Any = np.float32, mean: float = 0, std: float = 1) -> np.ndarray:
         """Normal with `mean` and `std`: Box and Muller's method, in one of two ways.
 
         From 16 elements on, in blocks of 16 (`box_muller`); where the size is no multiple of 16, the last 16
-        elements are drawn anew. Below, in pairs of float64, the second of which waits for the next such call. A
-        complex dtype has parts of standard deviation std / sqrt(2).
+        elements are drawn anew. Below, in pairs of float64, the second of which waits for the next such
+        call. The parts of a complex dtype have standard deviation std / sqrt(2).
         """
         dtype = np.dtype(dtype)
         if dtype.kind == "c":
             return self.normal(*_parts(shape, dtype), mean, std / math.sqrt(2)).view(dtype)[..., 0]
-        work = _work("normal", dtype)
+        work = work_dtype("normal", dtype)
         if not std >= 0:
             raise RuntimeError(f"normal: expects std >= 0, got std={std}")
         out = np.empty(shape, dtype)
         flat = out.reshape(-1)
         with self._lock:
             if flat.size < 16:
-                flat[:] = _round(affine(self._normals(flat.size), std, mean), dtype)
+                flat[:] = cast(affine(self._pairs(flat.size), std, mean), dtype)
                 return out
             rest = flat.size % 16
             for piece in _pieces(flat[:flat.size - rest]):
-                piece[:] = _round(box_muller(self._twister.units(piece.size, work), mean, std), dtype)
+                piece[:] = cast(box_muller(self._twister.units(piece.size, work), mean, std), dtype)
             if rest:
-                if dtype == work:  # PyTorch fills the whole array with uniform numbers before it looks at blocks
-                    self._twister.units(rest, work)
-                flat[-16:] = _round(box_muller(self._twister.units(16, work), mean, std), dtype)
+                if dtype == work:  # PyTorch fills the whole array with uniform numbers before it forms blocks
+                    self._twister.words(rest * (dtype.itemsize // 4))
+                flat[-16:] = cast(box_muller(self._twister.units(16, work), mean, std), dtype)
         return out
 
-    def log_normal(self, shape: Shape, dtype: Any = np.float32, mean: float = 1.0, std: float = 2.0) -> np.ndarray:
+    def log_normal(self, shape: Shape, dtype: Any = np.float32, mean: float = 1,
+                   std: float = 2) -> np.ndarray:
         """exp of normal numbers drawn in pairs; `mean` and `std` are those of the logarithm."""
         dtype = np.dtype(dtype)
-        _work("log_normal", dtype)
+        work_dtype("log_normal", dtype)
         if not std > 0:
             raise RuntimeError(f"log_normal: expects std > 0, got std={std}")
         out = np.empty(shape, dtype)
         with self._lock, np.errstate(over="ignore"):
-            out.reshape(-1)[:] = _round(_libm("exp", affine(self._normals(out.size), std, mean)), dtype)
+            out.reshape(-1)[:] = cast(_libm("exp", affine(self._pairs(out.size), std, mean)), dtype)
         return out
 
-    def exponential(self, shape: Shape, dtype: Any = np.float32, lambd: float = 1.0) -> np.ndarray:
+    def exponential(self, shape: Shape, dtype: Any = np.float32, lambd: float = 1) -> np.ndarray:
         """Exponential with rate `lambd`: -log(1 - u) / lambd."""
         dtype = np.dtype(dtype)
-        _work("exponential", dtype)
+        work_dtype("exponential", dtype)
         if not lambd > 0:
             raise RuntimeError(f"exponential: expects lambd > 0, got lambd={lambd}")
-        return self._fill(shape, dtype, np.float64, lambda words: _libm("log1p", -unit(words)) * (-1.0 / lambd))
+        return self._fill(shape, dtype, np.float64, lambda words: _libm("log1p", -unit(words)) * (-1 / lambd))
 
-    def cauchy(self, shape: Shape, dtype: Any = np.float32, median: float = 0.0, sigma: float = 1.0) -> np.ndarray:
-        """Cauchy around `median`, half width `sigma`: median + sigma tan(pi (u - 1/2))."""
+    def cauchy(self, shape: Shape, dtype: Any = np.float32, median: float = 0,
+               sigma: float = 1) -> np.ndarray:
+        """Cauchy around `median` with half width `sigma`: median + sigma tan(pi (u - 1/2))."""
         dtype = np.dtype(dtype)
-        _work("cauchy", dtype)
+        work_dtype("cauchy", dtype)
         if not sigma > 0:
             raise RuntimeError(f"cauchy: expects sigma > 0, got sigma={sigma}")
         return self._fill(shape, dtype, np.float64,
@@ -196,11 +202,12 @@ class Generator:
     def bernoulli(self, p: float | np.ndarray, shape: Shape | None = None, dtype: Any = None) -> np.ndarray:
         """1 with probability `p`, else 0: u < p.
 
-        An array of probabilities is broadcast to `shape` (its own by default), and u has its precision. For a number
-        `p`, as in `Tensor.bernoulli_(0.5)` and dropout, u is float64 whatever `dtype` (float32 by default).
+        An array of probabilities is broadcast to `shape` (its own by default), and u has its precision, as
+        in torch.bernoulli(p). For a number `p`, as in Tensor.bernoulli_(0.5) and in dropout, u is float64
+        whatever `dtype` (float32 by default).
         """
         if isinstance(p, np.ndarray):
-            work = _work("bernoulli", p.dtype)
+            work = work_dtype("bernoulli", p.dtype)
             if not np.all((p >= 0) & (p <= 1)):
                 raise RuntimeError("bernoulli: expects 0 <= p <= 1, got an element outside")
             return (self.uniform(p.shape if shape is None else shape, work) < p).astype(dtype or p.dtype)
@@ -212,27 +219,29 @@ class Generator:
 
     def random_(self, shape: Shape, dtype: Any = np.float32, low: int | None = None,
                 high: int | None = None) -> np.ndarray:
-        """Integers, equally likely but for the skew of a remainder: in [0, m], [0, high), [low, high) or [low, m].
+        """Integers in [0, m], [0, high), [low, high) or [low, m], by which bounds are given.
 
-        m is the largest integer of an integer dtype, and 2^24 in float32 (2^11, 2^8, 2^53 in float16, bfloat16,
-        float64). A range of 2^28 or more takes two words a number; without bounds, only a dtype of 8 bytes does.
+        m is the largest integer of an integer dtype, and 2^24 in float32 (2^11, 2^8 and 2^53 in float16,
+        bfloat16 and float64). Remainders of words: of 64 bits for a range of 2^28 or more, or without bounds
+        for dtypes of 8 bytes, else of 32.
         """
         return self._integers("random_", shape, np.dtype(dtype), low, high)
 
     def randint(self, low: int, high: int, shape: Shape, dtype: Any = np.int64) -> np.ndarray:
-        """Integers in [low, high), as `random_`."""
+        """Integers in [low, high), as `random_` draws them."""
         return self._integers("randint", shape, np.dtype(dtype), low, high)
 
     def randperm(self, n: int, dtype: Any = np.int64) -> np.ndarray:
         """The numbers 0 to n - 1 in random order.
 
-        Fisher and Yates' shuffle: element i changes places with one of those from i on, a word a step; from n =
-        2^32 / 20 on, where a word's remainder is too coarse, with one of those up to i, two words a step.
+        Fisher and Yates' shuffle: element i changes places with one of those from i on, a word a step; from
+        n = 2^32 / 20 on, where a word's remainder is too coarse, with one of those up to i, two words a
+        step.
         """
         dtype = np.dtype(dtype)
         if n < 0:
             raise RuntimeError(f"randperm: expects n >= 0, got n={n}")
-        if n - 1 > _last("randperm", dtype):
+        if n - 1 > last_integer("randperm", dtype):
             raise RuntimeError(f"randperm: n={n} is too large for {dtype}")
         if n < _WORD_IS_COARSE:
             steps = np.arange(max(n - 1, 0))
@@ -246,25 +255,26 @@ class Generator:
         else:
             _swaps(numbers := list(range(n)), targets.tolist())
             order = np.array(numbers, np.int64)
-        return _round(order, dtype)
+        return cast(order, dtype)
 
     def multinomial(self, probs: np.ndarray, num_samples: int, replacement: bool = False) -> np.ndarray:
         """Indices of categories, int64, (num_samples,) or (rows, num_samples), by weights (n,) or (rows, n).
 
-        Weights need not sum to 1. With replacement: the place of a float64 u among the cumulative weights. Without:
-        the largest of probs / q with q exponential, an order of which the first k are a sample without replacement
-        (Efraimidis and Spirakis, Inf. Process. Lett. 97, 2006).
+        Weights need not sum to 1. With replacement: the place of a float64 u among the cumulative weights.
+        Without, and for one sample: the largest of probs / q, q exponential; the first k in that order are a
+        sample without replacement (Efraimidis and Spirakis, Inf. Process. Lett. 97, 2006).
         """
-        work = _work("multinomial", probs.dtype)
+        work = work_dtype("multinomial", probs.dtype)
         if probs.ndim not in (1, 2):
             raise RuntimeError(f"multinomial: probs expects 1 or 2 dimensions, got shape {probs.shape}")
         n = probs.shape[-1]
         if num_samples <= 0:
             raise RuntimeError(f"multinomial: expects num_samples > 0, got {num_samples}")
-        if n == 0 or not replacement and num_samples > n:
-            raise RuntimeError(f"multinomial: cannot draw {num_samples} of {n} categories, replacement={replacement}")
+        if n == 0 or (not replacement and num_samples > n):
+            raise RuntimeError(f"multinomial: num_samples={num_samples} do not fit {n} categories, "
+                               f"replacement={replacement}")
         if not np.all((probs >= 0) & (probs < np.inf)):
-            raise RuntimeError("multinomial: probs expects finite numbers >= 0, got a negative one, inf or nan")
+            raise RuntimeError("multinomial: probs expects numbers >= 0, got a negative one, inf or nan")
         if not np.all(np.any(probs > 0, -1)):
             raise RuntimeError("multinomial: probs expects a sum > 0")
         if not replacement or num_samples == 1:
@@ -281,36 +291,38 @@ class Generator:
     # What the distributions share
 
     def _fill(self, shape: Shape, dtype: np.dtype, work: type, transform: Callable) -> np.ndarray:
-        """An array of transform(words): words of 64 bits where work is float64, else of 32, a cacheful at a time."""
+        """transform(words), a cacheful at a time: words of 64 bits where `work` is float64, else of 32."""
         out = np.empty(shape, dtype)
         with self._lock:
             draw = self._twister.words64 if work is np.float64 else self._twister.words
             for piece in _pieces(out.reshape(-1)):
-                piece[:] = _round(transform(draw(piece.size)), dtype)
+                piece[:] = cast(transform(draw(piece.size)), dtype)
         return out
 
-    def _normals(self, n: int) -> np.ndarray:
-        """Standard normal numbers in float64, in pairs; an odd one waits for the next call. Needs the lock."""
+    def _pairs(self, n: int) -> np.ndarray:
+        """`n` standard normal numbers in float64, in pairs; an odd one waits. Needs the lock."""
         waiting = np.array([x for x in [self._normal] if x is not None and n > 0])
         u = self._twister.units((n - waiting.size + 1) // 2 * 2, np.float64)
         radius, angle = np.sqrt(-2 * _libm("log1p", -u[1::2])), 2 * np.pi * u[0::2]
         pairs = np.stack([radius * _libm("cos", angle), radius * _libm("sin", angle)], 1)
         z = np.concatenate([waiting, pairs.ravel()])
         if n:
-            self._normal = z[n] if z.size > n else None
+            self._normal = float(z[n]) if z.size > n else None
         return z[:n]
 
-    def _integers(self, op: str, shape: Shape, dtype: np.dtype, low: int | None, high: int | None) -> np.ndarray:
-        last = _last(op, dtype)
+    def _integers(self, op: str, shape: Shape, dtype: np.dtype, low: int | None,
+                  high: int | None) -> np.ndarray:
+        last = last_integer(op, dtype)
         if low is None and high is None:
             first, size, wide = 0, last + 1, dtype.itemsize == 8
         else:
-            first, end = _inside(low or 0, last + 1 if high is None else high, dtype)
-            if first >= end:
-                raise RuntimeError(f"{op}: expects low < high, got low={low}, high={high} for {dtype}")
-            least, most = _limits(dtype)
+            first, end = low or 0, last + 1 if high is None else high
+            least, most = limits(dtype)
             if first < least or end - 1 > most:
                 raise RuntimeError(f"{op}: low={low}, high={high} are out of bounds for {dtype}")
+            first, end = narrowed(first, end, dtype)
+            if first >= end:
+                raise RuntimeError(f"{op}: expects low < high, got low={low}, high={high} for {dtype}")
             size, wide = end - first, end - first >= 2**28
             if size == 2**64:
                 first = 0  # the words as they are
@@ -319,38 +331,18 @@ class Generator:
             if size < 2**64:
                 words %= words.dtype.type(size)
             x = words.astype(np.uint64, copy=False)
-            x += np.uint64(first % 2**64)  # modulo 2^64, which the view below makes right
+            x += np.uint64(first % 2**64)  # modulo 2^64, which the view makes right
             return x.view(np.int64)
 
         return self._fill(shape, dtype, np.float64 if wide else np.float32, transform)
 
 
-_PIECE = 1 << 15
+_PIECE = 1 << 15  # words, at a time
 _WORD_IS_COARSE = (2**32 - 1) // 20
-_WORTH_COMPILING = 1 << 17
+_WORTH_COMPILING = 1 << 17  # elements, from which on importing Numba is not slower than a Python loop
 
 
-def _round(x: Any, dtype: np.dtype) -> Any:
-    """x in dtype; the 16-bit types by way of float32, from which PyTorch makes them."""
-    if dtype.itemsize == 2 and dtype.kind not in "iu":
-        x = x.astype(np.float32, copy=False)
-    return x.astype(dtype, copy=False)
-
-
-def _work(op: str, dtype: np.dtype) -> type:
-    """The dtype that `op` computes a floating dtype in."""
-    if not _digits(dtype):
-        raise NotImplementedError(f"{op}: expects a floating dtype, got {dtype}")
-    return np.float64 if dtype == np.float64 else np.float32
-
-
-@functools.cache
-def _digits(dtype: np.dtype) -> int:
-    """Binary digits of a floating dtype, 0 for another."""
-    return {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}.get(dtype.name, 0)
-
-
-def _pieces(flat: np.ndarray):
+def _pieces(flat: np.ndarray) -> Iterator[np.ndarray]:
     return (flat[start:start + _PIECE] for start in range(0, flat.size, _PIECE))
 
 
@@ -367,33 +359,6 @@ def _libm(name: str, x: np.ndarray) -> np.ndarray:
         except (OverflowError, ValueError):  # where NumPy has inf
             pass
     return getattr(np, name)(x)
-
-
-def _limits(dtype: np.dtype) -> tuple[float, float]:
-    """The least and the greatest finite number."""
-    if dtype.kind in "iub":
-        return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind != "b" else (0, 1)
-    most = float(np.finfo(np.float16 if dtype == np.float16 else _work("", dtype)).max)
-    return -most, most
-
-
-def _last(op: str, dtype: np.dtype) -> int:
-    """The largest integer that dtype holds with all before it."""
-    if dtype.kind == "c":
-        raise NotImplementedError(f"{op}: expects a real dtype, got {dtype}")
-    return 2 ** _digits(dtype) if _digits(dtype) else int(_limits(dtype)[1])
-
-
-def _inside(low: int, high: int, dtype: np.dtype) -> tuple[int, int]:
-    """[low, high) narrowed to where no integer of it rounds out of it: beyond 2^digits a float lacks some integers."""
-    digits = _digits(dtype)
-    if digits:
-        up, down = (int(float(_round(np.float64(k), dtype))) for k in (low + 1, high - 1))
-        if up < low:
-            low = up + (1 << (abs(low + 1).bit_length() - digits))
-        if down >= high:
-            high = down - (1 << (abs(high - 1).bit_length() - digits))
-    return low, high
 
 
 def _swaps(order: Any, targets: Any) -> None:

@@ -17,7 +17,7 @@ def written(base: Tensor, before: Any, path: tuple, part: Tensor) -> Node:
     """
     array = base._array
     return Node(overwrite.op, kernels_of(array), (before, edge_of(part) if part._requires_grad else None),
-                overwrite.op.body(None, None, None, path)[1:], array.shape, array.dtype, ())
+                list(overwrite.op.body(None, None, None, path)[1:]), array.shape, array.dtype)
 
 
 @op(method=False, function=False)

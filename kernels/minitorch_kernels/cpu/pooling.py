@@ -1,7 +1,10 @@
 """Pooling on the CPU, plane by plane; one spatial axis is treated as a plane of one row.
 
-A window is taken apart: a step along a row handles one tap of all windows of that row at once, which vectorises, and
-the row being written stays in the cache.
+Rows are short and strides break vectors up, so a block of planes is first split into phases: phase (f, g) holds every
+sh-th row from f and every sw-th column from g of the padded planes, as one flat run. A tap of all windows of the block
+is then one contiguous run of one phase, however short the rows are:
+
+    padded x[i sh + a, j sw + b]  =  phase (a mod sh, b mod sw)[i + a // sh, j + b // sw]
 """
 from __future__ import annotations
 
@@ -14,18 +17,19 @@ from ..pooling import cells, pool_shape, window_counts
 from .jit import jit
 
 PART = 1 << 15  # elements of x in one part of the work
+U = np.uint64  # as an index it needs no test for counting from the end, which would keep loops from vectorising
+BLOCK = 2048  # elements of a phase in one block of planes: a block stays in the first-level cache
 
 
 def max_pool(x, kernel, stride, padding, dilation, ceil_mode):
     """See `minitorch_kernels.pooling.max_pool`."""
     out = pool_shape(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
-    planes, y, index = _planes(x), memory.empty((*x.shape[:2], *out), x.dtype), \
-        memory.empty((*x.shape[:2], *out), np.int64)
-    ys, indices = _planes(y), _planes(index)
-    if (kernel, stride, padding, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1)) and not ceil_mode:
+    y, index = (memory.empty((*x.shape[:2], *out), dtype) for dtype in (x.dtype, np.int64))
+    planes, ys, indices = _planes(x), _planes(y), _planes(index)
+    windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0), *_pair(dilation, 1)
+    if windows == (2, 2, 2, 2, 0, 0, 1, 1) and not ceil_mode:
         _spread(lambda s: _largest_of_four(planes[s], ys[s], indices[s]), planes)
     else:
-        windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0), *_pair(dilation, 1)
         _spread(lambda s: _largest(planes[s], ys[s], indices[s], *windows), planes, math.prod(kernel))
     return y, index
 
@@ -53,7 +57,11 @@ def avg_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_o
     ys, divisor = _planes(y), _divisor(x.shape[2:], out, kernel, stride, padding, count_include_pad,
                                        divisor_override, x.dtype)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0)
-    _spread(lambda s: _means(planes[s], ys[s], divisor, *windows), planes)
+    if planes.shape[1:] == windows[:2] and windows[4:] == (0, 0):  # a window is a plane
+        flat = _flat(x)
+        _spread(lambda s: _plane_means(flat[s], ys[s], divisor), planes)
+    else:
+        _spread(lambda s: _means(planes[s], ys[s], divisor, *windows), planes)
     return y
 
 
@@ -64,7 +72,10 @@ def avg_pool_dx(dy, x_shape, kernel, stride, padding, ceil_mode, count_include_p
     divisor = _divisor(x_shape[2:], dy.shape[2:], kernel, stride, padding, count_include_pad, divisor_override,
                        dy.dtype)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0)
-    _spread(lambda s: _means_dx(dys[s], planes[s], divisor, *windows), planes)
+    if planes.shape[1:] == windows[:2] and windows[4:] == (0, 0):
+        _spread(lambda s: _plane_means_dx(dys[s], planes[s], divisor), planes)
+    else:
+        _spread(lambda s: _means_dx(dys[s], planes[s], divisor, *windows), planes)
     return dx
 
 
@@ -108,7 +119,8 @@ def _planes(x):
 
 def _flat(x):
     """x as (N C, H W)."""
-    return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
+    planes = _planes(x)
+    return planes.reshape(len(planes), math.prod(planes.shape[1:]))
 
 
 def _pair(values, first):
@@ -143,66 +155,161 @@ def _divisor(size, out, kernel, stride, padding, include_pad, override, dtype):
 
 @jit
 def _largest_of_four(x, y, index):
-    """2 x 2 windows, 2 apart: one pass, no tap loop."""
+    """2 x 2 windows, 2 apart: one pass that compares without branches."""
     width = x.shape[2]
     for p in range(y.shape[0]):
         for i in range(y.shape[1]):
-            top, bottom = x[p, 2 * i], x[p, 2 * i + 1]
-            best, at = y[p, i], index[p, i]
             for j in range(y.shape[2]):
-                a, b, c, d = top[2 * j], top[2 * j + 1], bottom[2 * j], bottom[2 * j + 1]
-                place = 2 * i * width + 2 * j
-                right = (b > a) | (b != b)
-                v = b if right else a
-                place = place + 1 if right else place
-                below = (c > v) | (c != c)
-                v = c if below else v
-                place = (2 * i + 1) * width + 2 * j if below else place
-                last = (d > v) | (d != d)
-                best[j] = d if last else v
-                at[j] = (2 * i + 1) * width + 2 * j + 1 if last else place
+                a, b = x[U(p), U(2 * i), U(2 * j)], x[U(p), U(2 * i), U(2 * j + 1)]
+                c, d = x[U(p), U(2 * i + 1), U(2 * j)], x[U(p), U(2 * i + 1), U(2 * j + 1)]
+                right, right_below = (b > a) | (b != b), (d > c) | (d != d)
+                top, bottom = b if right else a, d if right_below else c
+                below = (bottom > top) | (bottom != bottom)
+                y[U(p), U(i), U(j)] = bottom if below else top
+                offset = width + np.int64(right_below) if below else np.int64(right)
+                index[U(p), U(i), U(j)] = 2 * i * width + 2 * j + offset
 
 
 @jit
 def _largest(x, y, index, kh, kw, sh, sw, ph, pw, dh, dw):
-    height, width, out = x.shape[1], x.shape[2], y.shape[2]
-    at = np.empty(out, np.int32)  # half of int64's width: positions keep step with the values in vectors
-    for p in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            best = y[p, i]
-            best[:] = -np.inf
-            at[:] = -1
-            for a in range(kh):
-                r = i * sh - ph + a * dh
-                if 0 <= r < height:
-                    for b in range(kw):
-                        first = b * dw - pw
-                        low = (-first + sw - 1) // sw if first < 0 else 0
-                        high = min(out, (width - 1 - first) // sw + 1) if first < width else 0
-                        if low < high:
-                            _compare(x[p, r], first + low * sw, sw, best[low:high], at[low:high], r * width)
-            for j in range(out):
-                index[p, i, j] = at[j]
+    planes, height, width = x.shape
+    rows = max(y.shape[1] + (kh - 1) * dh // sh, (height + ph - 1) // sh + 1)
+    columns = max(y.shape[2] + (kw - 1) * dw // sw, (width + pw - 1) // sw + 1)
+    block = min(planes, max(1, BLOCK // (rows * columns)))
+    n = block * rows * columns
+    phases = np.full((sh * sw, n + (kh - 1) * dh // sh * columns + (kw - 1) * dw // sw), -np.inf, x.dtype)
+    best, at = np.empty(n, x.dtype), np.empty(n, np.int32)
+    for start in range(0, planes, block):
+        some = min(block, planes - start)
+        _split(x[start:start + some], phases, rows, columns, sh, sw, ph, pw)
+        best[:] = -np.inf
+        at[:] = -1
+        for a in range(kh):
+            for b in range(kw):
+                first = a * dh // sh * columns + b * dw // sw
+                _compare(phases[a * dh % sh * sw + b * dw % sw, first:first + n], best, at, a * dh * width + b * dw)
+        for p in range(some):
+            for i in range(y.shape[1]):
+                run, corner = (p * rows + i) * columns, (i * sh - ph) * width - pw
+                for j in range(y.shape[2]):
+                    y[U(start + p), U(i), U(j)] = best[U(run + j)]
+                    index[U(start + p), U(i), U(j)] = corner + j * sw + at[U(run + j)]
 
 
 @jit
-def _compare(row, first, step, best, at, base):
-    """Put row[first + j step] into best[j] where it is larger; constant steps vectorise."""
-    if step == 1:
-        _compare_stepped(row, first, 1, best, at, base)
-    elif step == 2:
-        _compare_stepped(row, first, 2, best, at, base)
-    else:
-        _compare_stepped(row, first, step, best, at, base)
-
-
-@jit
-def _compare_stepped(row, first, step, best, at, base):
+def _compare(tap, best, at, offset):
+    """Put the elements of a tap, and their offset from the window's corner, where they are larger than the best."""
+    offset = np.int32(offset)
     for j in range(best.size):
-        v = row[first + j * step]
-        better = (v > best[j]) | (v != v) | (at[j] < 0)
-        best[j] = v if better else best[j]
-        at[j] = np.int32(base + first + j * step) if better else at[j]
+        better = (tap[j] > best[j]) | (tap[j] != tap[j])
+        best[j] = tap[j] if better else best[j]
+        at[j] = offset if better else at[j]
+
+
+@jit
+def _split(x, phases, rows, columns, sh, sw, ph, pw):
+    """Write planes into their phases; the padding stays as it is."""
+    for p in range(x.shape[0]):
+        i, f = ph // sh, ph % sh
+        for r in range(x.shape[1]):
+            run = (p * rows + i) * columns
+            if sw == 1:
+                for c in range(x.shape[2]):
+                    phases[U(f), U(run + pw + c)] = x[U(p), U(r), U(c)]
+            else:
+                j, g = pw // sw, pw % sw
+                for c in range(x.shape[2]):
+                    phases[U(f * sw + g), U(run + j)] = x[U(p), U(r), U(c)]
+                    g += 1
+                    if g == sw:
+                        j, g = j + 1, 0
+            f += 1
+            if f == sh:
+                i, f = i + 1, 0
+
+
+@jit
+def _merge(phases, x, rows, columns, sh, sw, ph, pw):
+    """The inverse of `_split`."""
+    for p in range(x.shape[0]):
+        i, f = ph // sh, ph % sh
+        for r in range(x.shape[1]):
+            run = (p * rows + i) * columns
+            if sw == 1:
+                for c in range(x.shape[2]):
+                    x[U(p), U(r), U(c)] = phases[U(f), U(run + pw + c)]
+            else:
+                j, g = pw // sw, pw % sw
+                for c in range(x.shape[2]):
+                    x[U(p), U(r), U(c)] = phases[U(f * sw + g), U(run + j)]
+                    g += 1
+                    if g == sw:
+                        j, g = j + 1, 0
+            f += 1
+            if f == sh:
+                i, f = i + 1, 0
+
+
+@jit
+def _means(x, y, divisor, kh, kw, sh, sw, ph, pw):
+    planes, height, width = x.shape
+    rows = max(y.shape[1] + (kh - 1) // sh, (height + ph - 1) // sh + 1)
+    columns = max(y.shape[2] + (kw - 1) // sw, (width + pw - 1) // sw + 1)
+    block = min(planes, max(1, BLOCK // (rows * columns)))
+    n = block * rows * columns
+    down, right = (kh - 1) // sh * columns, (kw - 1) // sw
+    phases = np.zeros((sh * sw, n + down + right), x.dtype)
+    sums, total = np.empty((sw, n + right), x.dtype), np.empty(n, x.dtype)
+    for start in range(0, planes, block):
+        some = min(block, planes - start)
+        _split(x[start:start + some], phases, rows, columns, sh, sw, ph, pw)
+        sums[:] = 0
+        for a in range(kh):
+            for g in range(sw):
+                first = a // sh * columns
+                _add(phases[a % sh * sw + g, first:first + n + right], sums[g])
+        total[:] = 0
+        for b in range(kw):
+            _add(sums[b % sw, b // sw:b // sw + n], total)
+        for p in range(some):
+            for i in range(y.shape[1]):
+                run = (p * rows + i) * columns
+                for j in range(y.shape[2]):
+                    y[U(start + p), U(i), U(j)] = total[U(run + j)] / divisor[U(i), U(j)]
+
+
+@jit
+def _means_dx(dy, dx, divisor, kh, kw, sh, sw, ph, pw):
+    planes, height, width = dx.shape
+    rows = max(dy.shape[1] + (kh - 1) // sh, (height + ph - 1) // sh + 1)
+    columns = max(dy.shape[2] + (kw - 1) // sw, (width + pw - 1) // sw + 1)
+    block = min(planes, max(1, BLOCK // (rows * columns)))
+    n = block * rows * columns
+    down, right = (kh - 1) // sh * columns, (kw - 1) // sw
+    phases = np.empty((sh * sw, n + down + right), dx.dtype)
+    sums, total = np.empty((sw, n + right), dx.dtype), np.zeros(n, dx.dtype)
+    for start in range(0, planes, block):
+        some = min(block, planes - start)
+        for p in range(some):
+            for i in range(dy.shape[1]):
+                run = (p * rows + i) * columns
+                for j in range(dy.shape[2]):
+                    total[U(run + j)] = dy[U(start + p), U(i), U(j)] / divisor[U(i), U(j)]
+        sums[:] = 0
+        for b in range(kw):
+            _add(total, sums[b % sw, b // sw:b // sw + n])
+        phases[:] = 0
+        for a in range(kh):
+            for g in range(sw):
+                first = a // sh * columns
+                _add(sums[g], phases[a % sh * sw + g, first:first + n + right])
+        _merge(phases, dx[start:start + some], rows, columns, sh, sw, ph, pw)
+
+
+@jit
+def _add(x, total):
+    for j in range(total.size):
+        total[j] += x[j]
 
 
 @jit
@@ -236,38 +343,18 @@ def _scatter(dy, index, dx):
 
 
 @jit
-def _means(x, y, divisor, kh, kw, sh, sw, ph, pw):
-    height, width, out = x.shape[1], x.shape[2], y.shape[2]
-    line = np.zeros(max((out - 1) * sw + kw, pw + width), x.dtype)  # the sums of columns, between their padding
-    for p in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            _sum_rows(x[p], max(0, i * sh - ph), min(height, i * sh - ph + kh), line[pw:pw + width])
-            if kw > out:  # few long windows
-                for j in range(out):
-                    y[p, i, j] = _sum(line[j * sw:j * sw + kw]) / divisor[i, j]
-            else:
-                y[p, i] = 0
-                for b in range(kw):
-                    _gather(line[b:], sw, y[p, i])
-                for j in range(out):
-                    y[p, i, j] /= divisor[i, j]
+def _plane_means(x, y, divisor):
+    for p in range(x.shape[0]):
+        total = 0.0
+        for j in range(x.shape[1]):
+            total += x[p, j]
+        y[p, 0, 0] = total / divisor[0, 0]
 
 
 @jit
-def _means_dx(dy, dx, divisor, kh, kw, sh, sw, ph, pw):
-    height, width, out = dx.shape[1], dx.shape[2], dy.shape[2]
-    line = np.zeros(max((out - 1) * sw + kw, pw + width), dx.dtype)
-    share = np.empty(out, dx.dtype)
-    for p in range(dy.shape[0]):
-        dx[p] = 0
-        for i in range(dy.shape[1]):
-            for j in range(out):
-                share[j] = dy[p, i, j] / divisor[i, j]
-            line[:] = 0
-            for b in range(kw):
-                _give(share, sw, line[b:])
-            for r in range(max(0, i * sh - ph), min(height, i * sh - ph + kh)):
-                _add(line[pw:pw + width], dx[p, r])
+def _plane_means_dx(dy, dx, divisor):
+    for p in range(dx.shape[0]):
+        dx[p] = dy[p, 0, 0] / divisor[0, 0]
 
 
 @jit
@@ -305,42 +392,8 @@ def _sum_rows(plane, low, high, line):
 
 
 @jit
-def _add(row, line):
-    for j in range(line.size):
-        line[j] += row[j]
-
-
-@jit
 def _sum(line):
     total = 0.0
     for j in range(line.size):
         total += line[j]
     return total
-
-
-@jit
-def _gather(line, step, y):
-    """y[j] += line[j step]; constant steps vectorise."""
-    if step == 1:
-        for j in range(y.size):
-            y[j] += line[j]
-    elif step == 2:
-        for j in range(y.size):
-            y[j] += line[2 * j]
-    else:
-        for j in range(y.size):
-            y[j] += line[j * step]
-
-
-@jit
-def _give(dy, step, line):
-    """line[j step] += dy[j]; constant steps vectorise."""
-    if step == 1:
-        for j in range(dy.size):
-            line[j] += dy[j]
-    elif step == 2:
-        for j in range(dy.size):
-            line[2 * j] += dy[j]
-    else:
-        for j in range(dy.size):
-            line[j * step] += dy[j]

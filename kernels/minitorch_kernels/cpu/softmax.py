@@ -12,6 +12,7 @@ import numpy as np
 from numba.extending import overload
 
 from .. import memory, parallel
+from ..softmax import logsumexp as reference_of_logsumexp
 from .jit import jit
 
 PART = 1 << 15  # numbers in a part: two such arrays fit the second-level cache
@@ -19,73 +20,49 @@ WORK = 16  # operations a number costs, about
 
 
 def softmax(x, dim):
-    return _rowwise(_softmax, dim, x)
+    return _apply(_softmax_rows, _softmax_columns, dim, x)
 
 
 def softmax_dx(dy, y, dim):
-    return _rowwise(_softmax_dx, dim, dy, y)
+    return _apply(_softmax_dx_rows, _softmax_dx_columns, dim, dy, y)
 
 
 def log_softmax(x, dim):
-    return _rowwise(_log_softmax, dim, x)
+    return _apply(_log_softmax_rows, _log_softmax_columns, dim, x)
 
 
 def log_softmax_dx(dy, y, dim):
-    return _rowwise(_log_softmax_dx, dim, dy, y)
+    return _apply(_log_softmax_dx_rows, _log_softmax_dx_columns, dim, dy, y)
 
 
 def logsumexp(x, dim, keepdim):
-    rows, dtype = Rows(x.shape, dim), x.dtype
-    x = wide(x)
-    y = np.empty(rows.total, x.dtype)
-    parallel.run(lambda i: _logsumexp(rows.take(x, i), y[rows.lines[i]]), rows.parts, WORK * x.size)
+    top, log = normalisers(wide(x), dim)
+    if np.isinf(top).any():  # -inf - -inf: such rows need a case of their own, which the reference has
+        return reference_of_logsumexp(np, x, dim, keepdim)
     shape = list(x.shape)
     shape[dim] = 1
-    y = y.reshape(shape).astype(dtype, copy=False)
+    y = (top + log).reshape(shape).astype(x.dtype, copy=False)
     return y if keepdim else y.squeeze(dim)
 
 
-class Rows:
-    """A shape cut into parts of whole rows along `dim`, so that every kernel below sees contiguous rows alone.
+def normalisers(x, dim):
+    """`top` and `log`, flat, with log_softmax(x) = (x - top) - log, for each row of a contiguous `x` along `dim`."""
+    shape, cuts = _cut(x.shape, dim)
+    x = x.reshape(shape)
+    top, log = np.empty((2, *shape[:1], *shape[2:]), x.dtype)
+    kernel = _normalisers_rows if x.ndim == 2 else _normalisers_columns
+    parallel.run(lambda i: kernel(x, top, log, *cuts[i]), len(cuts), WORK * x.size)
+    return top.ravel(), log.ravel()
 
-    Along the last dimension the rows of a part are a view; along another they are copied, a part at a time.
-    """
 
-    def __init__(self, shape, dim):
-        dim %= len(shape)
-        self.n = n = shape[dim]
-        self.inner = inner = math.prod(shape[dim + 1:])
-        self.outer = outer = math.prod(shape[:dim])
-        self.total = outer * inner
-        if inner == 1 or n * inner <= PART:  # a part is some whole outer blocks, or else a strip of one of them
-            cuts = [(block, slice(0, inner)) for block in parallel.chunks(outer, max(1, PART // (n * inner)))]
-        else:
-            strips = parallel.chunks(inner, max(16, PART // n))
-            cuts = [(slice(o, o + 1), strip) for o in range(outer) for strip in strips]
-        self.cuts = cuts
-        self.parts = len(cuts)
-        self.lines = [slice(b.start * inner + s.start, (b.stop - 1) * inner + s.stop) for b, s in cuts]
-
-    def take(self, a, i):
-        """The rows of part `i` of array `a`, shape (rows, n)."""
-        return np.ascontiguousarray(self._block(a, i)).reshape(-1, self.n)
-
-    def room(self, a, i):
-        """Where to write the rows of part `i` of array `a`: into `a` itself where its rows are contiguous."""
-        if self.inner == 1:
-            return self.take(a, i)
-        line = self.lines[i]
-        return np.empty((line.stop - line.start, self.n), a.dtype)
-
-    def put(self, a, i, rows):
-        """Bring `rows`, that `room` gave, into array `a`."""
-        if self.inner != 1:
-            block = self._block(a, i)
-            block[...] = rows.reshape(block.shape)
-
-    def _block(self, a, i):
-        block, strip = self.cuts[i]
-        return a.reshape(self.outer, self.n, self.inner)[block, :, strip].swapaxes(1, 2)
+def scaled_softmax(x, top, log, scale, dim):
+    """softmax(x) along `dim` from its `normalisers`, each row times its number in `scale`."""
+    shape, cuts = _cut(x.shape, dim)
+    y = memory.empty(x.shape, x.dtype)
+    arrays = [x.reshape(shape), *[a.reshape(*shape[:1], *shape[2:]) for a in (top, log, scale)], y.reshape(shape)]
+    kernel = _scaled_softmax_rows if len(shape) == 2 else _scaled_softmax_columns
+    parallel.run(lambda i: kernel(*arrays, *cuts[i]), len(cuts), WORK * x.size)
+    return y
 
 
 def wide(x):
@@ -93,20 +70,36 @@ def wide(x):
     return np.ascontiguousarray(x, np.float32 if x.dtype.itemsize == 2 else None)
 
 
-def _rowwise(function, dim, *arrays):
-    """`function(*rows, out)` on all rows along `dim`; gives `out` in the first array's dtype."""
+def _apply(rows, columns, dim, *arrays):
+    """Run `rows(*arrays, out, ...)`, or `columns` where `dim` is not the last; gives `out` in the arrays' dtype."""
     dtype = arrays[0].dtype
     arrays = [wide(a) for a in arrays]
     out = memory.empty(arrays[0].shape, arrays[0].dtype)
-    rows = Rows(out.shape, dim)
+    shape, cuts = _cut(out.shape, dim)
+    kernel = rows if len(shape) == 2 else columns
+    arrays = [a.reshape(shape) for a in (*arrays, out)]
+    if len(cuts) == 1:
+        kernel(*arrays, *cuts[0])
+    else:
+        parallel.run(lambda i: kernel(*arrays, *cuts[i]), len(cuts), WORK * out.size)
+    return out if out.dtype == dtype else out.astype(dtype)
 
-    def part(i):
-        room = rows.room(out, i)
-        function(*[rows.take(a, i) for a in arrays], room)
-        rows.put(out, i, room)
 
-    parallel.run(part, rows.parts, WORK * out.size)
-    return out.astype(dtype, copy=False)
+def _cut(shape, dim):
+    """The shape (outer, n) or (outer, n, inner) that puts `dim` second, and the parts to compute it in.
+
+    A part is (first, last) along outer, and also (start, stop) along inner where that exists: vectors then run along
+    inner, several rows at a time.
+    """
+    n, size = shape[dim], math.prod(shape)
+    inner = math.prod(shape[dim + 1:]) if -1 != dim != len(shape) - 1 else 1
+    outer = size // (n * inner)
+    if inner == 1:
+        step = max(1, PART // n)
+        return (outer, n), [(i, min(i + step, outer)) for i in range(0, outer, step)]
+    step, width = max(1, PART // (n * inner)), max(128, PART // n)
+    return (outer, n, inner), [(i, min(i + step, outer), j, min(j + width, inner))
+                               for i in range(0, outer, step) for j in range(0, inner, width)]
 
 
 def _exp(x):
@@ -230,10 +223,18 @@ def _top(x):
 
 
 @jit
-def _softmax(x, y):
-    for i in range(x.shape[0]):
-        top = _top(x[i])
-        total = x.dtype.type(0)
+def _total(x, top):
+    """The sum of exp(x - top) over one row."""
+    total = x.dtype.type(0)
+    for j in range(x.size):
+        total += _exp(x[j] - top)
+    return total
+
+
+@jit
+def _softmax_rows(x, y, first, last):
+    for i in range(first, last):
+        top, total = _top(x[i]), x.dtype.type(0)
         for j in range(x.shape[1]):
             e = _exp(x[i, j] - top)
             y[i, j] = e
@@ -244,8 +245,8 @@ def _softmax(x, y):
 
 
 @jit
-def _softmax_dx(dy, y, dx):
-    for i in range(y.shape[0]):
+def _softmax_dx_rows(dy, y, dx, first, last):
+    for i in range(first, last):
         dot = y.dtype.type(0)
         for j in range(y.shape[1]):
             dot += dy[i, j] * y[i, j]
@@ -254,17 +255,8 @@ def _softmax_dx(dy, y, dx):
 
 
 @jit
-def _total(x, top):
-    """The sum of exp(x - top) over one row."""
-    total = x.dtype.type(0)
-    for j in range(x.size):
-        total += _exp(x[j] - top)
-    return total
-
-
-@jit
-def _log_softmax(x, y):
-    for i in range(x.shape[0]):
+def _log_softmax_rows(x, y, first, last):
+    for i in range(first, last):
         top = _top(x[i])
         log = x.dtype.type(math.log(_total(x[i], top)))
         for j in range(x.shape[1]):
@@ -272,8 +264,8 @@ def _log_softmax(x, y):
 
 
 @jit
-def _log_softmax_dx(dy, y, dx):
-    for i in range(y.shape[0]):
+def _log_softmax_dx_rows(dy, y, dx, first, last):
+    for i in range(first, last):
         total = y.dtype.type(0)
         for j in range(y.shape[1]):
             total += dy[i, j]
@@ -282,77 +274,109 @@ def _log_softmax_dx(dy, y, dx):
 
 
 @jit
-def _logsumexp(x, y):
-    for i in range(x.shape[0]):
-        top = _top(x[i])
-        shift = top if abs(top) < math.inf else x.dtype.type(0)  # inf - inf would be nan
-        y[i] = math.log(_total(x[i], shift)) + shift
+def _normalisers_rows(x, top, log, first, last):
+    for i in range(first, last):
+        top[i] = _top(x[i])
+        log[i] = math.log(_total(x[i], top[i]))
 
 
 @jit
-def cross_entropy_rows(x, target, weight, ignore_index, smoothing, tops, logs, loss):
-    """Cross entropy of each row of logits into `loss`; what its derivative needs into `tops` and `logs`.
-
-    log_softmax(x) = (x - top) - log. Gives the sum of the losses and of the targets' weights (an empty `weight`
-    stands for ones), and the row whose target does not exist, or -1.
-    """
-    classes = x.shape[1]
-    total, total_weight = 0.0, 0.0
-    for i in range(x.shape[0]):
-        t = target[i]
-        if t == ignore_index:
-            tops[i] = logs[i] = loss[i] = 0
-            continue
-        if t < 0 or t >= classes:
-            return total, total_weight, i
-        top = _top(x[i])
-        log = x.dtype.type(math.log(_total(x[i], top)))
-        w = weight[t] if weight.size else x.dtype.type(1)
-        value = w * (log - (x[i, t] - top)) if w != 0 else x.dtype.type(0)
-        if smoothing != 0:
-            value = (1 - smoothing) * value + smoothing / classes * _smooth(x[i], weight, top, log)
-        tops[i], logs[i], loss[i] = top, log, value
-        total += loss[i]
-        total_weight += w
-    return total, total_weight, -1
+def _scaled_softmax_rows(x, top, log, scale, y, first, last):
+    for i in range(first, last):
+        for j in range(x.shape[1]):
+            y[i, j] = scale[i] * _exp((x[i, j] - top[i]) - log[i])
 
 
 @jit
-def _smooth(x, weight, top, log):
-    """The weighted sum of -log_softmax(x) over all classes of one row."""
-    total = x.dtype.type(0)
-    if weight.size:
-        for j in range(x.size):
-            total += weight[j] * (log - (x[j] - top))
-    else:
-        for j in range(x.size):
-            total += log - (x[j] - top)
+def _tops(x, i, start, stop):
+    """The maxima of the columns `start` to `stop` of block `i`. A NaN may be missed, as by `_top`."""
+    top = x[i, 0, start:stop].copy()
+    for c in range(1, x.shape[1]):
+        row = x[i, c, start:stop]
+        for j in range(top.size):
+            top[j] = row[j] if row[j] > top[j] else top[j]
+    return top
+
+
+@jit
+def _totals(x, i, start, stop, top):
+    """The sums of exp(x - top) over the same columns."""
+    total = np.zeros_like(top)
+    for c in range(x.shape[1]):
+        row = x[i, c, start:stop]
+        for j in range(top.size):
+            total[j] += _exp(row[j] - top[j])
     return total
 
 
 @jit
-def cross_entropy_dx_rows(dloss, x, target, weight, ignore_index, smoothing, tops, logs, dx):
-    """The derivative of `cross_entropy_rows`: softmax(x) sum(q) - q with the smoothed, weighted one-hot targets q.
+def _softmax_columns(x, y, first, last, start, stop):
+    for i in range(first, last):
+        top = _tops(x, i, start, stop)
+        total = np.zeros_like(top)
+        for c in range(x.shape[1]):
+            row, out = x[i, c, start:stop], y[i, c, start:stop]
+            for j in range(top.size):
+                out[j] = _exp(row[j] - top[j])
+                total[j] += out[j]
+        for c in range(x.shape[1]):
+            out = y[i, c, start:stop]
+            for j in range(top.size):
+                out[j] /= total[j]
 
-    `dloss` has one number a row. Gives the row whose target does not exist, or -1.
-    """
-    classes = x.shape[1]
-    all_weights = weight.sum() if weight.size else x.dtype.type(classes)
-    for i in range(x.shape[0]):
-        t = target[i]
-        if t == ignore_index:
-            dx[i] = 0
-            continue
-        if t < 0 or t >= classes:
-            return i
-        w = weight[t] if weight.size else x.dtype.type(1)
-        hit = x.dtype.type(dloss[i] * (1 - smoothing) * w)
-        each = x.dtype.type(dloss[i] * smoothing / classes)
-        scale, top, log = hit + each * all_weights, tops[i], logs[i]
-        for j in range(classes):
-            dx[i, j] = scale * _exp((x[i, j] - top) - log)
-        if smoothing != 0:
-            for j in range(classes):
-                dx[i, j] -= each * weight[j] if weight.size else each
-        dx[i, t] -= hit
-    return -1
+
+@jit
+def _softmax_dx_columns(dy, y, dx, first, last, start, stop):
+    for i in range(first, last):
+        dot = np.zeros(stop - start, y.dtype)
+        for c in range(y.shape[1]):
+            d, row = dy[i, c, start:stop], y[i, c, start:stop]
+            for j in range(dot.size):
+                dot[j] += d[j] * row[j]
+        for c in range(y.shape[1]):
+            d, row, out = dy[i, c, start:stop], y[i, c, start:stop], dx[i, c, start:stop]
+            for j in range(dot.size):
+                out[j] = row[j] * (d[j] - dot[j])
+
+
+@jit
+def _log_softmax_columns(x, y, first, last, start, stop):
+    for i in range(first, last):
+        top = _tops(x, i, start, stop)
+        log = np.log(_totals(x, i, start, stop, top))
+        for c in range(x.shape[1]):
+            row, out = x[i, c, start:stop], y[i, c, start:stop]
+            for j in range(top.size):
+                out[j] = (row[j] - top[j]) - log[j]
+
+
+@jit
+def _log_softmax_dx_columns(dy, y, dx, first, last, start, stop):
+    for i in range(first, last):
+        total = np.zeros(stop - start, y.dtype)
+        for c in range(y.shape[1]):
+            d = dy[i, c, start:stop]
+            for j in range(total.size):
+                total[j] += d[j]
+        for c in range(y.shape[1]):
+            d, row, out = dy[i, c, start:stop], y[i, c, start:stop], dx[i, c, start:stop]
+            for j in range(total.size):
+                out[j] = d[j] - _exp(row[j]) * total[j]
+
+
+@jit
+def _normalisers_columns(x, top, log, first, last, start, stop):
+    for i in range(first, last):
+        tops = _tops(x, i, start, stop)
+        top[i, start:stop] = tops
+        log[i, start:stop] = np.log(_totals(x, i, start, stop, tops))
+
+
+@jit
+def _scaled_softmax_columns(x, top, log, scale, y, first, last, start, stop):
+    for i in range(first, last):
+        tops, logs, scales = top[i, start:stop], log[i, start:stop], scale[i, start:stop]
+        for c in range(x.shape[1]):
+            row, out = x[i, c, start:stop], y[i, c, start:stop]
+            for j in range(row.size):
+                out[j] = scales[j] * _exp((row[j] - tops[j]) - logs[j])

@@ -35,8 +35,6 @@ class Progress:
 class _Iterator:
     """What iterating with and without workers has in common: seeds, indices and progress."""
 
-    _base_seed = None
-
     def __init__(self, loader, state):
         self._job = Job(loader.dataset, loader.batch_sampler is not None, loader.collate_fn, loader.drop_last)
         self._streams = isinstance(loader.dataset, IterableDataset)

@@ -63,17 +63,21 @@ class Failure:
     """An exception on its way from a worker to the loop that asked for the batch."""
 
     def __init__(self, error: BaseException, where: str = "", worker_traceback: str = ""):
-        self.error = error
+        self.error: BaseException | None = error
         self.where = where
         self.traceback = worker_traceback
 
     def reraise(self):
-        """Raise the worker's own exception, with its traceback."""
+        """Raise the worker's own exception, with its traceback. Once only."""
+        error, self.error = self.error, None
         if self.traceback:
-            self.error.__cause__ = _WorkerTraceback(f"{self.where}\n\n{self.traceback}")
-        elif self.where and hasattr(self.error, "add_note"):
-            self.error.add_note(self.where)
-        raise self.error
+            error.__cause__ = _WorkerTraceback(f"{self.where}\n\n{self.traceback}")
+        elif self.where and hasattr(error, "add_note"):
+            error.add_note(self.where)
+        try:
+            raise error
+        finally:
+            del error  # the traceback refers to this frame: together they would keep the iterator alive
 
     def __reduce__(self):
         """Exceptions lose their traceback when pickled, and some cannot be pickled: send it as text."""
@@ -161,8 +165,8 @@ def _next_result(results, timeout):
         result = results.get(timeout=timeout or None)
     except queue.Empty:
         raise RuntimeError(f"DataLoader timed out after {timeout} seconds") from None
-    if result.task is None:
-        results.put(result)  # the batches of that worker will never come: whoever asks again must not wait
+    if result.task is None:  # the batches of that worker will never come: whoever asks again must not wait
+        results.put(Result(None, Failure(RuntimeError("DataLoader: a worker has exited; the pass cannot go on"))))
         result.value.reraise()
     return result
 

@@ -1,0 +1,196 @@
+"""Cross entropy and negative log-likelihood on the CPU: what is left to do once `softmax.py` has normalised."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import memory, parallel
+from ..loss import out_of_bounds
+from .jit import jit
+from .softmax import normalisers, scaled_softmax, wide
+
+
+def cross_entropy(x, target, weight, ignore_index, smoothing, reduction):
+    dtype, x = x.dtype, wide(x)
+    top, log = normalisers(x, 1)
+    blocks, target, weight = _flat(x, target, weight)
+    even = np.empty(target.size if smoothing else 0, x.dtype)  # the loss if all classes were wanted alike
+    if smoothing:
+        _over_blocks(_evenly, blocks, top, log, _each(weight, blocks), even)
+    loss = np.empty(target.size, x.dtype)
+    total, weights, bad = _pick(blocks, top, log, target, weight, ignore_index, float(smoothing), even, loss)
+    _check("cross_entropy", bad, x, target, ignore_index)
+    return _reduced(x, loss, total, weights, reduction, dtype), (top, log, weights)
+
+
+def cross_entropy_dx(dloss, x, target, weight, ignore_index, smoothing, reduction, saved=None):
+    if saved is None:
+        saved = cross_entropy(x, target, weight, ignore_index, smoothing, reduction)[1]
+    top, log, weights = saved
+    dtype, x = x.dtype, wide(x)
+    blocks, target, weight = _flat(x, target, weight)
+    hit, each, scale = _spread("cross_entropy", dloss, x, target, weight, weights, ignore_index, smoothing, reduction)
+    dx = scaled_softmax(x, top, log, scale, 1)
+    if smoothing:
+        _over_blocks(_subtract_evenly, dx.reshape(blocks.shape), each, _each(weight, blocks))
+    _subtract(dx.reshape(blocks.shape), target, hit, ignore_index)
+    return dx if dx.dtype == dtype else dx.astype(dtype)
+
+
+def nll_loss(logp, target, weight, ignore_index, reduction):
+    dtype, logp = logp.dtype, wide(logp)
+    blocks, target, weight = _flat(logp, target, weight)
+    loss, zeros = np.zeros((2, target.size), logp.dtype)
+    total, weights, bad = _pick(blocks, zeros, zeros, target, weight, ignore_index, 0.0, zeros, loss)
+    _check("nll_loss", bad, logp, target, ignore_index)
+    return _reduced(logp, loss, total, weights, reduction, dtype)
+
+
+def nll_loss_dx(dloss, logp, target, weight, ignore_index, reduction):
+    dtype, logp = logp.dtype, wide(logp)
+    blocks, target, weight = _flat(logp, target, weight)
+    weights = _weights(target, weight, ignore_index) if reduction == "mean" else 0.0
+    hit, _, _ = _spread("nll_loss", dloss, logp, target, weight, weights, ignore_index, 0.0, reduction)
+    dlogp = memory.empty(blocks.shape, logp.dtype)
+    dlogp.fill(0)
+    _subtract(dlogp, target, hit, ignore_index)
+    return dlogp.reshape(logp.shape).astype(dtype, copy=False)
+
+
+def _flat(x, target, weight):
+    """`x` as (N, C, d1 ...), `target` as one int64 a row of classes, and no weights as an empty array."""
+    weight = np.empty(0, x.dtype) if weight is None else np.ascontiguousarray(weight, x.dtype)
+    return x.reshape(*x.shape[:2], -1), np.ascontiguousarray(target, np.int64).ravel(), weight
+
+
+def _each(weight, blocks):
+    """A weight for each class, where there may be none."""
+    return weight if weight.size else np.ones(blocks.shape[1], blocks.dtype)
+
+
+def _check(op, bad, x, target, ignore_index):
+    if bad >= 0:
+        raise out_of_bounds(op, int(target[bad]), x.shape[1], ignore_index)
+
+
+def _reduced(x, loss, total, weights, reduction, dtype):
+    if reduction == "none":
+        return loss.reshape(x.shape[:1] + x.shape[2:]).astype(dtype, copy=False)
+    if reduction == "mean":
+        total = total / weights if weights else total * math.inf  # 0 / 0 = nan, as IEEE has it
+    return np.array(total, dtype)
+
+
+def _spread(op, dloss, x, target, weight, weights, ignore_index, smoothing, reduction):
+    """How the gradient of each target's loss spreads: on its class, on every class, and on their sum."""
+    dloss = np.ascontiguousarray(dloss, x.dtype).ravel()
+    factor = 1.0 if reduction != "mean" else 1 / weights if weights else math.inf
+    shares = np.empty((3, target.size), x.dtype)
+    bad = _shares(dloss, factor, target, weight, ignore_index, float(smoothing), x.shape[1], *shares)
+    _check(op, bad, x, target, ignore_index)
+    return shares
+
+
+def _over_blocks(function, x, *arrays):
+    """`function(x, *arrays, first, last)` in parts of the blocks of `x`."""
+    cuts = parallel.chunks(len(x), max(1, (1 << 15) // x[0].size))
+    parallel.run(lambda i: function(x, *arrays, cuts[i].start, cuts[i].stop), len(cuts), 2 * x.size)
+
+
+@jit
+def _pick(x, top, log, target, weight, ignore_index, smoothing, even, loss):
+    """The loss of each target; gives their sum, the sum of their weights, and the row of an impossible one, or -1."""
+    total, weights, r = 0.0, 0.0, -1
+    for i in range(x.shape[0]):
+        for j in range(x.shape[2]):
+            r += 1
+            t = target[r]
+            if t == ignore_index:
+                loss[r] = 0
+                continue
+            if t < 0 or t >= x.shape[1]:
+                return total, weights, r
+            w = weight[t] if weight.size else x.dtype.type(1)
+            loss[r] = w * (log[r] - (x[i, t, j] - top[r])) if w != 0 else 0
+            if smoothing:
+                loss[r] = (1 - smoothing) * loss[r] + smoothing / x.shape[1] * even[r]
+            total += loss[r]
+            weights += w
+    return total, weights, -1
+
+
+@jit
+def _evenly(x, top, log, weight, even, first, last):
+    """The sum over all classes of -log_softmax(x) times the class's weight."""
+    inner = x.shape[2]
+    for i in range(first, last):
+        if inner == 1:
+            row, total = x[i].ravel(), x.dtype.type(0)
+            for c in range(row.size):
+                v = weight[c] * (log[i] - (row[c] - top[i]))
+                total += v if weight[c] != 0 else 0
+            even[i] = total
+        else:
+            tops, logs = top[i * inner:(i + 1) * inner], log[i * inner:(i + 1) * inner]
+            total = np.zeros_like(tops)
+            for c in range(x.shape[1]):
+                if weight[c] != 0:
+                    row = x[i, c]
+                    for j in range(inner):
+                        total[j] += weight[c] * (logs[j] - (row[j] - tops[j]))
+            even[i * inner:(i + 1) * inner] = total
+
+
+@jit
+def _weights(target, weight, ignore_index):
+    """The sum of the targets' weights; impossible targets are found by `_shares`."""
+    total = 0.0
+    for t in target:
+        if t != ignore_index and 0 <= t and (t < weight.size or not weight.size):
+            total += weight[t] if weight.size else 1.0
+    return total
+
+
+@jit
+def _shares(dloss, factor, target, weight, ignore_index, smoothing, classes, hit, each, scale):
+    """The `_spread` of each target; gives the row of an impossible one, or -1."""
+    all_weights = weight.sum() if weight.size else dloss.dtype.type(classes)
+    for r in range(target.size):
+        t = target[r]
+        if t == ignore_index:
+            hit[r] = each[r] = scale[r] = 0
+            continue
+        if t < 0 or t >= classes:
+            return r
+        g = dloss[r if dloss.size > 1 else 0] * factor
+        hit[r] = g * (1 - smoothing) * (weight[t] if weight.size else 1)
+        each[r] = g * smoothing / classes
+        scale[r] = hit[r] + each[r] * all_weights
+    return -1
+
+
+@jit
+def _subtract_evenly(dx, each, weight, first, last):
+    inner = dx.shape[2]
+    for i in range(first, last):
+        if inner == 1:
+            row = dx[i].ravel()
+            for c in range(row.size):
+                row[c] -= weight[c] * each[i]
+        else:
+            share = each[i * inner:(i + 1) * inner]
+            for c in range(dx.shape[1]):
+                row = dx[i, c]
+                for j in range(inner):
+                    row[j] -= weight[c] * share[j]
+
+
+@jit
+def _subtract(dx, target, hit, ignore_index):
+    r = -1
+    for i in range(dx.shape[0]):
+        for j in range(dx.shape[2]):
+            r += 1
+            if target[r] != ignore_index:
+                dx[i, target[r], j] -= hit[r]

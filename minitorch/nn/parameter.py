@@ -1,0 +1,44 @@
+"""Parameters and buffers: tensors that a module owns."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A leaf tensor that a module registers when it is set as an attribute, and that optimizers train.
+
+    >>> from minitorch import ones
+    >>> Parameter(ones(2))
+    Parameter containing:
+    tensor([1., 1.], requires_grad=True)
+    """
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
+        t = object.__new__(cls)
+        t._array = np.empty(0, np.float32) if data is None else data._array
+        if requires_grad:
+            t.requires_grad = True
+        return t
+
+    def __init__(self, data: Any = None, requires_grad: bool = True):
+        pass
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+
+class Buffer(Tensor):
+    """A tensor that a module registers as a buffer: saved and moved with it, not trained."""
+
+    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Buffer:
+        t = object.__new__(cls)
+        t._array = np.empty(0, np.float32) if data is None else data._array
+        t.persistent = persistent
+        return t
+
+    def __init__(self, data: Any = None, *, persistent: bool = True):
+        pass

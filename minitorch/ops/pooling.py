@@ -1,0 +1,164 @@
+"""Pooling over windows of 1 to 3 spatial axes of (N, C, *size), or of (C, *size)."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ShapeError
+from ..op import composite, op
+from ..shapes import spatial
+
+
+@op(method=False, function=False)
+def max_pool(k, x, /, kernel, stride, padding, dilation, ceil_mode):
+    """The largest value of each window."""
+    y, index = k.max_pool(x, kernel, stride, padding, dilation, ceil_mode)
+    shape = x.shape
+    return y, lambda dy: k.max_pool_dx(dy, index, shape)
+
+
+@op(method=False, function=False)
+def max_pool_indices(k, x, /, kernel, stride, padding, dilation, ceil_mode):
+    """The largest value of each window, and its place within the plane."""
+    values, index = k.max_pool(x, kernel, stride, padding, dilation, ceil_mode)
+    shape = x.shape
+    return [values, index], lambda dy: k.max_pool_dx(dy[0], index, shape)
+
+
+@op(method=False, function=False)
+def adaptive_max_pool_indices(k, x, /, output_size):
+    """The largest value of each of `output_size` windows, and its place within the plane."""
+    values, index = k.adaptive_max_pool(x, output_size)
+    shape = x.shape
+    return [values, index], lambda dy: k.max_pool_dx(dy[0], index, shape)
+
+
+@op(method=False, function=False)
+def max_pool_dx(k, dy, /, index, x_shape):
+    """Each gradient carried to the place its value came from."""
+    return k.max_pool_dx(dy, index, x_shape), lambda g: k.max_unpick(g, index)
+
+
+@op(method=False, function=False)
+def max_unpick(k, x, /, index):
+    """The values of each plane at the places `index`."""
+    n, c = x.shape[:2]
+    shape, places = x.shape, 1
+    for s in index.shape[2:]:
+        places *= s
+    flat = k.xp.reshape(x, (n, c, -1 if x.size else 0))
+    y = k.xp.take_along_axis(flat, k.xp.reshape(index, (n, c, places)), 2).reshape(index.shape)
+    return y, lambda dy: k.max_pool_dx(dy, index, shape)
+
+
+@op(method=False, function=False)
+def avg_pool(k, x, /, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override):
+    """The mean of each window."""
+    options = kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
+    shape = x.shape
+    return k.avg_pool(x, *options), lambda dy: k.avg_pool_dx(dy, shape, *options)
+
+
+@op(method=False, function=False)
+def avg_pool_dx(k, dy, /, x_shape, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override):
+    """Each gradient spread over its window."""
+    options = kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
+    return k.avg_pool_dx(dy, x_shape, *options), lambda g: k.avg_pool(g, *options)
+
+
+@op(method=False, function=False)
+def adaptive_avg_pool(k, x, /, output_size):
+    """The mean of each of `output_size` windows that share the plane evenly."""
+    shape = x.shape
+    return k.adaptive_avg_pool(x, output_size), lambda dy: k.adaptive_avg_pool_dx(dy, shape)
+
+
+@op(method=False, function=False)
+def adaptive_avg_pool_dx(k, dy, /, x_shape):
+    """Each gradient spread over its window."""
+    size = tuple(dy.shape[2:])
+    return k.adaptive_avg_pool_dx(dy, x_shape), lambda g: k.adaptive_avg_pool(g, size)
+
+
+def _define(nd: int) -> None:
+    def max_pool_nd(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+        """Max pooling of (N, C, *size) or (C, *size)."""
+        name = f"max_pool{nd}d"
+        x, batched = _batched(name, input, nd)
+        options = *_window(name, nd, kernel_size, stride, padding), spatial(name, "dilation", dilation, nd), ceil_mode
+        _check_window(name, x, *options)
+        if not return_indices:
+            return _unbatched(max_pool(x, *options), batched)
+        return tuple(_unbatched(t, batched) for t in max_pool_indices(x, *options))
+
+    def avg_pool_nd(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+                    divisor_override=None):
+        """Average pooling of (N, C, *size) or (C, *size)."""
+        name = f"avg_pool{nd}d"
+        x, batched = _batched(name, input, nd)
+        kernel, stride, padding = _window(name, nd, kernel_size, stride, padding)
+        _check_window(name, x, kernel, stride, padding, (1,) * nd, ceil_mode)
+        if divisor_override == 0:
+            raise ValueError(f"{name}: divisor must be not zero")
+        return _unbatched(avg_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override),
+                          batched)
+
+    def adaptive_avg_pool_nd(input, output_size):
+        """Average pooling to a given output size; None keeps the input's."""
+        name = f"adaptive_avg_pool{nd}d"
+        x, batched = _batched(name, input, nd)
+        return _unbatched(adaptive_avg_pool(x, _output_size(name, nd, output_size, x)), batched)
+
+    def adaptive_max_pool_nd(input, output_size, return_indices=False):
+        """Max pooling to a given output size; None keeps the input's."""
+        name = f"adaptive_max_pool{nd}d"
+        x, batched = _batched(name, input, nd)
+        result = [_unbatched(t, batched)
+                  for t in adaptive_max_pool_indices(x, _output_size(name, nd, output_size, x))]
+        return tuple(result) if return_indices else result[0]
+
+    for function in (max_pool_nd, avg_pool_nd, adaptive_avg_pool_nd, adaptive_max_pool_nd):
+        function.__name__ = function.__name__.replace("_nd", f"{nd}d")
+        composite(function, method=False)
+
+
+def _batched(name: str, x: Any, nd: int) -> tuple[Any, bool]:
+    if x.ndim == nd + 2:
+        return x, True
+    if x.ndim == nd + 1:
+        return x.unsqueeze(0), False
+    raise ShapeError(f"{name}: input expects {nd + 1}D or {nd + 2}D, got shape {tuple(x.shape)}")
+
+
+def _unbatched(y: Any, batched: bool) -> Any:
+    return y if batched else y.squeeze(0)
+
+
+def _window(name: str, nd: int, kernel: Any, stride: Any, padding: Any) -> tuple[tuple, tuple, tuple]:
+    kernel = spatial(name, "kernel_size", kernel, nd)
+    stride = kernel if stride is None or stride == [] or stride == () else spatial(name, "stride", stride, nd)
+    return kernel, stride, spatial(name, "padding", padding, nd)
+
+
+def _check_window(name: str, x: Any, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple,
+                  ceil_mode: bool) -> None:
+    if min(kernel) < 1 or min(stride) < 1 or min(dilation) < 1:
+        raise ShapeError(f"{name}: kernel_size, stride and dilation expect values of at least 1, "
+                         f"got {kernel}, {stride}, {dilation}")
+    for size, n, pad, step in zip(x.shape[2:], kernel, padding, dilation):
+        if pad < 0 or pad > ((n - 1) * step + 1) // 2:
+            raise ShapeError(f"{name}: pad should be at most half of effective kernel size, but got pad={pad}, "
+                             f"kernel_size={n} and dilation={step}")
+        if size + 2 * pad < step * (n - 1) + 1 and not (ceil_mode and size + 2 * pad > 0):
+            raise ShapeError(f"{name}: the kernel spans {step * (n - 1) + 1}, but the padded input of shape "
+                             f"{tuple(x.shape)} has {size + 2 * pad}: output size is too small")
+
+
+def _output_size(name: str, nd: int, size: Any, x: Any) -> tuple[int, ...]:
+    sizes = (size,) * nd if isinstance(size, int) or size is None else tuple(size)
+    if len(sizes) != nd:
+        raise ShapeError(f"{name}: output_size expects {nd} values, got {size}")
+    return tuple(n if s is None else int(s) for s, n in zip(sizes, x.shape[2:]))
+
+
+for _nd in (1, 2, 3):
+    _define(_nd)

@@ -1,0 +1,77 @@
+"""`minitorch run FILE`: PyTorch programs, with the names `torch` and `torchvision` lent to minitorch's modules."""
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import runpy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+LENT = {"torch": "minitorch", "torchvision": "minitorch.vision"}
+
+
+def run_file(path: str, arguments: list[str]) -> None:
+    """Run the program at `path` as `python path arguments...` would, on minitorch.
+
+    Raises FileNotFoundError where there is no such file; what the program raises passes through.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"run: there is no file {path!r}")
+    before = sys.argv, list(sys.path)
+    sys.argv = [str(file), *arguments]
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        with lend_names():
+            runpy.run_path(str(file), run_name="__main__")
+    finally:
+        sys.argv, sys.path[:] = before
+
+
+@contextmanager
+def lend_names() -> Iterator[None]:
+    """Within the block `import torch` and `import torchvision` give minitorch's modules, whatever is installed."""
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in LENT}
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in list(sys.modules):
+            if name.partition(".")[0] in LENT:
+                del sys.modules[name]
+        sys.modules.update(hidden)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds `torch.x` as `minitorch.x`: the same module object under both names."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        first, _, rest = name.partition(".")
+        if first not in LENT:
+            return None
+        ours = LENT[first] + ("." + rest if rest else "")
+        if importlib.util.find_spec(ours) is None:
+            return None
+        return importlib.machinery.ModuleSpec(name, _Loader(ours), is_package=True)
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, ours: str):
+        self.ours = ours
+
+    def create_module(self, spec: Any) -> ModuleType:
+        module = importlib.import_module(self.ours)
+        self._own = module.__spec__, module.__loader__, module.__package__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # the import system has just written the lent name's spec into the module: put its own back
+        module.__spec__, module.__loader__, module.__package__ = self._own

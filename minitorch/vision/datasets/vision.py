@@ -1,0 +1,90 @@
+"""What image datasets have in common: transforms, how they print, and images held as one array."""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from minitorch.tensor import Tensor
+from minitorch.utils.data.dataset import Columns, Dataset
+from minitorch.vision.pillow import pil
+from minitorch.vision.transforms.arrays import batch_to_tensor, takes_array, takes_batch
+
+
+class VisionDataset(Dataset):
+    """A dataset of images below the folder `root`, with a transform of the image and one of the target."""
+
+    def __init__(self, root=None, transforms=None, transform=None, target_transform=None):
+        if transforms is not None and (transform is not None or target_transform is not None):
+            raise ValueError("Only transforms or transform/target_transform can be passed as argument")
+        self.root = os.path.expanduser(root) if isinstance(root, str) else root
+        self.transforms = transforms
+        self.transform = transform
+        self.target_transform = target_transform
+
+    def __len__(self):
+        raise NotImplementedError(f"{type(self).__name__} must define __len__")
+
+    def __repr__(self):
+        lines = [f"Number of datapoints: {len(self)}"]
+        if self.root is not None:
+            lines.append(f"Root location: {self.root}")
+        lines += self.extra_repr().splitlines()
+        for name, transform in (("Transform", self.transform), ("Target transform", self.target_transform)):
+            if transform is not None:
+                lines += f"{name}: {transform!r}".splitlines()
+        return "\n    ".join([f"Dataset {type(self).__name__}", *lines])
+
+    def extra_repr(self) -> str:
+        return ""
+
+    def _transformed(self, image, target):
+        if self.transforms is not None:
+            return self.transforms(image, target)
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+
+class ImageArrayDataset(VisionDataset):
+    """Images in one uint8 array `data`, (N, H, W) or (N, H, W, C), with one integer of `targets` each.
+
+    A sample is a PIL image, or what the transform makes of it, and a class index. Where a transform begins with
+    ToTensor, or reaches it by crops, paddings and flips, it is given the array itself: the values are the same
+    without Pillow. A transform of ToTensor and Normalize alone is applied to a whole batch at once.
+    """
+
+    data: Any
+    targets: Any
+    classes: list[str]
+
+    def __getitem__(self, index) -> tuple[Any, Any]:
+        pixels = self._pixels(index)
+        image = pixels if self.transforms is None and takes_array(self.transform) else self._as_pil(pixels)
+        return self._transformed(image, int(self.targets[index]))
+
+    def __getitems__(self, indices):
+        plain = self.transforms is None and self.target_transform is None
+        if not (plain and takes_batch(self.transform)):
+            return [self[index] for index in indices]
+        import minitorch
+
+        targets = minitorch.tensor([int(self.targets[index]) for index in indices], dtype=minitorch.int64)
+        return Columns([batch_to_tensor(self._pixels(indices), self.transform), targets], len(indices))
+
+    def __len__(self):
+        return len(self.data)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.classes)}
+
+    def _pixels(self, index) -> np.ndarray:
+        pixels = self.data[index]
+        return pixels.numpy() if isinstance(pixels, Tensor) else np.asarray(pixels)
+
+    def _as_pil(self, pixels):
+        return pil(f"an image of {type(self).__name__} without ToTensor as its transform").Image.fromarray(pixels)

@@ -1,0 +1,120 @@
+"""The matmul kernel: every rung of the ladder against einsum in float64, and BLAS's threads left as they were."""
+import threading
+
+import numpy as np
+import pytest
+
+from minitorch_kernels import blas, explain, kernels, parallel, use
+
+k = kernels(np)
+RUNGS = ("reference", "blas", "numba", "blocked", "naive")
+SHAPES = [((5,), (5,)), ((5,), (5, 3)), ((4, 5), (5,)), ((1, 1), (1, 1)), ((4, 5), (5, 3)), ((0, 5), (5, 3)),
+          ((4, 0), (0, 3)), ((4, 5), (5, 0)), ((0, 4, 5), (5, 3)), ((7,), (3, 7, 2)), ((2, 3, 4, 5), (3, 5, 6)),
+          ((2, 1, 4, 5), (3, 5, 6)), ((33, 17), (17, 49)), ((100, 130), (130, 170)), ((3, 40, 64), (64, 48)),
+          ((40, 30, 33), (40, 33, 31)), ((1, 301), (301, 303)), ((300, 301), (301, 1)), ((2000,), (2000, 30))]
+
+
+def numbers(shape, dtype=np.float64, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def expected(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    left, right = "k" if a.ndim == 1 else "...mk", "k" if b.ndim == 1 else "...kn"
+    out = ("..." if max(a.ndim, b.ndim) > 2 else "") + "m" * (a.ndim > 1) + "n" * (b.ndim > 1)
+    return np.einsum(f"{left},{right}->{out}", a, b)
+
+
+def check(a, b, y):
+    want = expected(a, b)
+    assert y.shape == want.shape and y.dtype == a.dtype
+    np.testing.assert_allclose(y, want, rtol=0, atol=40 * np.finfo(a.dtype).eps * max(1, a.shape[-1]) ** 0.5)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+def test_every_rung_computes_the_product(rung, dtype, shapes):
+    a, b = numbers(shapes[0], dtype), numbers(shapes[1], dtype, 1)
+    with use(matmul=rung):
+        check(a, b, k.matmul(a, b))
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("a, b", [
+    (numbers((130, 100)).T, numbers((170, 130)).T), (numbers((100, 130)), numbers((170, 150)).T[:130]),
+    (numbers((400, 400))[::2, ::2], numbers((200, 300))), (numbers((3, 90, 80)).swapaxes(1, 2), numbers((90, 70))),
+    (numbers((6, 5, 100))[::2, :, ::2], numbers((50, 33))), (numbers((20, 30))[::-1], numbers((30, 300))[:, ::-1]),
+    (np.broadcast_to(numbers((1, 70)), (90, 70)), numbers((70, 80))), (numbers((70, 100))[:, 3:73], numbers((70, 80))),
+], ids=range(8))
+def test_operands_need_not_be_contiguous(rung, a, b):
+    with use(matmul=rung):
+        check(a, b, k.matmul(a, b))
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("shapes", [((3, 4), (5, 6)), ((200, 200), (300, 200)), ((), (3,)), ((2, 3, 4), (3, 4, 5))], ids=str)
+def test_wrong_shapes_raise(rung, shapes):
+    with use(matmul=rung), pytest.raises(ValueError):
+        k.matmul(np.ones(shapes[0]), np.ones(shapes[1]))
+
+
+def test_the_table_prefers_blas_and_use_chooses_another():
+    a = np.ones((3, 3), np.float32)
+    for choice, runs in [({}, "blas"), ({"matmul": "naive"}, "naive"), ({"matmul": "blocked"}, "blocked")]:
+        with use("auto", **choice):
+            assert f"{runs:11} runs" in explain("matmul", a, a)
+    with use("numba"):
+        assert "numba       runs" in explain("matmul", a, a) and "blas        refuses" in explain("matmul", a, a)
+
+
+def test_other_types_take_the_reference():
+    half = np.full((1, 4096), 1, np.float16)
+    assert k.matmul(half, half.T)[0, 0] == 4096  # a float16 sum of ones stops at 2048
+    whole = np.arange(6).reshape(2, 3)
+    assert (k.matmul(whole, whole.T) == [[5, 14], [14, 50]]).all()
+    assert k.matmul(np.ones((2, 3), np.float32), np.ones((3, 2))).dtype == np.float64
+    assert "reference   runs" in explain("matmul", whole, whole)
+
+
+@pytest.mark.parametrize("rung", ["blas", "numba", "blocked"])
+@pytest.mark.parametrize("shapes", [((311, 257), (257, 301)), ((64, 500), (500, 700)), ((9, 130, 120), (9, 120, 90))], ids=str)
+def test_bits_do_not_depend_on_the_number_of_threads(rung, shapes):
+    a, b = numbers(shapes[0], np.float32), numbers(shapes[1], np.float32, 1)
+    before, results = parallel.get_num_threads(), []
+    try:
+        with use(matmul=rung):
+            for threads in (1, 2, 3):
+                parallel.set_num_threads(threads)
+                results.append(k.matmul(a, b))
+    finally:
+        parallel.set_num_threads(before)
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+
+
+def test_blas_threads_are_off_inside_and_as_before_afterwards():
+    if blas._set is None:
+        pytest.skip("NumPy's BLAS offers no control of its threads")
+    before = blas._get()
+    blas._set(3)
+    try:
+        seen = []
+        blas.run(lambda i: seen.append(blas._get()), 4)
+        with blas.one_thread:
+            other = threading.Thread(target=lambda: blas.run(lambda i: seen.append(blas._get()), 2))
+            other.start()
+            other.join()
+            seen.append(blas._get())
+        with pytest.raises(ZeroDivisionError), blas.one_thread:
+            1 / 0
+        assert seen == [1] * 7 and blas._get() == 3
+    finally:
+        blas._set(before)
+
+
+def test_without_control_of_blas_products_stay_whole(monkeypatch):
+    monkeypatch.setattr(blas, "_set", None)
+    a, b, order = numbers((300, 301)), numbers((301, 302), seed=1), []
+    check(a, b, blas.matmul(a, b))
+    blas.run(order.append, 3)
+    assert order == [0, 1, 2]

@@ -1,0 +1,346 @@
+"""Every op against its independent reference: values, gradients, second derivatives, manners, errors."""
+from __future__ import annotations
+
+import re
+
+import minitorch
+import numpy as np
+import pytest
+import samples
+from minitorch import selfcheck
+from minitorch.engine import Node, captured, no_grad
+from minitorch.op import FUNCTIONS, OPS
+from minitorch.selfcheck import Trial, dtypes_of, error, function_of, gradients, host, tolerance
+from minitorch.tensor import Tensor
+from minitorch_kernels.table import use
+
+CASES = samples.load()
+
+
+def each(grad=False, second=False, big=True, wide=False):
+    """Parametrises a test over (case, sample), narrowed to those that have what the test is about."""
+    found = []
+    for case in CASES:
+        if (grad or second) and not case.grad or second and not case.second:
+            continue
+        for number, sample in enumerate(case.samples):
+            if (grad or second) and not sample.grad or sample.big and not big:
+                continue
+            if wide and sample.dtypes is not None and "float64" not in sample.dtypes:
+                continue
+            if (grad or second) and not Trial(case, sample).leaves:
+                continue
+            found.append(pytest.param(case, sample, id=f"{case.id}[{number}:{sample.id}]"))
+    return pytest.mark.parametrize("case, sample", found)
+
+
+def width(case, sample):
+    """float32 where the sample runs in it: fast kernels are for it."""
+    found = dtypes_of(case, sample)
+    return "float32" if "float32" in found else found[0]
+
+
+@each()
+def test_forward(case, sample):
+    for dtype in dtypes_of(case, sample):
+        found = selfcheck.forward_error(case, sample, dtype)
+        assert found <= tolerance(case, dtype), f"{dtype}: error {found:.2e}"
+
+
+@each(grad=True)
+def test_gradient(case, sample):
+    for dtype in dtypes_of(case, sample):
+        found = selfcheck.gradient_error(case, sample, dtype)
+        assert found <= tolerance(case, dtype, True), f"{dtype}: error {found:.2e}"
+
+
+@each(second=True, big=False, wide=True)
+def test_second_derivative(case, sample):
+    found = selfcheck.second_error(case, sample)
+    assert found <= tolerance(case, "float64", True), f"error {found:.2e}"
+
+
+@each(big=False)
+@pytest.mark.parametrize("layout", ["fortran", "every_second", "backwards"])
+def test_layout(case, sample, layout):
+    """Inputs that are not contiguous give the same values and gradients."""
+    arrange = {"fortran": np.asfortranarray, "every_second": every_second, "backwards": backwards}[layout]
+    dtype = width(case, sample)
+    plain, strided = Trial(case, sample, dtype), Trial(case, sample, dtype, arrange=arrange)
+    if all(t._array.flags.c_contiguous for t in strided.tensors):
+        pytest.skip("no input has a layout to change")
+    ys, zs = plain(), strided()
+    compare(zs, ys, tolerance(case, dtype))
+    if plain.leaves and sample.grad:
+        weights = plain.weights([host(y) for y in ys])
+        arranged = [None if w is None else arrange(w.astype(host(y).dtype)) for w, y in zip(weights, ys)]
+        scale = max(1.0, *(np.max(np.abs(g), initial=0.0) for g in gradients(plain, weights)))
+        for g, h in zip(gradients(plain, weights), gradients(strided, arranged)):
+            assert error(h / scale, np.asarray(g, np.float64) / scale, case.id) <= tolerance(case, dtype, True)
+
+
+def every_second(array):
+    """The same values with a gap after each in the last dimension."""
+    if not array.ndim:
+        return array
+    spaced = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+    spaced[..., ::2] = array
+    return spaced[..., ::2]
+
+
+def backwards(array):
+    """The same values with negative strides."""
+    return np.flip(np.flip(array).copy())
+
+
+@each(big=False)
+def test_manners(case, sample):
+    """Inputs stay as they are, results own their memory unless they are views, and the graph is made when it should."""
+    for dtype in dtypes_of(case, sample, "float32", "float64"):
+        trial = Trial(case, sample, dtype)
+        before = [t._array.copy() for t in trial.tensors]
+        ys = trial()
+        for t, b in zip(trial.tensors, before):
+            assert same_bits(t._array, b), f"{case.id} changed an input"
+        views = case.view or case.name in OPS and OPS[case.name].view
+        for y in (y for y in ys if isinstance(y, Tensor)):
+            shared = [t for t in trial.tensors if np.shares_memory(y._array, t._array)]
+            if not views:
+                assert not shared, f"{case.id} returns an input's memory"
+            for t in shared:
+                assert y is t or y._version is t._version is not None, f"{case.id}: a view without the shared version"
+            if trial.leaves and y._array.dtype.kind in "fc" and sample.grad and not case.constant:
+                assert y.requires_grad and (y.grad_fn is not None or y in trial.leaves)
+            if y._array.dtype.kind not in "fc":
+                assert not y.requires_grad
+        with no_grad():
+            for y in Trial(case, sample, dtype, grad=False)():
+                assert not isinstance(y, Tensor) or not y.requires_grad and y._node is None
+            for y in Trial(case, sample, dtype)():
+                assert not isinstance(y, Tensor) or y._node is None
+
+
+@each(grad=True, big=False)
+def test_retained(case, sample):
+    """What gradient functions return is never what they keep, and backward frees what they keep."""
+    trial = Trial(case, sample, width(case, sample))
+    ys = [y for y in trial() if isinstance(y, Tensor) and y.requires_grad]
+    nodes = nodes_below(ys)
+    for node in nodes:
+        if node.outputs or type(node.backward) is not tuple or node.dtype is None:
+            continue
+        kept = [v for f in node.functions() for v in arrays_in([value for _, value in captured(f)])]
+        dy = np.ones(node.shape, node.dtype)
+        for f in node.functions():
+            dx = f(dy)
+            if isinstance(dx, np.ndarray):
+                assert not any(np.shares_memory(dx, v) for v in kept), f"{node.op.name} returns a retained array"
+                assert np.all(dy == 1), f"{node.op.name} writes into dy"
+    inputs = [t._array for t in trial.tensors]
+    before = [a.copy() for a in inputs]
+    backward(ys)
+    for node in nodes:
+        assert not arrays_in(list(node.saved().values())), f"{node.op.name} keeps arrays after backward"
+    for a, b in zip(inputs, before):
+        assert same_bits(a, b), f"{case.id}: backward changed an input"
+    grads = [x.grad for x in trial.leaves if x.grad is not None]
+    for i, g in enumerate(grads):
+        assert not any(np.shares_memory(g._array, h._array) for h in grads[:i]), "two gradients share memory"
+
+
+def backward(ys):
+    minitorch.autograd.backward(ys, [Tensor._wrap(np.ones_like(y._array)) for y in ys])
+
+
+def nodes_below(ys):
+    found, pending = {}, [y._node for y in ys]
+    while pending:
+        edge = pending.pop()
+        edge = getattr(edge, "node", edge)
+        if isinstance(edge, Node) and edge.number not in found:
+            found[edge.number] = edge
+            pending.extend(edge.inputs)
+    return list(found.values())
+
+
+def arrays_in(values):
+    return [a for v in values for a in (arrays_in(v) if isinstance(v, (list, tuple)) else [v])
+            if isinstance(a, np.ndarray)]
+
+
+@each()
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+def test_backend(case, sample, backend):
+    """Under each choice of kernels the values and gradients are the same, up to rounding."""
+    if backend == "numba":
+        pytest.importorskip("numba", reason="Numba is not installed")
+    for dtype in dtypes_of(case, sample, "float32"):
+        trial = Trial(case, sample, dtype)
+        ys = trial()
+        differentiable = bool(trial.leaves) and sample.grad
+        weights = trial.weights([host(y) for y in ys])
+        expected = gradients(trial, weights) if differentiable else []
+        with use(backend):
+            again = Trial(case, sample, dtype)
+            compare(again(), ys, tolerance(case, dtype))
+            for g, h in zip(gradients(again, weights) if differentiable else [], expected):
+                scale = max(1.0, np.max(np.abs(h), initial=0.0))
+                assert error(g / scale, np.asarray(h, np.float64) / scale, case.id) <= tolerance(case, dtype, True)
+
+
+@pytest.mark.parametrize("case, sample", [
+    pytest.param(case, sample, id=f"{case.id}[{sample.id}]") for case in CASES
+    if case.inplace and case.call is None and hasattr(Tensor, case.name + "_") for sample in case.samples])
+def test_inplace(case, sample):
+    """`name_` gives what `name` does, in the tensor itself, with the same gradients."""
+    dtype = width(case, sample)
+    plain, changed = Trial(case, sample, dtype), Trial(case, sample, dtype)
+    if not isinstance(changed.args[0], Tensor):
+        pytest.skip("the first argument is no tensor")
+    expected = plain()[0]
+    x = changed.args[0].clone()
+    if x.shape != expected.shape or x.dtype is not expected.dtype:
+        with pytest.raises((RuntimeError, TypeError, ValueError)):
+            getattr(x, case.name + "_")(*changed.args[1:], **changed.options)
+        assert same_bits(x._array, changed.args[0]._array)
+        return
+    y = getattr(x, case.name + "_")(*changed.args[1:], **changed.options)
+    assert y is x
+    assert same_bits(host(y), host(expected))
+    if plain.leaves and sample.grad:
+        w = np.random.default_rng(0).standard_normal(y.shape).astype(host(y).dtype)
+        found = minitorch.autograd.grad(y, changed.leaves, Tensor._wrap(w), allow_unused=True)
+        wanted = minitorch.autograd.grad(expected, plain.leaves, Tensor._wrap(w), allow_unused=True)
+        for g, h in zip(found, wanted):
+            assert (g is None) == (h is None) and (g is None or np.allclose(g._array, h._array, equal_nan=True))
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.id) for c in CASES if c.name in FUNCTIONS and c.name in OPS
+                                  and c.call is None])
+def test_out(case):
+    """`out=` receives the result, and takes its shape."""
+    trial = Trial(case, case.samples[0], grad=False)
+    ys = trial()
+    if len(ys) != 1 or case.view or OPS[case.name].view:
+        pytest.skip("several outputs, or a view")
+    out = Tensor._wrap(np.zeros(0, ys[0]._array.dtype))
+    assert function_of(case)(*trial.args, **trial.options, out=out) is out
+    assert same_bits(out._array, ys[0]._array)
+
+
+@pytest.mark.parametrize("case, bad", [pytest.param(case, bad, id=f"{case.id}[{i}:{bad.match[:40]}]")
+                                       for case in CASES for i, bad in enumerate(case.errors)])
+def test_error(case, bad):
+    """Bad input raises what PyTorch raises there, the message names the op, and nothing has changed."""
+    args = bad.arguments(np.random.default_rng(0)) if callable(bad.arguments) else bad.arguments
+    made = []
+
+    def convert(value):
+        if isinstance(value, np.ndarray):
+            made.append(Tensor._wrap(value.astype(np.float32) if value.dtype == np.float64 else value.copy()))
+            return made[-1]
+        return type(value)(map(convert, value)) if type(value) in (list, tuple) else value
+
+    args, options = [convert(a) for a in args], {name: convert(value) for name, value in bad.options.items()}
+    before = [t._array.copy() for t in made]
+    with pytest.raises(bad.raises, match=bad.match) as raised:
+        function_of(case)(*args, **options)
+    if bad.named:
+        short = case.name.rpartition(".")[2]
+        assert re.search(re.escape(short.rstrip("_")), str(raised.value)), f"the message does not name {short}"
+    for t, b in zip(made, before):
+        assert same_bits(t._array, b) and t._node is None and not t.requires_grad
+
+
+@each(big=False)
+def test_as_in_torch(torch, case, sample):
+    """PyTorch gives the same values, dtypes and gradients."""
+    function = torch_function(torch, case)
+    if function is None:
+        pytest.skip("not compared: PyTorch has no function of that name, or the case says so")
+    for dtype in dtypes_of(case, sample, "float32", "float64"):
+        trial = Trial(case, sample, dtype)
+        made = {}
+
+        def convert(value):
+            if isinstance(value, Tensor):
+                made[id(value)] = torch.from_numpy(value._array.copy()).requires_grad_(value.requires_grad)
+                return made[id(value)]
+            if isinstance(value, minitorch.dtypes.dtype):
+                return getattr(torch, value.name)
+            return type(value)(map(convert, value)) if type(value) in (list, tuple) else value
+
+        options = {name: getattr(torch, value) if name == "dtype" and isinstance(value, str) else convert(value)
+                   for name, value in trial.options.items()}
+        try:
+            theirs = selfcheck.outputs(function(*map(convert, trial.args), **options))
+        except (TypeError, NotImplementedError) as unlike:
+            pytest.skip(f"PyTorch does not take it: {unlike}")
+        except RuntimeError as unlike:
+            if "not implemented for" not in str(unlike):
+                raise
+            pytest.skip(f"PyTorch does not take it: {unlike}")
+        ys = trial()
+        assert len(ys) == len(theirs)
+        limit = 10 * tolerance(case, dtype)
+        for y, t in zip(ys, theirs):
+            if isinstance(y, Tensor):
+                assert y.dtype.name == str(t.dtype).removeprefix("torch."), "result dtype"
+                assert error(host(y), t.detach().numpy(), case.id) <= limit
+        pairs = [(y, t) for y, t in zip(ys, theirs) if isinstance(y, Tensor) and y.requires_grad and t.requires_grad]
+        if not (trial.leaves and sample.grad and pairs):
+            continue
+        weights = [np.random.default_rng(i).standard_normal(y.shape).astype(host(y).dtype)
+                   for i, (y, _) in enumerate(pairs)]
+        found = minitorch.autograd.grad([y for y, _ in pairs], trial.leaves, [Tensor._wrap(w) for w in weights],
+                                        allow_unused=True)
+        wanted = torch.autograd.grad([t for _, t in pairs], [made[id(x)] for x in trial.leaves],
+                                     [torch.from_numpy(np.asarray(w)) for w in weights], allow_unused=True)
+        for g, h in zip(found, wanted):
+            if h is not None and g is not None:
+                scale = max(1.0, float(h.abs().max()) if h.numel() else 1.0)
+                assert error(host(g) / scale, h.numpy() / scale, f"{case.id}: gradient") <= tolerance(case, dtype, True)
+
+
+def torch_function(torch, case):
+    if case.torch is None or callable(case.torch):
+        return case.torch
+    if case.call is not None and not case.torch:
+        return None
+    name = case.torch or case.name
+    owner, _, last = name.rpartition(".")
+    places = [torch, torch.nn.functional, torch.Tensor, torch.special, torch.linalg]
+    if owner:
+        places = [torch.Tensor] if owner == "Tensor" else [torch]
+        for part in owner.split(".") if owner != "Tensor" else ():
+            places = [getattr(places[0], part, None)]
+    return next((getattr(p, last) for p in places if hasattr(p, last)), None)
+
+
+def compare(found, expected, limit):
+    assert len(found) == len(expected)
+    for y, e in zip(found, expected):
+        wanted = host(e)
+        assert host(y).dtype == wanted.dtype
+        assert error(host(y), wanted.astype(np.float64) if wanted.dtype.kind in "fV" else wanted, "output") <= limit
+
+
+def same_bits(a, b):
+    return a.shape == b.shape and a.dtype == b.dtype and np.ascontiguousarray(a).tobytes() == b.tobytes()
+
+
+def test_every_op_has_a_case():
+    missing = sorted(set(OPS) - {case.name for case in CASES})
+    assert not missing, f"ops without a case in tests/samples: {', '.join(missing)}"
+
+
+def test_every_case_has_an_op():
+    for case in CASES:
+        assert callable(function_of(case)), case.id
+
+
+def test_a_wrong_gradient_is_found():
+    """The proof can fail: a case whose reference is something else does not pass."""
+    wrong = samples.OpCase("mul", lambda a, b: a * b * 1.001, [samples.Sample(samples.arrays_like((3,), (3,)))])
+    for check in (selfcheck.forward_error, selfcheck.gradient_error):
+        assert check(wrong, wrong.samples[0], "float64") > 1e-5
