@@ -13,7 +13,6 @@ def main(arguments: list[str] | None = None) -> int:
     _run(commands)
     _selfcheck(commands)
     _explain(commands)
-    _warmup(commands)
     options = parser.parse_args(arguments)
     try:
         return options.call(options) or 0
@@ -86,17 +85,6 @@ def _explain(commands: argparse._SubParsersAction) -> None:
         from minitorch_kernels import explain, names
 
         print(explain(options.kernel, device=options.device) if options.kernel else "\n".join(names()))
-
-    p.set_defaults(call=call)
-
-
-def _warmup(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("warmup", help="compile the CPU kernels now, into the cache on disk")
-
-    def call(options):
-        from .train import warmup
-
-        print(f"compiled in {warmup():.1f} s")
 
     p.set_defaults(call=call)
 

@@ -370,12 +370,29 @@ def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
         return x
     if x._base is not None:
         _write_through(x._base, before, x._path, y)
-    x._node, x._requires_grad = y._node or (edge_of(y) if y._requires_grad else x._node), True
-    if x._node is y:  # the value came from a leaf as it is
-        x._node = y.clone()._node
-    if x._base is not None:
         _renew(x)
+    else:
+        x._node, x._requires_grad = _history(x, y), True
     return x
+
+
+def _history(x: Tensor, y: Tensor) -> Any:
+    """The node of `x` once its values are those of `y`."""
+    if y._node is not None:
+        return y._node
+    if y._requires_grad:  # a leaf: its own edge would make `x` that leaf
+        return y.clone()._node
+    k = kernels_of(x._array)
+    return Node(_Constant(), k, [], [], x._array.shape, x._array.dtype)  # constants: no gradient goes further
+
+
+class _Constant:
+    """Stands for an op in the history of a tensor that was overwritten by constants."""
+
+    name = "copy_constant"
+
+    def lift(self, node: Node) -> list:
+        return []
 
 
 def _write_through(base: Tensor, before: Any, path: tuple, part: Tensor) -> None:

@@ -109,8 +109,5 @@ def test_import_is_quick(run_python):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_files_stay_short_and_documented(path):
-    source = path.read_text("utf-8")
-    assert ast.get_docstring(ast.parse(source)), f"{path.name} does not say what it is for"
-    long = [i for i, line in enumerate(source.splitlines(), 1) if len(line) > 120]
-    assert not long, f"{path.name}: long lines {long}"
+def test_every_file_says_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), f"{path.name} has no docstring"

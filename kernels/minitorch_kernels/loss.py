@@ -19,14 +19,14 @@ def cross_entropy(xp, x, target, weight, ignore_index, smoothing, reduction):
     Label smoothing: Szegedy et al., "Rethinking the Inception Architecture", 2016. The mean is over the targets'
     weights, so that where all are ignored it is 0 / 0 = nan.
     """
-    q, w, _ = _wanted(xp, "cross_entropy", x, target, weight, ignore_index, smoothing)
+    q, w, _ = _wanted(xp, "cross_entropy", x.shape, x.dtype, target, weight, ignore_index, smoothing)
     return _reduced(xp, q, log_softmax(xp, x, 1), w, reduction), None
 
 
 @kernel
 def cross_entropy_dx(xp, dloss, x, target, weight, ignore_index, smoothing, reduction, saved=None):
     """The derivative of `cross_entropy` in x: dloss (softmax(x) sum(q) - q)."""
-    q, w, counted = _wanted(xp, "cross_entropy", x, target, weight, ignore_index, smoothing)
+    q, w, counted = _wanted(xp, "cross_entropy", x.shape, x.dtype, target, weight, ignore_index, smoothing)
     p = softmax(xp, x, 1)
     return _per_target(xp, dloss, w, counted, reduction) * (p * xp.sum(q, axis=1, keepdims=True) - q)
 
@@ -34,14 +34,14 @@ def cross_entropy_dx(xp, dloss, x, target, weight, ignore_index, smoothing, redu
 @kernel
 def nll_loss(xp, logp, target, weight, ignore_index, reduction):
     """-logp at each target, times the target's weight."""
-    q, w, _ = _wanted(xp, "nll_loss", logp, target, weight, ignore_index)
+    q, w, _ = _wanted(xp, "nll_loss", logp.shape, logp.dtype, target, weight, ignore_index)
     return _reduced(xp, q, logp, w, reduction)
 
 
 @kernel
-def nll_loss_dx(xp, dloss, logp, target, weight, ignore_index, reduction):
-    """The derivative of `nll_loss` in logp: -dloss q, of which one number a target is not zero."""
-    q, w, counted = _wanted(xp, "nll_loss", logp, target, weight, ignore_index)
+def nll_loss_dx(xp, dloss, shape, target, weight, ignore_index, reduction):
+    """The derivative of `nll_loss` in log-probabilities of `shape`: -dloss q, of which one a target is not zero."""
+    q, w, counted = _wanted(xp, "nll_loss", shape, dloss.dtype, target, weight, ignore_index)
     return -_per_target(xp, dloss, w, counted, reduction) * q
 
 
@@ -51,21 +51,21 @@ def out_of_bounds(op: str, target: int, classes: int, ignore_index: int) -> Inde
                       f"or ignore_index {ignore_index}")
 
 
-def _wanted(xp, op, x, target, weight, ignore_index, smoothing=0.0):
+def _wanted(xp, op, shape, dtype, target, weight, ignore_index, smoothing=0.0):
     """The weight q of each log-probability in the loss, that of each target in the mean, and which are counted."""
-    classes = x.shape[1]
-    along = (1, classes) + (1,) * (x.ndim - 2)
+    classes = shape[1]
+    along = (1, classes) + (1,) * (len(shape) - 2)
     counted = target != ignore_index
     outside = counted & ((target < 0) | (target >= classes))
     if bool(xp.sum(outside) > 0):
         raise out_of_bounds(op, int(xp.max(xp.where(outside, target, xp.min(target)))), classes, ignore_index)
     counted = xp.expand_dims(counted, 1)
-    each = xp.ones(along, x.dtype) if weight is None else xp.reshape(weight, along)
+    each = xp.ones(along, dtype) if weight is None else xp.reshape(weight, along)
     hit = counted & (xp.reshape(xp.arange(classes), along) == xp.expand_dims(target, 1))
-    q = xp.where(hit, each, xp.zeros(along, x.dtype))
+    q = xp.where(hit, each, xp.zeros(along, dtype))
     w = xp.sum(q, axis=1)
     if smoothing:
-        q = (1 - smoothing) * q + smoothing / classes * xp.where(counted, each, xp.zeros(along, x.dtype))
+        q = (1 - smoothing) * q + smoothing / classes * xp.where(counted, each, xp.zeros(along, dtype))
     return q, w, counted
 
 
@@ -86,20 +86,24 @@ def _per_target(xp, dloss, w, counted, reduction):
 
 def _refuses(x: Any, target: Any, weight: Any, *others: Any, **options: Any) -> str | None:
     """Why the Numba kernels leave these arrays to the reference, or None."""
+    return _refuses_nll_dx(x, x.shape, target, weight)
+
+
+def _refuses_dx(dloss: Any, x: Any, target: Any, weight: Any, *others: Any, **options: Any) -> str | None:
+    return _refuses_nll_dx(x, x.shape, target, weight)
+
+
+def _refuses_nll_dx(x: Any, shape: Any, target: Any, weight: Any, *others: Any, **options: Any) -> str | None:
     if x.dtype.char not in "fdeE":
         return "float16, bfloat16, float32 and float64 only"
-    if x.ndim < 2 or x.shape[:1] + x.shape[2:] != target.shape:
-        return "x of shape (N, C, ...) and target of shape (N, ...) only"
-    if target.dtype.char not in "lqi" or (weight is not None and weight.shape != x.shape[1:2]):
+    if len(shape) < 2 or shape[:1] + shape[2:] != target.shape:
+        return "classes along dimension 1, and a target for each row of them only"
+    if target.dtype.char not in "lqiB" or (weight is not None and weight.shape != shape[1:2]):
         return "integer targets and one weight a class only"
-    return None if x.size else "nothing to compute"
-
-
-def _refuses_dx(dloss: Any, *arguments: Any, **options: Any) -> str | None:
-    return _refuses(*arguments, **options)
+    return None if target.size and shape[1] else "nothing to compute"
 
 
 cross_entropy.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy", refuses=_refuses)
 cross_entropy_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy_dx", refuses=_refuses_dx)
 nll_loss.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss", refuses=_refuses)
-nll_loss_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss_dx", refuses=_refuses_dx)
+nll_loss_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss_dx", refuses=_refuses_nll_dx)

@@ -233,3 +233,20 @@ def _all_but_channel(x):
 
 def _last(x, ndim):
     return tuple(range(x.ndim - ndim, x.ndim))
+
+
+def _refuses(x, *arguments, **options):
+    """The first array decides: dy in a gradient, which has the type of x."""
+    if x.dtype != F32 and x.dtype != F64:
+        return "float32 and float64 only"
+    if x.size == 0:
+        return "no elements"
+    for other in arguments[:3]:
+        if getattr(other, "dtype", x.dtype) != x.dtype:
+            return "arrays of one dtype only"
+    return None
+
+
+for _entry in (batch_norm, batch_norm_backward, batch_norm_apply, batch_norm_apply_backward, layer_norm,
+               layer_norm_backward, group_norm, group_norm_backward, rms_norm, rms_norm_backward):
+    _entry.version("numba", "cpu", f"minitorch_kernels.cpu.norm:{_entry.name}", refuses=_refuses)

@@ -23,7 +23,7 @@ from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
-FAMILIES = ("elementwise", "special", "activation", "matmul", "conv", "pooling", "softmax", "norm", "loss",
+FAMILIES = ("elementwise", "reduce", "special", "activation", "matmul", "conv", "pooling", "softmax", "norm", "loss",
             "indexing", "optim")
 BACKENDS = {"numpy": "numpy", "numba": "numba", "cuda": "cupy"}  # backend: the package that its versions need
 

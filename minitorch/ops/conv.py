@@ -11,7 +11,7 @@ from typing import Any
 from .. import dtypes
 from ..errors import DTypeError, ShapeError
 from ..op import op
-from ..shapes import spatial
+from ..shapes import ntuple
 
 
 def _define(nd: int) -> None:
@@ -60,7 +60,7 @@ def _define(nd: int) -> None:
         full_name = f"conv_transpose{nd}d"
         _check_transposed(full_name, nd, x, w, b, groups)
         options = _options(full_name, nd, stride, padding, dilation, groups)
-        extra = (0,) * (max(nd, 2) - nd) + spatial(full_name, "output_padding", output_padding, nd)
+        extra = (0,) * (max(nd, 2) - nd) + ntuple(full_name, "output_padding", output_padding, nd)
         x_shape, w_shape = x.shape, w.shape
         x_full, w_full = _full(x_shape, nd), _full(w_shape, nd)
         y_full = _transposed_shape(full_name, x_full, w_full, options, extra)
@@ -101,7 +101,7 @@ def channel_sum(k: Any, x: Any) -> Any:
 
 def _options(name: str, nd: int, stride: Any, padding: Any, dilation: Any, groups: int) -> tuple:
     """stride, padding, dilation as tuples of two or three, and groups, as the kernels take them."""
-    stride, padding, dilation = (spatial(name, key, value, nd) for key, value in
+    stride, padding, dilation = (ntuple(name, key, value, nd) for key, value in
                                  (("stride", stride), ("padding", padding), ("dilation", dilation)))
     for key, value, least in (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)):
         if min(value) < least:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..errors import ShapeError
 from ..op import composite, op
-from ..shapes import spatial
+from ..shapes import ntuple
 
 
 @op(method=False, function=False)
@@ -84,7 +84,7 @@ def _define(nd: int) -> None:
         """Max pooling of (N, C, *size) or (C, *size)."""
         name = f"max_pool{nd}d"
         x, batched = _batched(name, input, nd)
-        options = *_window(name, nd, kernel_size, stride, padding), spatial(name, "dilation", dilation, nd), ceil_mode
+        options = *_window(name, nd, kernel_size, stride, padding), ntuple(name, "dilation", dilation, nd), ceil_mode
         _check_window(name, x, *options)
         if not return_indices:
             return _unbatched(max_pool(x, *options), batched)
@@ -134,9 +134,9 @@ def _unbatched(y: Any, batched: bool) -> Any:
 
 
 def _window(name: str, nd: int, kernel: Any, stride: Any, padding: Any) -> tuple[tuple, tuple, tuple]:
-    kernel = spatial(name, "kernel_size", kernel, nd)
-    stride = kernel if stride is None or stride == [] or stride == () else spatial(name, "stride", stride, nd)
-    return kernel, stride, spatial(name, "padding", padding, nd)
+    kernel = ntuple(name, "kernel_size", kernel, nd)
+    stride = kernel if stride is None or stride == [] or stride == () else ntuple(name, "stride", stride, nd)
+    return kernel, stride, ntuple(name, "padding", padding, nd)
 
 
 def _check_window(name: str, x: Any, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple,

@@ -1,6 +1,7 @@
 """Views: ops whose result shows the memory of their input in another shape, so that writing to one writes to both."""
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -269,7 +270,7 @@ def select(k, x, /, dim, index):
 def narrow(k, x, /, dim, start, length):
     """The positions start ... start + length - 1 along `dim`. Raises ShapeError where they are not there."""
     at, shape = shapes.axis("narrow", x, dim), x.shape
-    start = shapes._integer("narrow", "start", start)
+    start = index(start)
     if x.ndim == 0:
         raise ShapeError("narrow: cannot be applied to a 0-dim tensor.")
     n = shape[at]
@@ -304,31 +305,6 @@ def on_diagonal(k, x, /, shape, offset, dim1, dim2):
 def slice_dx(k, x, /, key, shape):
     """Zeros of `shape` with `x` at the integers and slices of `key`."""
     return k.slice_dx(x, key, shape), lambda dy: dy[key]
-
-
-@op(view=True, function=False)
-def unfold(k, x, /, dimension, size, step):
-    """Windows of `size` along `dimension`, each `step` after the one before; a new last dimension runs through them."""
-    at, shape = shapes.axis("unfold", x, dimension), x.shape
-    n = shape[at] if shape else 1
-    if size > n or size < 0:
-        raise ShapeError(f"unfold: maximum size for tensor at dimension {at} is {n} but size is {size}")
-    if step <= 0:
-        raise ShapeError(f"unfold: step is {step} but must be > 0")
-    whole = x.reshape(shape or (1,))
-    strides = list(whole.strides)
-    count = (n - size) // step + 1
-    last = strides[at]
-    strides[at] *= step
-    new = (*shape[:at], count, *shape[at + 1:], size) if shape else (size,)
-    y = k.xp.lib.stride_tricks.as_strided(whole, new, [*strides, last] if shape else [last])
-    return y, lambda dy: k.windows_dx(dy, shape, at, size, step) if shape else dy.reshape(shape)
-
-
-@op(method=False, function=False)
-def windows_dx(k, x, /, shape, dim, size, step):
-    """The adjoint of `unfold`."""
-    return k.windows_dx(x, shape, dim, size, step), lambda dy: _windows(k, dy, dim, size, step)
 
 
 # In place: the tensor itself gets another shape
@@ -397,10 +373,6 @@ def _expanded(name: str, k: Any, x: Any, wanted: tuple[int, ...]) -> Any:
                              f"non-singleton dimension {i}.  Target sizes: {list(wanted)}.  Tensor sizes: {list(shape)}")
     spread = tuple([i for i, n in enumerate(target) if i < new or shape[i - new] != n])
     return k.spread(x, spread, tuple(target))
-
-
-def _windows(k: Any, x: Any, dim: int, size: int, step: int) -> Any:
-    return x.unfold(dim, size, step) if isinstance(x, Tensor) else unfold.op.body(k, x, dim, size, step)[0]
 
 
 def _reinterpreted(x: Any, dtype: dtypes.dtype) -> Any:

@@ -38,4 +38,4 @@ def _prepare(name: str, x: Any, dim: int | None, dtype: Any) -> tuple[Any, int]:
                                   "expected a floating type, or dtype=")
     if dim is None:  # PyTorch's old implicit choice
         dim = 0 if x.ndim in (0, 1, 3) else 1
-    return x, axis(name, dim, x.ndim)
+    return x, axis(name, x, dim)

@@ -18,3 +18,11 @@ def jit(function):
         return numba.njit(function, cache=not os.environ.get("MINITORCH_NO_CACHE"), **options)
     except RuntimeError:
         return numba.njit(function, **options)
+
+
+def exactly(function):
+    """Compile a helper that is inlined where it is called and computed in the order in which it is written.
+
+    `jit` may reassociate: it makes (x - top) - log to x - (top + log), which loses all digits of a small difference.
+    """
+    return numba.njit(function, nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import memory, parallel
 from ..loss import out_of_bounds
-from .jit import jit
+from .jit import exactly, jit
 from .softmax import normalisers, scaled_softmax, wide
 
 
@@ -47,15 +47,15 @@ def nll_loss(logp, target, weight, ignore_index, reduction):
     return _reduced(logp, loss, total, weights, reduction, dtype)
 
 
-def nll_loss_dx(dloss, logp, target, weight, ignore_index, reduction):
-    dtype, logp = logp.dtype, wide(logp)
-    blocks, target, weight = _flat(logp, target, weight)
-    weights = _weights(target, weight, ignore_index) if reduction == "mean" else 0.0
-    hit, _, _ = _spread("nll_loss", dloss, logp, target, weight, weights, ignore_index, 0.0, reduction)
-    dlogp = memory.empty(blocks.shape, logp.dtype)
+def nll_loss_dx(dloss, shape, target, weight, ignore_index, reduction):
+    dtype, dloss = dloss.dtype, wide(dloss)
+    dlogp = memory.empty(shape, dloss.dtype)
     dlogp.fill(0)
-    _subtract(dlogp, target, hit, ignore_index)
-    return dlogp.reshape(logp.shape).astype(dtype, copy=False)
+    blocks, target, weight = _flat(dlogp, target, weight)
+    weights = _weights(target, weight, ignore_index) if reduction == "mean" else 0.0
+    hit, _, _ = _spread("nll_loss", dloss, dlogp, target, weight, weights, ignore_index, 0.0, reduction)
+    _subtract(blocks, target, hit, ignore_index)
+    return dlogp if dlogp.dtype == dtype else dlogp.astype(dtype)
 
 
 def _flat(x, target, weight):
@@ -85,6 +85,8 @@ def _reduced(x, loss, total, weights, reduction, dtype):
 def _spread(op, dloss, x, target, weight, weights, ignore_index, smoothing, reduction):
     """How the gradient of each target's loss spreads: on its class, on every class, and on their sum."""
     dloss = np.ascontiguousarray(dloss, x.dtype).ravel()
+    if dloss.size not in (1, target.size):
+        raise ValueError(f"{op}: expects one gradient, or {target.size}, one a target, got {dloss.size}")
     factor = 1.0 if reduction != "mean" else 1 / weights if weights else math.inf
     shares = np.empty((3, target.size), x.dtype)
     bad = _shares(dloss, factor, target, weight, ignore_index, float(smoothing), x.shape[1], *shares)
@@ -96,6 +98,11 @@ def _over_blocks(function, x, *arrays):
     """`function(x, *arrays, first, last)` in parts of the blocks of `x`."""
     cuts = parallel.chunks(len(x), max(1, (1 << 15) // x[0].size))
     parallel.run(lambda i: function(x, *arrays, cuts[i].start, cuts[i].stop), len(cuts), 2 * x.size)
+
+
+@exactly
+def _minus_log_p(x, top, log):
+    return log - (x - top)
 
 
 @jit
@@ -112,7 +119,7 @@ def _pick(x, top, log, target, weight, ignore_index, smoothing, even, loss):
             if t < 0 or t >= x.shape[1]:
                 return total, weights, r
             w = weight[t] if weight.size else x.dtype.type(1)
-            loss[r] = w * (log[r] - (x[i, t, j] - top[r])) if w != 0 else 0
+            loss[r] = w * _minus_log_p(x[i, t, j], top[r], log[r]) if w != 0 else 0
             if smoothing:
                 loss[r] = (1 - smoothing) * loss[r] + smoothing / x.shape[1] * even[r]
             total += loss[r]
@@ -128,7 +135,7 @@ def _evenly(x, top, log, weight, even, first, last):
         if inner == 1:
             row, total = x[i].ravel(), x.dtype.type(0)
             for c in range(row.size):
-                v = weight[c] * (log[i] - (row[c] - top[i]))
+                v = weight[c] * _minus_log_p(row[c], top[i], log[i])
                 total += v if weight[c] != 0 else 0
             even[i] = total
         else:
@@ -138,7 +145,7 @@ def _evenly(x, top, log, weight, even, first, last):
                 if weight[c] != 0:
                     row = x[i, c]
                     for j in range(inner):
-                        total[j] += weight[c] * (logs[j] - (row[j] - tops[j]))
+                        total[j] += weight[c] * _minus_log_p(row[j], tops[j], logs[j])
             even[i * inner:(i + 1) * inner] = total
 
 

@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from .. import memory, parallel
 from ..softmax import logsumexp as reference_of_logsumexp
-from .jit import jit
+from .jit import exactly, jit
 
 PART = 1 << 15  # numbers in a part: two such arrays fit the second-level cache
 WORK = 16  # operations a number costs, about
@@ -212,6 +212,11 @@ def _unkey64(k):
 REST, REST_32 = np.int64(2**63 - 1), np.int32(2**31 - 1)  # all bits but the sign
 
 
+@exactly
+def _log_p(x, top, log):
+    return (x - top) - log
+
+
 @jit
 def _top(x):
     """The maximum of one row. A NaN may be missed: it makes every sum over the row NaN anyway."""
@@ -260,7 +265,7 @@ def _log_softmax_rows(x, y, first, last):
         top = _top(x[i])
         log = x.dtype.type(math.log(_total(x[i], top)))
         for j in range(x.shape[1]):
-            y[i, j] = (x[i, j] - top) - log
+            y[i, j] = _log_p(x[i, j], top, log)
 
 
 @jit
@@ -284,7 +289,7 @@ def _normalisers_rows(x, top, log, first, last):
 def _scaled_softmax_rows(x, top, log, scale, y, first, last):
     for i in range(first, last):
         for j in range(x.shape[1]):
-            y[i, j] = scale[i] * _exp((x[i, j] - top[i]) - log[i])
+            y[i, j] = scale[i] * _exp(_log_p(x[i, j], top[i], log[i]))
 
 
 @jit
@@ -347,7 +352,7 @@ def _log_softmax_columns(x, y, first, last, start, stop):
         for c in range(x.shape[1]):
             row, out = x[i, c, start:stop], y[i, c, start:stop]
             for j in range(top.size):
-                out[j] = (row[j] - top[j]) - log[j]
+                out[j] = _log_p(row[j], top[j], log[j])
 
 
 @jit
@@ -379,4 +384,4 @@ def _scaled_softmax_columns(x, top, log, scale, y, first, last, start, stop):
         for c in range(x.shape[1]):
             row, out = x[i, c, start:stop], y[i, c, start:stop]
             for j in range(row.size):
-                out[j] = scales[j] * _exp((row[j] - tops[j]) - logs[j])
+                out[j] = scales[j] * _exp(_log_p(row[j], tops[j], logs[j]))

@@ -1,0 +1,309 @@
+"""Tensors into other types, devices and Python values; what a tensor says of its memory."""
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .device import array_module, device_of, kernels_of, move
+from .device import device as as_device
+from .dtypes import dtype as Dtype
+from .errors import DTypeError
+from .op import composite, op
+from .shapes import axis
+from .tensor import Size, Tensor, write
+
+
+# To other types and devices
+
+@op(method=False, function=False)
+def to_copy(k, x, /, dtype=None, where=None):
+    """A copy as `dtype` (NumPy's) on the device `where`. The gradient travels back the same way."""
+    origin = device_of(x) if where is not None else None
+    y = x.astype(dtype or x.dtype, order="C") if where is None else move(x, where).astype(dtype or x.dtype)
+    return y, lambda dy: dy if origin is None else dy.to(origin) if isinstance(dy, Tensor) else move(dy, origin)
+
+
+def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, memory_format=None, other=None):
+    """This tensor on another device, as another type, or both: `to("cuda")`, `to(float64)`, `to("cpu", int32)`,
+    `to(other)`. Itself where nothing changes, unless `copy`.
+
+    >>> from minitorch import tensor, int32
+    >>> tensor([1.7]).to(int32)
+    tensor([1], dtype=torch.int32)
+    """
+    for i, arg in enumerate(args):
+        if isinstance(arg, Tensor):
+            other = arg
+        elif isinstance(arg, (Dtype, type, np.dtype)):
+            dtype = arg
+        elif isinstance(arg, bool):  # the positional form of the flags
+            copy = copy or (arg and i == len(args) - 1 and isinstance(args[i - 1], bool))
+        elif arg is not None:
+            device = as_device(arg)
+    if other is not None:
+        device, dtype = other.device, other.dtype
+    wanted = None if dtype is None else dtypes.to_numpy(dtypes.as_dtype(dtype))
+    if wanted is not None and wanted == self._array.dtype:
+        wanted = None
+    where = None if device is None else as_device(device)
+    if where is not None and _is_there(where, self._array):
+        where = None
+    return self if wanted is None and where is None and not copy else to_copy(self, wanted, where)
+
+
+def _is_there(where: Any, array: Any) -> bool:
+    here = device_of(array)
+    return here.type == where.type and (where.index is None or here.index == where.index or here.type == "cpu")
+
+
+def _as(name: str, d: Dtype) -> None:
+    def method(self, memory_format=None):
+        return to(self, dtype=d)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"This tensor as {d}."
+    setattr(Tensor, name, method)
+
+
+for _name in ("bool", "short", "int", "long", "half", "bfloat16", "float", "double", "cfloat", "cdouble"):
+    _as(_name, getattr(dtypes, _name))
+_as("byte", dtypes.uint8)
+_as("char", dtypes.int8)
+
+
+def cpu(self, memory_format=None):
+    """This tensor in the CPU's memory."""
+    return to(self, device="cpu")
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """This tensor on a GPU. Raises MissingError or DeviceError where there is none."""
+    return to(self, device="cuda" if device is None else device)
+
+
+def type_as(self, other):
+    """This tensor as the type, and on the device, of `other`."""
+    return to(self, other)
+
+
+@op
+def clone(k, x, /, *, memory_format=None):
+    """A copy in memory of its own."""
+    return x.copy(), lambda dy: dy
+
+
+def contiguous(self, memory_format=None):
+    """This tensor with its elements one after the other in memory: itself where they are, else a copy."""
+    return self if self._array.flags.c_contiguous else clone(self)
+
+
+# In place
+
+def copy_(self, src, non_blocking=False):
+    """The values of `src`, broadcast and cast, into this tensor."""
+    self._check_inplace("copy_")
+    if not isinstance(src, Tensor):
+        src = Tensor._wrap(np.asarray(src))
+    src = to(src, self)
+    return write(self, src if src._array.shape == self._array.shape else src.expand(self._array.shape))
+
+
+@op(inplace=True)
+def fill(k, x, value, /):
+    """`value`, a number or a 0-d tensor, everywhere."""
+    if getattr(value, "ndim", 0):
+        raise RuntimeError(f"fill: only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions")
+    return (k.xp.full(x.shape, value, dtype=x.dtype), lambda dy: k.xp.zeros(dy.shape, dy.dtype),
+            lambda dy: k.xp.sum(dy))
+
+
+def zero_(self):
+    """Zeros everywhere."""
+    return self.fill_(0)
+
+
+# To Python and NumPy
+
+def item(self):
+    """The one element as a Python number. Raises RuntimeError where there are more, or none."""
+    array = self._array
+    if array.size != 1:
+        raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+    return array.item() if array.dtype.kind != "V" else float(array.reshape(())[()])
+
+
+def tolist(self):
+    """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
+    return (self._array if self._array.dtype.kind != "V" else self._array.astype(np.float32)).tolist()
+
+
+def numpy(self, *, force=False):
+    """The tensor's memory as a NumPy array: what changes the one changes the other.
+
+    `force` stands for detach().cpu(). Raises RuntimeError where a gradient is recorded, TypeError for a GPU's memory
+    and for bfloat16.
+    """
+    if not force:
+        if self._requires_grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if not isinstance(self._array, np.ndarray):
+            raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
+                            "tensor to host memory first.")
+    if self._array.dtype.kind == "V":
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    return move(self._array, as_device("cpu"))
+
+
+def __array__(self, dtype=None, copy=None):
+    array = numpy(self)
+    return array if dtype is None and not copy else np.array(array, dtype, copy=copy)
+
+
+def __float__(self):
+    return float(_scalar(self))
+
+
+def __int__(self):
+    return int(_scalar(self))
+
+
+def __complex__(self):
+    return complex(_scalar(self))
+
+
+def __index__(self):
+    if self._array.size != 1 or self._array.dtype.kind not in "biu":
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return operator.index(self._array.item())
+
+
+def _scalar(x: Tensor) -> Any:
+    if x._array.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    value = x.item()
+    return value.real if isinstance(value, complex) and value.imag == 0 else value
+
+
+# What it is, and where it lies
+
+def size(self, dim=None):
+    """The shape, or its entry `dim`."""
+    shape = self._array.shape
+    if dim is None:
+        return Size(shape)
+    if not shape:
+        raise IndexError(f"size: Dimension specified as {dim} but tensor has no dimensions")
+    return shape[axis("size", self._array, dim)]
+
+
+def dim(self):
+    """The number of dimensions."""
+    return self._array.ndim
+
+
+def numel(self):
+    """The number of elements."""
+    return self._array.size
+
+
+def stride(self, dim=None):
+    """The distance from one element to the next, in elements, along each dimension or along `dim`."""
+    array = self._array
+    if array.size == 0 or array.flags.c_contiguous:  # NumPy may say anything for sizes 0 and 1
+        strides = tuple(math.prod(max(n, 1) for n in array.shape[i + 1:]) for i in range(array.ndim))
+    else:
+        strides = tuple(s // array.itemsize for s in array.strides)
+    return strides if dim is None else strides[axis("stride", array, dim)]
+
+
+def storage_offset(self):
+    """The number of elements in memory before the first."""
+    owner = self._array
+    while isinstance(owner.base, type(owner)):
+        owner = owner.base
+    return (data_ptr(self) - _address(owner)) // self._array.itemsize
+
+
+def data_ptr(self):
+    """The address of the first element."""
+    return _address(self._array)
+
+
+def _address(array: Any) -> int:
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+
+
+def is_contiguous(self, memory_format=None):
+    """Whether the elements follow each other in memory."""
+    return bool(self._array.flags.c_contiguous)
+
+
+def element_size(self):
+    """Bytes an element."""
+    return self._array.itemsize
+
+
+def get_device(self):
+    """The number of its GPU, -1 on the CPU."""
+    return -1 if isinstance(self._array, np.ndarray) else self._array.device.id
+
+
+def is_signed(self):
+    """Whether its type has negative numbers."""
+    return self.dtype.is_signed
+
+
+@composite
+def is_floating_point(input):
+    """Whether its type is a floating one."""
+    return input.dtype.is_floating_point
+
+
+@composite
+def is_complex(input):
+    """Whether its type is a complex one."""
+    return input.dtype.is_complex
+
+
+@composite
+def is_nonzero(input):
+    """Whether its one element is not zero. Raises RuntimeError where there are more, or none."""
+    return bool(input)
+
+
+@composite(method=False)
+def is_tensor(obj):
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def pin_memory(self, device=None):
+    """Itself: the CPU's memory is not pinned here."""
+    return self
+
+
+def is_same_size(self, other):
+    """Whether the shapes are equal."""
+    return self._array.shape == other._array.shape
+
+
+def is_set_to(self, other):
+    """Whether both show the same memory in the same way."""
+    a, b = self._array, other._array
+    return a.shape == b.shape and a.strides == b.strides and _address(a) == _address(b)
+
+
+for _method in (to, cpu, cuda, type_as, contiguous, copy_, zero_, item, tolist, numpy, __array__, __float__, __int__,
+                __complex__, __index__, size, dim, numel, stride, storage_offset, data_ptr, is_contiguous,
+                element_size, get_device, is_signed, pin_memory, is_same_size, is_set_to):
+    setattr(Tensor, _method.__name__, _method)
+Tensor.ndimension, Tensor.nelement, Tensor.share_memory_ = dim, numel, pin_memory
+Tensor.__array_priority__ = 1000
+
+PROPERTIES = {"is_cuda": lambda self: not isinstance(self._array, np.ndarray), "is_sparse": lambda self: False,
+              "is_quantized": lambda self: False, "is_meta": lambda self: False, "is_mkldnn": lambda self: False,
+              "nbytes": lambda self: self._array.nbytes, "itemsize": element_size}
