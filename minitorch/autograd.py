@@ -4,7 +4,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from . import engine
+from . import engine, function
 from .device import kernels_of
 from .engine import Node, Output, enable_grad, inference_mode, mode, no_grad, set_grad_enabled
 from .errors import DTypeError, GraphError, ShapeError
@@ -13,7 +13,7 @@ from .gradcheck import gradcheck, gradgradcheck
 from .tensor import Tensor, edge_of
 
 __all__ = ["Function", "FunctionCtx", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck",
-           "gradgradcheck", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+           "function", "gradgradcheck", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -72,21 +72,22 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
 
 
 class detect_anomaly:
-    """Remember, and name in errors, the source line of each recorded operation."""
+    """Remember the source line of each recorded operation, and raise where a gradient becomes NaN."""
 
     def __init__(self, mode: bool = True, check_nan: bool = True):
-        self._mode = mode
+        self._mode = mode, mode and check_nan
 
     def __enter__(self) -> None:
-        self._before, mode.anomaly = mode.anomaly, self._mode
+        self._before = mode.anomaly, mode.check_nan
+        mode.anomaly, mode.check_nan = self._mode
 
     def __exit__(self, *exception: Any) -> None:
-        mode.anomaly = self._before
+        mode.anomaly, mode.check_nan = self._before
 
 
 def set_detect_anomaly(enabled: bool, check_nan: bool = True) -> None:
     """`detect_anomaly` from now on."""
-    mode.anomaly = enabled
+    detect_anomaly(enabled, check_nan).__enter__()
 
 
 def Variable(data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Tensor:

@@ -1,20 +1,20 @@
-"""Tensors into other types, devices and Python values; what a tensor says of its memory."""
+"""Tensors into other types, onto other devices, into Python's and NumPy's values; copies."""
 from __future__ import annotations
 
-import math
+import functools
 import operator
 from typing import Any
 
 import numpy as np
 
 from . import dtypes
-from .device import array_module, device_of, kernels_of, move
+from .device import device_of, move
 from .device import device as as_device
 from .dtypes import dtype as Dtype
-from .errors import DTypeError
 from .op import composite, op
-from .shapes import axis
-from .tensor import Size, Tensor, write
+from .tensor import Tensor, write
+
+method = functools.partial(composite, function=False)
 
 
 # To other types and devices
@@ -27,6 +27,7 @@ def to_copy(k, x, /, dtype=None, where=None):
     return y, lambda dy: dy if origin is None else dy.to(origin) if isinstance(dy, Tensor) else move(dy, origin)
 
 
+@method
 def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, memory_format=None, other=None):
     """This tensor on another device, as another type, or both: `to("cuda")`, `to(float64)`, `to("cpu", int32)`,
     `to(other)`. Itself where nothing changes, unless `copy`.
@@ -61,12 +62,12 @@ def _is_there(where: Any, array: Any) -> bool:
 
 
 def _as(name: str, d: Dtype) -> None:
-    def method(self, memory_format=None):
+    def cast(self, memory_format=None):
         return to(self, dtype=d)
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"This tensor as {d}."
-    setattr(Tensor, name, method)
+    cast.__name__ = cast.__qualname__ = name
+    cast.__doc__ = f"This tensor as {d}."
+    method(cast)
 
 
 for _name in ("bool", "short", "int", "long", "half", "bfloat16", "float", "double", "cfloat", "cdouble"):
@@ -75,16 +76,19 @@ _as("byte", dtypes.uint8)
 _as("char", dtypes.int8)
 
 
+@method
 def cpu(self, memory_format=None):
     """This tensor in the CPU's memory."""
     return to(self, device="cpu")
 
 
+@method
 def cuda(self, device=None, non_blocking=False, memory_format=None):
     """This tensor on a GPU. Raises MissingError or DeviceError where there is none."""
     return to(self, device="cuda" if device is None else device)
 
 
+@method
 def type_as(self, other):
     """This tensor as the type, and on the device, of `other`."""
     return to(self, other)
@@ -96,6 +100,7 @@ def clone(k, x, /, *, memory_format=None):
     return x.copy(), lambda dy: dy
 
 
+@method
 def contiguous(self, memory_format=None):
     """This tensor with its elements one after the other in memory: itself where they are, else a copy."""
     return self if self._array.flags.c_contiguous else clone(self)
@@ -103,6 +108,7 @@ def contiguous(self, memory_format=None):
 
 # In place
 
+@method
 def copy_(self, src, non_blocking=False):
     """The values of `src`, broadcast and cast, into this tensor."""
     self._check_inplace("copy_")
@@ -121,6 +127,7 @@ def fill(k, x, value, /):
             lambda dy: k.xp.sum(dy))
 
 
+@method
 def zero_(self):
     """Zeros everywhere."""
     return self.fill_(0)
@@ -128,6 +135,7 @@ def zero_(self):
 
 # To Python and NumPy
 
+@method
 def item(self):
     """The one element as a Python number. Raises RuntimeError where there are more, or none."""
     array = self._array
@@ -136,11 +144,13 @@ def item(self):
     return array.item() if array.dtype.kind != "V" else float(array.reshape(())[()])
 
 
+@method
 def tolist(self):
     """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
     return (self._array if self._array.dtype.kind != "V" else self._array.astype(np.float32)).tolist()
 
 
+@method
 def numpy(self, *, force=False):
     """The tensor's memory as a NumPy array: what changes the one changes the other.
 
@@ -158,23 +168,28 @@ def numpy(self, *, force=False):
     return move(self._array, as_device("cpu"))
 
 
+@method
 def __array__(self, dtype=None, copy=None):
     array = numpy(self)
     return array if dtype is None and not copy else np.array(array, dtype, copy=copy)
 
 
+@method
 def __float__(self):
     return float(_scalar(self))
 
 
+@method
 def __int__(self):
     return int(_scalar(self))
 
 
+@method
 def __complex__(self):
     return complex(_scalar(self))
 
 
+@method
 def __index__(self):
     if self._array.size != 1 or self._array.dtype.kind not in "biu":
         raise TypeError("only integer tensors of a single element can be converted to an index")
@@ -186,124 +201,3 @@ def _scalar(x: Tensor) -> Any:
         raise ValueError("only one element tensors can be converted to Python scalars")
     value = x.item()
     return value.real if isinstance(value, complex) and value.imag == 0 else value
-
-
-# What it is, and where it lies
-
-def size(self, dim=None):
-    """The shape, or its entry `dim`."""
-    shape = self._array.shape
-    if dim is None:
-        return Size(shape)
-    if not shape:
-        raise IndexError(f"size: Dimension specified as {dim} but tensor has no dimensions")
-    return shape[axis("size", self._array, dim)]
-
-
-def dim(self):
-    """The number of dimensions."""
-    return self._array.ndim
-
-
-def numel(self):
-    """The number of elements."""
-    return self._array.size
-
-
-def stride(self, dim=None):
-    """The distance from one element to the next, in elements, along each dimension or along `dim`."""
-    array = self._array
-    if array.size == 0 or array.flags.c_contiguous:  # NumPy may say anything for sizes 0 and 1
-        strides = tuple(math.prod(max(n, 1) for n in array.shape[i + 1:]) for i in range(array.ndim))
-    else:
-        strides = tuple(s // array.itemsize for s in array.strides)
-    return strides if dim is None else strides[axis("stride", array, dim)]
-
-
-def storage_offset(self):
-    """The number of elements in memory before the first."""
-    owner = self._array
-    while isinstance(owner.base, type(owner)):
-        owner = owner.base
-    return (data_ptr(self) - _address(owner)) // self._array.itemsize
-
-
-def data_ptr(self):
-    """The address of the first element."""
-    return _address(self._array)
-
-
-def _address(array: Any) -> int:
-    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
-
-
-def is_contiguous(self, memory_format=None):
-    """Whether the elements follow each other in memory."""
-    return bool(self._array.flags.c_contiguous)
-
-
-def element_size(self):
-    """Bytes an element."""
-    return self._array.itemsize
-
-
-def get_device(self):
-    """The number of its GPU, -1 on the CPU."""
-    return -1 if isinstance(self._array, np.ndarray) else self._array.device.id
-
-
-def is_signed(self):
-    """Whether its type has negative numbers."""
-    return self.dtype.is_signed
-
-
-@composite
-def is_floating_point(input):
-    """Whether its type is a floating one."""
-    return input.dtype.is_floating_point
-
-
-@composite
-def is_complex(input):
-    """Whether its type is a complex one."""
-    return input.dtype.is_complex
-
-
-@composite
-def is_nonzero(input):
-    """Whether its one element is not zero. Raises RuntimeError where there are more, or none."""
-    return bool(input)
-
-
-@composite(method=False)
-def is_tensor(obj):
-    """Whether `obj` is a tensor."""
-    return isinstance(obj, Tensor)
-
-
-def pin_memory(self, device=None):
-    """Itself: the CPU's memory is not pinned here."""
-    return self
-
-
-def is_same_size(self, other):
-    """Whether the shapes are equal."""
-    return self._array.shape == other._array.shape
-
-
-def is_set_to(self, other):
-    """Whether both show the same memory in the same way."""
-    a, b = self._array, other._array
-    return a.shape == b.shape and a.strides == b.strides and _address(a) == _address(b)
-
-
-for _method in (to, cpu, cuda, type_as, contiguous, copy_, zero_, item, tolist, numpy, __array__, __float__, __int__,
-                __complex__, __index__, size, dim, numel, stride, storage_offset, data_ptr, is_contiguous,
-                element_size, get_device, is_signed, pin_memory, is_same_size, is_set_to):
-    setattr(Tensor, _method.__name__, _method)
-Tensor.ndimension, Tensor.nelement, Tensor.share_memory_ = dim, numel, pin_memory
-Tensor.__array_priority__ = 1000
-
-PROPERTIES = {"is_cuda": lambda self: not isinstance(self._array, np.ndarray), "is_sparse": lambda self: False,
-              "is_quantized": lambda self: False, "is_meta": lambda self: False, "is_mkldnn": lambda self: False,
-              "nbytes": lambda self: self._array.nbytes, "itemsize": element_size}

@@ -172,21 +172,22 @@ def is_array(x: Any) -> Any:
     return hasattr(x, "__array_interface__") or hasattr(x, "__cuda_array_interface__")
 
 
-# NumPy 2 keeps an array's type beside a Python scalar of these kinds, as PyTorch does
-_WEAK = {type(1.0): "fc", type(1): "iufc", type(True): "biufc"}
+# NumPy 2 keeps an array's type beside a Python scalar of these kinds, as PyTorch does; integers it keeps too, but
+# raises where they do not fit, which PyTorch wraps round
+_WEAK = {type(1.0): "fc", type(1): "fc", type(True): "biufc"}
 
 
 def _cast(x: Any, target: np.dtype) -> Any:
     if not is_array(x):
-        return np.array(x, target) if target.kind == "b" else x if target.kind != "V" else np.array(x).astype(target)
+        return x if target.kind in "fc" else np.array(x).astype(target)
     return x if x.dtype == target else x.astype(target)
 
 
 def _rank(x: Any) -> tuple[Any, dtype]:
+    if isinstance(x, np.generic):
+        x = x.item()  # NumPy's scalars count as Python's
     if is_array(x):
         return (0 if x.ndim else 1), from_numpy(x.dtype)
-    if isinstance(x, np.generic):
-        return 1, from_numpy(x.dtype)
     if x is True or x is False:
         return 2, bool
     if isinstance(x, type(1)):
@@ -199,4 +200,4 @@ def _rank(x: Any) -> tuple[Any, dtype]:
 _default = float32
 _NUMPY = {d: np.dtype(d.name) for d in ALL if d is not bfloat16}
 _OURS = {v: k for k, v in _NUMPY.items()}
-_PYTHON: dict[Any, dtype] = {type(True): bool, type(1): int64, type(1.0): float32, type(1j): complex64}
+_PYTHON: dict[Any, dtype] = {type(True): bool, type(1): int64, type(1.0): float64, type(1j): complex128}

@@ -30,6 +30,7 @@ class _Mode(threading.local):
     grad = True
     inference = False
     anomaly = False
+    check_nan = False
 
 
 mode = _Mode()
@@ -95,6 +96,7 @@ class Output:
         self.op = node.op
 
     name, next_functions = Node.name, property(lambda self: self.node.next_functions)
+    inputs = property(lambda self: (self.node,))
     __repr__ = Node.__repr__
 
 
@@ -111,6 +113,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
     owned: set[int] = set()  # keys whose gradient is a private array, to which can be added in place
     leaves: dict[int, Any] = {}
     heap: list[int] = []
+    needed = None if targets is None else _leading_to(targets, [edge for edge, _ in roots])
 
     def deliver(edge, grad, fresh):
         if type(edge) is Node or type(edge) is Output:
@@ -134,9 +137,16 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
 
     for edge, grad in roots:
         deliver(edge, grad, False)
-    while heap:
-        key = -heappop(heap)
-        node, dy = nodes.pop(key), grads.pop(key)
+    plain = targets is None and not lifted and not mode.check_nan
+    waiting = None  # a node and its gradient, while nothing else is pending: in a chain no node goes through the heap
+    while True:
+        if waiting is not None:
+            (node, dy), waiting = waiting, None
+        elif heap:
+            key = -heappop(heap)
+            node, dy = nodes.pop(key), grads.pop(key)
+        else:
+            break
         if node.hooks is not None or node.retained is not None:
             dy = _call_hooks(node, dy)
         if targets is not None and id(node) in targets:
@@ -149,7 +159,11 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                 heappush(heap, -parent.number)
             grads[parent.number][node.index] = dy
             continue
-        functions, edges = node.backward, node.inputs
+        functions, edges, k = node.backward, node.inputs, node.k
+        if needed is not None:
+            edges = [edge if id(edge) in needed else None for edge in edges]
+            if not any(edge is not None for edge in edges):
+                continue
         if functions is None:
             raise GraphError(
                 f"backward: the graph was freed at {node.op.name}. Trying to backward through the graph a second "
@@ -157,21 +171,29 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
         for version, value, name in node.versions:
             if version[0] != value:
                 raise GraphError(_overwritten(node, name, value, version[0]))
-        k = node.k
-        if lifted:
-            functions, k = node.op.lift(node), _lifted_kernels()
+        if not plain:
+            if lifted:
+                functions, k = node.op.lift(node), _lifted_kernels()
+            if mode.check_nan:
+                functions = _nan_checked(node, functions)
         if type(functions) is list:
             for edge, function in zip(edges, functions):
                 if edge is None:
                     continue
                 dx = function(dy)
                 if type(edge) is Node and type(dx) is ndarray and dx.shape == edge.shape and dx.dtype is edge.dtype:
+                    if waiting is None and not heap:
+                        waiting = edge, dx
+                        continue
                     key = edge.number
-                    if key not in grads:  # the common case, short: one use, nothing to convert
+                    if waiting is None and key not in grads:  # one use so far, nothing to convert
                         grads[key], nodes[key] = dx, edge
                         heappush(heap, -key)
                         continue
                 if dx is not None:
+                    if waiting is not None:
+                        deliver(*waiting, False)
+                        waiting = None
                     deliver(edge, *_fit(k, edge, dx, dy, lifted))
         else:
             for edge, dx in zip(edges, functions(dy, [e is not None for e in edges])):
@@ -179,14 +201,15 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                     deliver(edge, *_fit(k, edge, dx, dy, lifted))
         if node.frees and not keep:
             node.backward = None
-    for key, leaf in leaves.items():
-        grad = grads[key]
+    for key, leaf in leaves.items():  # hooks may raise: all of them run before the first `grad` changes
         if leaf._hooks:
-            grad = leaf._call_hooks(grad)
+            grads[key] = leaf._call_hooks(grads[key])
+            owned.discard(key)  # the hook may have kept it
+    for key, leaf in leaves.items():
         if targets is None:
-            leaf._accumulate(grad, key in owned)
+            leaf._accumulate(grads[key], key in owned)
         elif id(leaf) in targets:
-            targets[id(leaf)] = grad
+            targets[id(leaf)] = grads[key]
 
 
 class _GradMode(ContextDecorator):
@@ -253,7 +276,7 @@ class inference_mode(ContextDecorator):
 
     def __enter__(self) -> None:
         self._before.append((mode.grad, mode.inference))
-        mode.grad, mode.inference = mode.grad and not self._wanted, self._wanted
+        mode.grad, mode.inference = not self._wanted, self._wanted
 
     def __exit__(self, *exception: Any) -> None:
         mode.grad, mode.inference = self._before.pop()
@@ -306,6 +329,21 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
     return dx, dx.base is None or not k.shares_memory(dx, dy)
 
 
+def _leading_to(targets: dict[int, Any], edges: list[Any]) -> set[int]:
+    """Identities of the edges from which a target can be reached: no other needs to run."""
+    found: dict[int, Any] = {}
+    while edges:
+        edge = edges.pop()
+        if (type(edge) is Node or type(edge) is Output) and edge.number not in found:
+            found[edge.number] = edge
+            edges.extend(edge.inputs)
+    needed = set(targets)
+    for _, edge in sorted(found.items()):  # a node is numbered after its inputs
+        if any(id(e) in needed for e in edge.inputs):
+            needed.add(id(edge))
+    return needed
+
+
 def _call_hooks(node: Any, dy: Any) -> Any:
     if node.hooks is not None:
         for hook in list(node.hooks.values()):
@@ -313,6 +351,24 @@ def _call_hooks(node: Any, dy: Any) -> Any:
     if node.retained is not None:
         node.retained(dy)
     return dy
+
+
+def _nan_checked(node: Node, functions: Any) -> Any:
+    """The gradient functions, which now raise where they return NaN: for `detect_anomaly`."""
+    def checked(function, position=0):
+        def call(*arguments):
+            found = function(*arguments)
+            for i, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], position):
+                array = getattr(dx, "_array", dx)
+                if array is not None and bool((array != array).any()):
+                    raise GraphError(f"Function '{node.name()}' returned nan values in its {i}th output. "
+                                     f"It was recorded at {node.source}")
+            return found
+        return call
+
+    if type(functions) is list:
+        return [f and checked(f, i) for i, f in enumerate(functions)]
+    return checked(functions)
 
 
 def _overwritten(node: Node, name: str, kept: int, now: int) -> str:
@@ -350,12 +406,20 @@ def _decorated(function: Callable, fresh: Callable) -> Callable:
 
     @functools.wraps(function)
     def stepped(*args, **kwargs):
-        generator, value = function(*args, **kwargs), None
+        generator = function(*args, **kwargs)
+        step, given = generator.send, None
         while True:
             try:
                 with fresh():
-                    result = generator.send(value)
+                    result = step(given)
             except StopIteration as end:
                 return end.value
-            value = yield result
+            try:
+                step, given = generator.send, (yield result)
+            except GeneratorExit:
+                with fresh():
+                    generator.close()
+                raise
+            except BaseException as error:
+                step, given = generator.throw, error
     return stepped

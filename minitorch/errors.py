@@ -9,6 +9,10 @@ class DimError(IndexError):
     """A dimension out of range."""
 
 
+class BoundsError(IndexError, RuntimeError):
+    """An index out of range; PyTorch raises IndexError in some ops and RuntimeError in others."""
+
+
 class DTypeError(RuntimeError, TypeError):
     """An element type that the operation does not have."""
 

@@ -1,6 +1,7 @@
 """Custom differentiable functions: a forward and a backward on tensors, in a class."""
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ class FunctionCtx:
         self._undifferentiable: tuple[Tensor, ...] = ()
         self._dirty: tuple[Tensor, ...] = ()
         self._materialize = True
-        self._node: Node | None = None
+        self._node: weakref.ref[Node] | None = None  # weak: the node keeps this context
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs and outputs for backward; a later in-place change of them is noticed."""
@@ -29,16 +30,20 @@ class FunctionCtx:
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What was saved. Raises GraphError where it was overwritten since, or freed."""
-        if self._node is not None and self._node.backward is None:
-            raise GraphError("saved_tensors: the graph was freed: trying to backward through the graph a second time")
+        node, saved = self._node and self._node(), self._saved
+        if self._node is not None:
+            if node is None or node.backward is None:
+                raise GraphError("saved_tensors: the graph was freed: trying to backward through the graph a second "
+                                 "time")
+            saved = node.backward.saved
         tensors = []
-        for entry in self._saved:
+        for entry in saved:
             if entry is not None and entry[1][0] != entry[2]:
                 raise GraphError("saved_tensors: one of the variables needed for gradient computation has been "
                                  f"modified by an inplace operation: it was saved at version {entry[2]} and is at "
                                  f"version {entry[1][0]}")
             t = None if entry is None else entry[0]
-            tensors.append(t(self._node) if t is not None and not isinstance(t, Tensor) else t)
+            tensors.append(t(node) if t is not None and not isinstance(t, Tensor) else t)
         return tuple(tensors)
 
     saved_variables = saved_tensors
@@ -130,17 +135,17 @@ def _record(cls: type, ctx: FunctionCtx, args: tuple, outputs: list[Any]) -> lis
     shapes = [(y._array[:0] if y._array.ndim else y._array, y._array.shape, y._array.dtype)
               if isinstance(y, Tensor) else None for y in outputs]
     custom = _Custom(cls, ctx, shapes)
-    saved = ctx._saved
 
     def backward(dy, needs):
         with no_grad():
             result = custom.run(dy, needs)
-        return [None if g is None else g._array.copy() if saved is not None else g._array for g in result]
+        return [None if g is None else g._array.copy() for g in result]
 
+    backward.saved = ctx._saved  # freed with the gradient function
     edges = tuple(edge_of(a) if isinstance(a, Tensor) and a._requires_grad else None for a in args)
     first = next(y for y in outputs if isinstance(y, Tensor))
     node = Node(custom, kernels_of(first._array), edges, backward, first._array.shape, first._array.dtype)
-    ctx._node = node
+    ctx._node = weakref.ref(node)
     for i, y in enumerate(outputs):
         if not isinstance(y, Tensor) or y._array.dtype.kind not in "fcV" or \
                 any(y._array is u._array for u in ctx._undifferentiable):
@@ -151,7 +156,8 @@ def _record(cls: type, ctx: FunctionCtx, args: tuple, outputs: list[Any]) -> lis
         else:
             y._node = node
         y._requires_grad = True
-    _weaken(ctx, outputs)
+    _weaken(ctx._saved, outputs)
+    ctx._saved = []
     return outputs
 
 
@@ -166,14 +172,14 @@ def _as_output(y: Any, args: tuple, ctx: FunctionCtx) -> Any:
     return y
 
 
-def _weaken(ctx: FunctionCtx, outputs: list[Any]) -> None:
+def _weaken(saved: list[Any], outputs: list[Any]) -> None:
     """Keep saved outputs by their array: the tensor would keep its node, and the node the tensor, alive for ever."""
-    for i, entry in enumerate(ctx._saved):
+    for i, entry in enumerate(saved):
         if entry is None:
             continue
         for j, y in enumerate(outputs):
             if isinstance(y, Tensor) and entry[0]._array is y._array and y._node is not None:
-                ctx._saved[i] = (_output_again(y._array, j, len(outputs)), entry[1], entry[2])
+                saved[i] = (_output_again(y._array, j, len(outputs)), entry[1], entry[2])
 
 
 def _output_again(array: Any, index: int, count: int) -> Callable:

@@ -35,6 +35,9 @@ class TensorModule:
     def mean(self, x, axis=None, keepdims=False):
         return OPS["mean"].call(x, axis, keepdims)
 
+    def prod(self, x, axis=None, keepdims=False):
+        return OPS["prod"].call(x, axis, keepdims)
+
     def max(self, x, axis=None, keepdims=False):
         return OPS["amax"].call(x, axis if axis is not None else (), keepdims)
 

@@ -213,7 +213,7 @@ def _check(name, prediction, target):
     if np.isnan(prediction).any():
         raise ValueError(f"{name}: prediction has NaN among its scores")
     if target.max() >= prediction.shape[1]:
-        raise ValueError(f"{name}: target has class {target.max()}, but prediction scores {prediction.shape[1]} classes")
+        raise ValueError(f"{name}: target has class {target.max()}, but prediction scores {prediction.shape[1]} only")
     return prediction, target
 
 

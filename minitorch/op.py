@@ -96,29 +96,50 @@ class Op:
         self._joint = False
 
     def caller(self) -> Callable:
-        """The public function. This is every op's way in: it is kept short, since a small op costs a microsecond."""
-        body, n, variadic, view = self.body, len(self.params), self.variadic, self.view
-        record, many = self.record, self._many
-        new, cpu, array_type = object.__new__, device.cpu_kernels, np.ndarray
+        """The public function: arrays out of the tensors, the body, the result into a tensor.
 
-        @functools.wraps(body)
-        def call(*args, **kwargs):
+        This is every op's way in, and a small op costs about a microsecond: so those of one and of two arrays, which
+        are most, have a way without loops.
+        """
+        body, n, variadic, finish, cpu = self.body, len(self.params), self.variadic, self.finisher(), device.cpu_kernels
+
+        def general(*args, **kwargs):
             if kwargs or variadic or len(args) < n:
                 args, kwargs, out = self.bind(args, kwargs)
                 if out is not None:
-                    return write(out, call(*args, **kwargs), resize=True)
+                    return write(out, general(*args, **kwargs), resize=True)
             inputs, attributes = (args[0], args[1:]) if variadic else (args[:n], args[n:])
-            needed = False
-            arrays = []
-            for x in inputs:
-                if isinstance(x, Tensor):
-                    arrays.append(x._array)
-                    if x._requires_grad:
-                        needed = True
-                else:
-                    arrays.append(x)
+            arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+            needed = any([isinstance(x, Tensor) and x._requires_grad for x in inputs])
             k = device.common_kernels(self.name, arrays) if "cupy" in modules else cpu
-            result = body(k, *arrays, *attributes, **kwargs)
+            return finish(k, inputs, body(k, *arrays, *attributes, **kwargs), needed, attributes, kwargs)
+
+        def one(x=_MISSING, /, *attributes, **kwargs):
+            if kwargs or "cupy" in modules or not isinstance(x, Tensor):
+                return general(*(() if x is _MISSING else (x,)), *attributes, **kwargs)
+            return finish(cpu, (x,), body(cpu, x._array, *attributes), x._requires_grad, attributes)
+
+        def two(a=_MISSING, b=_MISSING, /, *attributes, **kwargs):
+            if kwargs or b is _MISSING or "cupy" in modules:
+                return general(*[x for x in (a, b) if x is not _MISSING], *attributes, **kwargs)
+            x, needed = a, False
+            if isinstance(a, Tensor):
+                x, needed = a._array, a._requires_grad
+            if isinstance(b, Tensor):
+                return finish(cpu, (a, b), body(cpu, x, b._array, *attributes), needed or b._requires_grad, attributes)
+            return finish(cpu, (a, b), body(cpu, x, b, *attributes), needed, attributes)
+
+        call = functools.wraps(body)(general if variadic or n not in (1, 2) else one if n == 1 else two)
+        call.op, self.call = self, call
+        call.__signature__ = _public_signature(body)
+        return call
+
+    def finisher(self) -> Callable:
+        """The function that makes a tensor of what the body returned, and records it where a gradient is needed."""
+        record, many, view = self.record, self._many, self.view
+        new, array_type = object.__new__, np.ndarray
+
+        def finish(k, inputs, result, needed, attributes=(), kwargs=_NO_KEYWORDS):
             if type(result) is not tuple:
                 return [_tensor(k, y) for y in result] if type(result) is list else _tensor(k, result)
             y = result[0]
@@ -137,9 +158,7 @@ class Op:
                 t._inference = True
             return t
 
-        call.op, self.call = self, call
-        call.__signature__ = _public_signature(body)
-        return call
+        return finish
 
     def record(self, k: Any, inputs: Any, result: tuple, t: Tensor) -> Node:
         """The node for one run: its edges, the functions that will be needed, the versions of what they keep."""
@@ -271,6 +290,8 @@ class Op:
 
 
 _new = object.__new__
+_MISSING = object()
+_NO_KEYWORDS: dict[str, Any] = {}
 
 
 def _kept_by(function: Callable | None, op: Op) -> tuple[tuple[int, ...], bool, bool]:
@@ -344,15 +365,22 @@ def _shares(y: Any, x: Any) -> bool:
 
 def _inplace(call: Callable) -> Callable:
     """The method `name_`: computes as `name` does, then gives `x` the result's values and history."""
-    name = call.__name__
+    name, made = call.__name__, hasattr(call, "op")
 
     @functools.wraps(call)
     def method(x, *args, **kwargs):
         x._check_inplace(name + "_")
-        return write(x, call(x, *args, **kwargs))
+        return write(x, call(x if made else _snapshot(x, args), *args, **kwargs))
 
     method.__name__ = method.__qualname__ = name + "_"
     return method
+
+
+def _snapshot(x: Tensor, args: tuple) -> Tensor:
+    """`x` with a copy of its memory: a composite's nodes may keep it, and it is going to be overwritten."""
+    if not (mode.grad and any(isinstance(a, Tensor) and a._requires_grad for a in (x, *args))):
+        return x
+    return Tensor._wrap(x._array.copy(), edge_of(x) if x._requires_grad else None)
 
 
 def _publish(function: Callable, method: bool, public: bool) -> None:

@@ -145,6 +145,9 @@ class Tensor:
             if value._array.shape != self._array.shape:
                 raise ShapeError(f"assigned grad has data of a different size: expected {tuple(self.shape)}, "
                                  f"got {tuple(value.shape)}")
+            if value._array.dtype != self._array.dtype:
+                raise DTypeError(f"assigned grad has data of a different type: expected {self.dtype}, "
+                                 f"got {value.dtype}")
         self._grad = value
 
     @grad.deleter
@@ -364,6 +367,8 @@ def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
     if recorded and y._array.dtype != x._array.dtype:
         y = y.to(x.dtype)
     before = edge_of(x._base) if recorded and x._base is not None and x._base._requires_grad else None
+    if recorded and type(y._node) is Node:
+        _keep_old_values(y._node, x._array)
     x._array[...] = y._array
     x._bump()
     if not recorded:
@@ -374,6 +379,18 @@ def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
     else:
         x._node, x._requires_grad = _history(x, y), True
     return x
+
+
+def _keep_old_values(node: Node, array: Any) -> None:
+    """Give `node`, which computed what is about to be written over `array`, copies of what it keeps there."""
+    share, copied = kernels_of(array).shares_memory, set()
+    for function in node.functions():
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+            if type(cell.cell_contents) is type(array) and share(cell.cell_contents, array):
+                cell.cell_contents = cell.cell_contents.copy()
+                copied.add(name)
+    if copied:
+        node.versions = [entry for entry in node.versions if entry[2] not in copied]
 
 
 def _history(x: Tensor, y: Tensor) -> Any:

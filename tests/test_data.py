@@ -1,9 +1,9 @@
 """Datasets, samplers and the DataLoader: order and random draws as PyTorch has them, workers, resuming."""
 import collections
+import contextlib
 import gc
 import os
 import pickle
-import subprocess
 import sys
 import threading
 import time
@@ -371,13 +371,13 @@ def test_collate_table_can_be_extended():
 # The loader
 
 LOADERS = [
-    dict(batch_size=4, shuffle=True),
-    dict(batch_size=4),
-    dict(batch_size=4, shuffle=True, drop_last=True),
-    dict(batch_size=None, shuffle=True),
-    dict(batch_size=30),
-    dict(batch_sampler=[[1, 2], [3]]),
-    dict(sampler=[5, 3, 1], batch_size=2),
+    {"batch_size": 4, "shuffle": True},
+    {"batch_size": 4},
+    {"batch_size": 4, "shuffle": True, "drop_last": True},
+    {"batch_size": None, "shuffle": True},
+    {"batch_size": 30},
+    {"batch_sampler": [[1, 2], [3]]},
+    {"sampler": [5, 3, 1], "batch_size": 2},
 ]
 
 
@@ -467,21 +467,21 @@ def test_stream_length_is_checked():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(num_workers=-1), "num_workers"),
-        (dict(timeout=-1, num_workers=1), "timeout option should be non-negative"),
-        (dict(timeout=1), "timeout option needs num_workers"),
-        (dict(prefetch_factor=2), "prefetch_factor option needs"),
-        (dict(prefetch_factor=0, num_workers=1), "positive, got 0"),
-        (dict(persistent_workers=True), "persistent_workers option needs"),
-        (dict(multiprocessing_context="spawn"), "num_workers=0"),
-        (dict(multiprocessing_context="teleport", num_workers=1), "teleport"),
-        (dict(sampler=[1], shuffle=True), "mutually exclusive with shuffle"),
-        (dict(batch_sampler=[[1]], batch_size=2), "mutually exclusive with batch_size"),
-        (dict(batch_size=None, drop_last=True), "disables auto-batching"),
-        (dict(batch_size=0), "batch_size=0"),
-        (dict(dataset=Stream(), shuffle=True), "unspecified shuffle"),
-        (dict(dataset=Stream(), sampler=[1]), "unspecified sampler"),
-        (dict(dataset=Stream(), batch_sampler=[[1]]), "unspecified batch_sampler"),
+        ({"num_workers": -1}, "num_workers"),
+        ({"timeout": -1, "num_workers": 1}, "timeout option should be non-negative"),
+        ({"timeout": 1}, "timeout option needs num_workers"),
+        ({"prefetch_factor": 2}, "prefetch_factor option needs"),
+        ({"prefetch_factor": 0, "num_workers": 1}, "positive, got 0"),
+        ({"persistent_workers": True}, "persistent_workers option needs"),
+        ({"multiprocessing_context": "spawn"}, "num_workers=0"),
+        ({"multiprocessing_context": "teleport", "num_workers": 1}, "teleport"),
+        ({"sampler": [1], "shuffle": True}, "mutually exclusive with shuffle"),
+        ({"batch_sampler": [[1]], "batch_size": 2}, "mutually exclusive with batch_size"),
+        ({"batch_size": None, "drop_last": True}, "disables auto-batching"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"dataset": Stream(), "shuffle": True}, "unspecified shuffle"),
+        ({"dataset": Stream(), "sampler": [1]}, "unspecified sampler"),
+        ({"dataset": Stream(), "batch_sampler": [[1]]}, "unspecified batch_sampler"),
     ],
     ids=str,
 )
@@ -565,10 +565,8 @@ def test_an_iterator_is_freed_without_the_garbage_collector():
         iterator = iter(data.DataLoader(Failing(), num_workers=1))
         for _ in range(5):
             next(iterator)
-        try:
+        with contextlib.suppress(KeyError):
             next(iterator)
-        except KeyError:
-            pass
         del iterator
         assert wait_until(lambda: not worker_threads())
     finally:
@@ -576,7 +574,7 @@ def test_an_iterator_is_freed_without_the_garbage_collector():
 
 
 def test_timeout():
-    with pytest.raises(RuntimeError, match="timed out after 0.05 seconds"):
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.05 seconds"):
         list(data.DataLoader(Slow(), num_workers=1, timeout=0.05))
 
 
@@ -614,10 +612,10 @@ def test_persistent_workers_stay():
     for _ in range(3):
         assert batches(loader) == [[i] for i in range(6)]
     assert len(set(names)) == 2
-    for batch in loader:  # left early: the next pass is whole all the same
+    for _ in loader:  # left early: the next pass is whole all the same
         break
     assert batches(loader) == [[i] for i in range(6)]
-    del loader, batch
+    del loader
     assert wait_until(lambda: not worker_threads())
 
 
@@ -626,26 +624,18 @@ def test_two_iterators_of_one_loader():
     assert all(plain(a) == plain(b) for a, b in zip(loader, loader))
 
 
-def run_script(text, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(text)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=environment)
-
-
-def test_the_interpreter_exits_with_an_epoch_under_way(tmp_path):
+def test_the_interpreter_exits_with_an_epoch_under_way(run_python):
     begun = time.monotonic()
-    result = run_script(
+    printed = run_python(
         "import time\n"
         "from minitorch.utils.data import DataLoader, Dataset\n"
         "class Slow(Dataset):\n"
         "    def __len__(self): return 1000\n"
         "    def __getitem__(self, index): time.sleep(0.05); return index\n"
         "iterator = iter(DataLoader(Slow(), num_workers=4))\n"
-        "print(next(iterator))\n",
-        tmp_path,
+        "print(next(iterator))\n"
     )
-    assert result.returncode == 0 and result.stderr == "" and "tensor([0])" in result.stdout
+    assert printed == "tensor([0])"
     assert time.monotonic() - begun < 20
 
 
@@ -711,22 +701,22 @@ def test_fork_is_replaced_by_threads():
 # Resuming
 
 
-@pytest.mark.parametrize("stop", [0, 1, 3, 6])
+@pytest.mark.parametrize("stop", [0, 1, 3, 5])
 @pytest.mark.parametrize(
     "arguments",
     [
-        dict(shuffle=True),
-        dict(),
-        dict(shuffle=True, drop_last=True),
-        dict(shuffle=True, own_generator=True),
-        dict(sampler=lambda g: data.WeightedRandomSampler([1.0, 2.0, 3.0], 50, generator=g)),
-        dict(sampler=lambda g: data.SubsetRandomSampler(list(range(20)), generator=g), own_generator=True),
-        dict(sampler=lambda g: data.RandomSampler(range(N), True, 90, generator=g), own_generator=True),
-        dict(shuffle=True, num_workers=2),
-        dict(shuffle=True, num_workers=3, prefetch_factor=1),
-        dict(shuffle=True, num_workers=2, persistent_workers=True),
-        dict(dataset=Stream(40)),
-        dict(dataset=Stream(40), num_workers=2),
+        {"shuffle": True},
+        {},
+        {"shuffle": True, "drop_last": True},
+        {"shuffle": True, "own_generator": True},
+        {"sampler": lambda g: data.WeightedRandomSampler([1.0, 2.0, 3.0], 50, generator=g)},
+        {"sampler": lambda g: data.SubsetRandomSampler(list(range(20)), generator=g), "own_generator": True},
+        {"sampler": lambda g: data.RandomSampler(range(N), True, 90, generator=g), "own_generator": True},
+        {"shuffle": True, "num_workers": 2},
+        {"shuffle": True, "num_workers": 3, "prefetch_factor": 1},
+        {"shuffle": True, "num_workers": 2, "persistent_workers": True},
+        {"dataset": Stream(40)},
+        {"dataset": Stream(40), "num_workers": 2},
     ],
     ids=lambda arguments: ", ".join(arguments),
 )
@@ -768,7 +758,7 @@ def test_loader_resumes_bit_for_bit(arguments, stop):
 
 @pytest.mark.parametrize("persistent", [False, True])
 def test_loader_resumes_between_epochs(persistent):
-    arguments = dict(shuffle=True, num_workers=2, persistent_workers=persistent)
+    arguments = {"shuffle": True, "num_workers": 2, "persistent_workers": persistent}
     minitorch.manual_seed(2)
     loader = data.DataLoader(Noisy(), 4, **arguments)
     batches(loader)

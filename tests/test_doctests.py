@@ -5,10 +5,11 @@ import doctest
 import importlib
 import pkgutil
 
-import minitorch
 import minitorch_kernels
 import numpy as np
 import pytest
+
+import minitorch
 
 MODULES = sorted(name for package in (minitorch, minitorch_kernels)
                  for name in [package.__name__, *(m.name for m in pkgutil.walk_packages(

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import samples
-from minitorch.selfcheck import Trial, dtypes_of, error, gradients, host
-from minitorch.tensor import Tensor
 from minitorch_kernels import table
 from minitorch_kernels.table import explain, get, use
+
+from minitorch.selfcheck import Trial, dtypes_of, error, gradients, host
+from minitorch.tensor import Tensor
 
 CASES = samples.load()
 KEPT = 60  # different calls of a kernel that are kept for replay

@@ -44,7 +44,9 @@ def test_closed_form(version, name, shape, dim, dtype):
     x = data(shape, dtype)
     y = getattr(k, name)(x, dim)
     assert y.dtype == dtype and y.shape == shape
-    np.testing.assert_allclose(y, exact(name, x, dim).astype(np.float64), **TOLERANCE[dtype])
+    slack = shape[dim] * np.finfo(dtype).eps / 500  # the rounding of a long sum
+    tolerance = {kind: bound + slack for kind, bound in TOLERANCE[dtype].items()}
+    np.testing.assert_allclose(y, exact(name, x, dim).astype(np.float64), **tolerance)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -45,7 +45,7 @@ def layer_of(module):
 
 
 def imports(path, top_only):
-    """(line, module) for what a file imports; in `if TYPE_CHECKING` and, with `top_only`, in functions it does not count."""
+    """(line, module) for what a file imports, but in `if TYPE_CHECKING` and, with `top_only`, within functions."""
     package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
     pending = list(ast.parse(path.read_text("utf-8")).body)
     while pending:

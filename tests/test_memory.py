@@ -63,8 +63,8 @@ def test_rounding_wastes_an_eighth_at_most(size):
     assert memory._rounded(rounded) == rounded
 
 
-@pytest.mark.parametrize("view", [lambda a: a[3:5], lambda a: a.reshape(-1)[::7], lambda a: a.T, lambda a: a.view(np.int32),
-                                  lambda a: np.broadcast_to(a, (2, *a.shape)), memoryview],
+@pytest.mark.parametrize("view", [lambda a: a[3:5], lambda a: a.reshape(-1)[::7], lambda a: a.T,
+                                  lambda a: a.view(np.int32), lambda a: np.broadcast_to(a, (2, *a.shape)), memoryview],
                          ids=["slice", "flat", "transpose", "dtype", "broadcast", "memoryview"])
 def test_a_view_keeps_the_buffer(view):
     a = empty((512, 512), np.float32)

@@ -74,7 +74,7 @@ def test_many_callers_at_once():
     def caller(n):
         for _ in range(20):
             total = np.zeros(64)
-            run(lambda i: total.__setitem__(i, i * n), 64)
+            run(lambda i, total=total: total.__setitem__(i, i * n), 64)
             results.setdefault(n, []).append(total.sum())
 
     threads = [threading.Thread(target=caller, args=(n,)) for n in range(6)]

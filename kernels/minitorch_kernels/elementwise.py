@@ -53,7 +53,7 @@ def _unary(name: str) -> None:
         if type(x) is not np.ndarray or x.size < POOLED:
             return ufunc(x)
         out = memory.empty(x.shape, _result_dtype(ufunc, x.dtype))
-        return _spread(ufunc, out, x)
+        return spread(ufunc, out, x)
 
     _enter(name, UNARY[name], pooled)
 
@@ -67,13 +67,13 @@ def _binary(name: str) -> None:
             return ufunc(a, b)
         shape = np.broadcast_shapes(getattr(a, "shape", ()), getattr(b, "shape", ()))
         out = memory.empty(shape, _result_dtype(ufunc, *(getattr(x, "dtype", type(x)) for x in (a, b))))
-        return _spread(ufunc, out, a, b)
+        return spread(ufunc, out, a, b)
 
     _enter(name, BINARY[name], pooled)
 
 
-def _spread(ufunc: np.ufunc, out: np.ndarray, *operands: Any) -> np.ndarray:
-    """`ufunc` into `out`, in parts where all operands are scalars or lie in memory as `out` does."""
+def spread(ufunc: Callable, out: np.ndarray, *operands: Any) -> np.ndarray:
+    """`ufunc(*operands, out=)` into `out`, in parts where all operands are scalars or lie in memory as `out` does."""
     whole = [not isinstance(x, np.ndarray) or x.ndim == 0 for x in operands]
     if out.size < 2 * PART or not all(w or (x.shape == out.shape and x.flags.c_contiguous)
                                       for w, x in zip(whole, operands)):

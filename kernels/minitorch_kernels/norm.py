@@ -71,7 +71,7 @@ def batch_norm_apply_backward(xp, dy, x, w, mean, var, eps):
     mean, var, scale = [_channels(xp, a, x.ndim) for a in (mean, var, w)]
     rstd = 1 / xp.sqrt(widen(var) + eps)
     g = widen(dy)
-    dw, db = xp.sum(g * (widen(x) - mean) * rstd, axis=axes), xp.sum(g, axis=axes)
+    dw, db = _summed(xp, g * (widen(x) - mean) * rstd, axes), _summed(xp, g, axes)
     return cast(_scaled(g * rstd, scale, None), x.dtype), cast(dw, x.dtype), cast(db, x.dtype)
 
 
@@ -99,7 +99,7 @@ def layer_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
     """
     axes = _last(x, ndim)
     xhat, g, rstd = _standard_and_scaled(xp, dy, x, w, axes, eps)
-    return _gradients(xp, dy, x, xhat, g, rstd, axes, tuple(range(x.ndim - ndim)))
+    return _gradients(xp, dy, x, xhat, g, rstd, axes, range(x.ndim - ndim))
 
 
 @kernel
@@ -131,7 +131,7 @@ def group_norm_backward(xp, dy, x, w, groups, eps, stats=None):
     rstd = 1 / xp.sqrt(var + eps)
     xhat, g = (rows - mean) * rstd, _grouped(xp, _scaled(widen(dy), _channels(xp, w, x.ndim), None), groups)
     dx = xp.reshape(_projected(xp, g, xhat, rstd, (2,)), x.shape)
-    dw, db = xp.sum(widen(dy) * xp.reshape(xhat, x.shape), axis=axes), xp.sum(widen(dy), axis=axes)
+    dw, db = _summed(xp, widen(dy) * xp.reshape(xhat, x.shape), axes), _summed(xp, widen(dy), axes)
     return cast(dx, x.dtype), cast(dw, x.dtype), cast(db, x.dtype)
 
 
@@ -158,7 +158,7 @@ def rms_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
     rstd = _reciprocal_rms(xp, wide, axes, eps)
     xhat, g = wide * rstd, _scaled(dy, w, None)
     dx = rstd * (g - xhat * _mean(xp, g * xhat, axes))
-    return cast(dx, x.dtype), cast(xp.sum(dy * xhat, axis=tuple(range(x.ndim - ndim))), x.dtype)
+    return cast(dx, x.dtype), cast(_summed(xp, dy * xhat, range(x.ndim - ndim)), x.dtype)
 
 
 def widen(x: Any) -> Any:
@@ -183,8 +183,8 @@ def _standard_and_scaled(xp, dy, x, w, axes, eps):
 
 def _gradients(xp, dy, x, xhat, g, rstd, axes, others):
     """(dx, dw, db) of a norm over `axes` whose w and b are broadcast over the axes `others`."""
-    dx, dw, db = _projected(xp, g, xhat, rstd, axes), xp.sum(widen(dy) * xhat, axis=others), None
-    return cast(dx, x.dtype), cast(dw, x.dtype), cast(xp.sum(widen(dy), axis=others), x.dtype)
+    dx, dy = _projected(xp, g, xhat, rstd, axes), widen(dy)
+    return cast(dx, x.dtype), cast(_summed(xp, dy * xhat, others), x.dtype), cast(_summed(xp, dy, others), x.dtype)
 
 
 def _projected(xp, g, xhat, rstd, axes):
@@ -202,6 +202,11 @@ def _moments(xp, x, axes):
 def _mean(xp, x, axes):
     """The mean over `axes`, 0 where there is nothing to average."""
     return xp.sum(x, axis=axes, keepdims=True) / max(1, math.prod([x.shape[a] for a in axes]))
+
+
+def _summed(xp, x, axes):
+    """The sum over `axes`, x itself where there are none."""
+    return xp.sum(x, axis=tuple(axes)) if axes else x
 
 
 def _reciprocal_rms(xp, x, axes, eps):

@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from .indexing import add_rows
 from .norm import cast, widen
 from .table import kernel
 
@@ -46,11 +47,24 @@ def max_pool_dx(xp, dy, index, x_shape):
     >>> max_pool_dx(np, np.ones((1, 1, 2)), np.array([[[2, 2]]]), (1, 1, 4))
     array([[[0., 0., 2., 0.]]])
     """
-    planes, size = dy.shape[:2], math.prod(x_shape[2:])
-    cells = math.prod(dy.shape[2:])
-    index, dy = xp.reshape(index, (*planes, cells)), xp.reshape(dy, (*planes, cells))
-    dx = add_at(xp, (*planes, size + 1), index + 1, dy)  # element 0 takes what belongs to no element
-    return xp.reshape(dx[:, :, 1:], x_shape)
+    planes, size = x_shape[0] * x_shape[1], math.prod(x_shape[2:])
+    rows = xp.reshape(index, (planes, math.prod(index.shape[2:]))) + 1  # place 0 of a plane takes what belongs nowhere
+    rows = xp.reshape(rows + (size + 1) * xp.expand_dims(xp.arange(planes), 1), (rows.shape[0] * rows.shape[1],))
+    dx = add_rows(xp, xp.reshape(dy, (rows.shape[0], 1)), rows, planes * (size + 1))
+    return xp.reshape(xp.reshape(dx, (planes, size + 1))[:, 1:], x_shape)
+
+
+@kernel
+def max_unpick(xp, x, index):
+    """The adjoint of `max_pool_dx`: the elements of each plane of `x` at the places `index`.
+
+    >>> max_unpick(np, np.array([[[5.0, 6.0, 7.0]]]), np.array([[[2, 0]]]))
+    array([[[7., 5.]]])
+    """
+    planes = x.shape[:2]
+    flat = xp.reshape(x, (*planes, math.prod(x.shape[2:])))
+    y = xp.take_along_axis(flat, xp.reshape(index, (*planes, math.prod(index.shape[2:]))), 2)
+    return xp.reshape(y, index.shape)
 
 
 @kernel
@@ -262,10 +276,3 @@ def _not_positions(dy, index, x_shape):
 for _entry in (max_pool, avg_pool, avg_pool_dx, adaptive_avg_pool, adaptive_avg_pool_dx, adaptive_max_pool):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.pooling:{_entry.name}", refuses=_not_planes)
 max_pool_dx.version("numba", "cpu", "minitorch_kernels.cpu.pooling:max_pool_dx", refuses=_not_positions)
-
-
-def add_at(xp, shape, index, values):
-    y = np.zeros(shape, values.dtype)
-    rows, columns = np.ogrid[:shape[0], :shape[1]]
-    np.add.at(y, (rows[..., None], columns[..., None], index), values)
-    return y

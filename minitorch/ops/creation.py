@@ -15,7 +15,7 @@ from ..device import array_module, device_of, move
 from ..device import device as as_device
 from ..engine import mode
 from ..errors import DTypeError, ShapeError
-from ..op import FUNCTIONS, composite, op
+from ..op import FUNCTIONS, composite
 from ..tensor import Tensor, write
 from .values import array_from
 
@@ -181,8 +181,7 @@ def arange(xp, start=0, end=None, step=1, *, dtype=None):
     return (start + xp.arange(count) * step).astype(dtype)
 
 
-@composite(method=False)
-def range_(start=0, end=None, step=1, **options):
+def inclusive_range(start=0, end=None, step=1, **options):
     """start, start + step, ... up to and with `end`. Deprecated for `arange`."""
     warnings.warn("range is deprecated because its behavior is inconsistent with Python's range; use arange",
                   UserWarning, stacklevel=2)
@@ -191,8 +190,7 @@ def range_(start=0, end=None, step=1, **options):
     return arange(start, end + step * 0.5 if end != start else end + step, step, **options)
 
 
-FUNCTIONS["range"] = FUNCTIONS.pop("range_")
-del Tensor.range_
+FUNCTIONS["range"] = inclusive_range
 
 
 @factory
@@ -281,26 +279,6 @@ def meshgrid(*tensors, indexing=None):
     return tuple(FUNCTIONS["broadcast_to"](
         FUNCTIONS["reshape"](t, tuple(t.numel() if i == axis else 1 for i in range(len(axes)))), tuple(shape))
         for axis, t in zip(axes, tensors))
-
-
-@op(method=False)
-def complex(k, real, imag, /):
-    """real + i imag, of two tensors of one floating type."""
-    if real.dtype.char not in "efd" or imag.dtype.char not in "efd":
-        raise RuntimeError("complex: Expected both inputs to be Half, Float or Double tensors but got "
-                           f"{real.dtype} and {imag.dtype}")
-    if real.dtype != imag.dtype:
-        raise RuntimeError(f"complex: Expected object of scalar type {real.dtype} but got scalar type {imag.dtype} "
-                           "for second argument")
-    y = k.xp.empty(shapes.broadcast("complex", real.shape, imag.shape), "D" if real.dtype.char == "d" else "F")
-    y.real, y.imag = real, imag
-    return y, lambda dy: dy.real, lambda dy: dy.imag
-
-
-@composite(method=False)
-def polar(abs, angle):
-    """abs (cos(angle) + i sin(angle))."""
-    return complex(abs * angle.cos(), abs * angle.sin())
 
 
 # What the factories share

@@ -306,12 +306,6 @@ def frac(k, x, /):
     return x - k.trunc(x), lambda dy: dy
 
 
-@op
-def sum(k, x, /, dim=None, keepdim=False):
-    shape = x.shape
-    return k.xp.sum(x, axis=dim, keepdims=keepdim), lambda dy: k.xp.broadcast_to(dy, shape)
-
-
 # What the elementwise families share
 
 def default() -> Any:

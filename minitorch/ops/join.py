@@ -209,6 +209,8 @@ def unbind(input, dim=0):
     if input.ndim == 0:
         raise DimError("unbind: Dimension specified as 0 but tensor has no dimensions")
     dim = shapes.axis("unbind", input, dim)
+    if input._array.shape[dim] == 0:
+        return ()
     parts = unbind_(input, dim)
     for i, part in enumerate(parts):
         _mark_view(part, input, select.op, (dim, i), {})
@@ -222,9 +224,7 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     Raises ShapeError where a list does not sum to the dimension's size.
     """
     wanted = split_size_or_sections if split_size is None else split_size
-    dim = shapes.axis("split", tensor, dim)
-    if tensor.ndim == 0:
-        raise ShapeError("split: expects at least a 1-dimensional tensor")
+    dim = _axis("split", tensor, dim)
     n = tensor._array.shape[dim]
     if isinstance(wanted, (tuple, list)):
         if sum(wanted) != n or min(wanted, default=0) < 0:
@@ -248,9 +248,7 @@ def chunk(input, chunks, dim=0):
     """Cut along `dim` into at most `chunks` views of one size, the last one shorter."""
     if chunks <= 0:
         raise RuntimeError(f"chunk: expects `chunks` to be greater than 0, got: {chunks}")
-    dim = shapes.axis("chunk", input, dim)
-    if input.ndim == 0:
-        raise ShapeError("chunk: expects at least a 1-dimensional tensor")
+    dim = _axis("chunk", input, dim)
     n = input._array.shape[dim]
     return split(input, -(-n // chunks), dim) if n else _split(input, [0] * chunks, dim)
 
@@ -258,9 +256,7 @@ def chunk(input, chunks, dim=0):
 @composite
 def tensor_split(input, indices_or_sections, dim=0):
     """Cut along `dim` into so many nearly equal views, or before each of the given positions."""
-    dim = shapes.axis("tensor_split", input, dim)
-    if input.ndim == 0:
-        raise ShapeError("tensor_split: expected at least a 1-dimensional tensor")
+    dim = _axis("tensor_split", input, dim)
     n, wanted = input._array.shape[dim], indices_or_sections
     if isinstance(wanted, Tensor):
         wanted = wanted.tolist()
@@ -289,6 +285,12 @@ def vsplit(input, indices_or_sections):
 def dsplit(input, indices_or_sections):
     """`tensor_split` along the third dimension."""
     return _even(input, "dsplit", indices_or_sections, 2, 3)
+
+
+def _axis(name: str, x: Tensor, dim: int) -> int:
+    if x.ndim == 0:
+        raise ShapeError(f"{name}: expects at least a 1-dimensional tensor")
+    return shapes.axis(name, x, dim)
 
 
 def _split(x: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:

@@ -63,6 +63,8 @@ def flatten(k, x, /, start_dim=0, end_dim=-1):
 def unflatten(k, x, /, dim, sizes):
     """Dimension `dim` split into several, whose `sizes` multiply to its size; one may be -1."""
     old, at = x.shape, shapes.axis("unflatten", x, dim)
+    if not old:
+        raise ShapeError("unflatten: expects at least a 1-dimensional tensor")
     try:
         new = shapes.resolve("unflatten", tuple(sizes), old[at:at + 1])
     except ShapeError:
@@ -153,6 +155,8 @@ def movedim(input, source, destination):
     target = [shapes.axis("movedim", input, d) for d in ([destination] if one else destination)]
     if len(origin) != len(target) or len(set(origin)) != len(origin) or len(set(target)) != len(target):
         raise ShapeError(f"movedim: source {source} and destination {destination} expect as many, distinct dimensions")
+    if input.ndim == 0:
+        return view(input, ())
     order = [d for d in range(input.ndim) if d not in origin]
     for t, o in sorted(zip(target, origin)):
         order.insert(t, o)
@@ -177,6 +181,8 @@ def t(input):
 @composite
 def adjoint(input):
     """The matrices transposed and conjugated."""
+    if input.ndim < 2:
+        raise ShapeError(f"adjoint: expects matrices or batches of matrices, got a {input.ndim}-D tensor")
     y = transpose(input, -2, -1)
     return y.conj() if input._array.dtype.kind == "c" else y
 
@@ -188,9 +194,9 @@ def _reversed(x: Tensor) -> Tensor:
 
 def _matrix_transpose(x: Tensor) -> Tensor:
     """`x.mT`: the last two dimensions exchanged."""
-    if x.ndim < 2:
+    if x.ndim == 1:
         raise ShapeError(f"mT: tensor.mT is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
-    return transpose(x, -2, -1)
+    return transpose(x, -2, -1) if x.ndim else x
 
 
 def _conjugate_transpose(x: Tensor) -> Tensor:
@@ -204,7 +210,7 @@ def _conjugate_transpose(x: Tensor) -> Tensor:
 Tensor.T = property(_reversed)
 Tensor.mT = property(_matrix_transpose)
 Tensor.H = property(_conjugate_transpose)
-Tensor.mH = property(adjoint)
+Tensor.mH = property(lambda x: adjoint(x) if x.ndim else x)
 
 
 # Elements repeated without a copy
@@ -269,10 +275,10 @@ def select(k, x, /, dim, index):
 @op(view=True)
 def narrow(k, x, /, dim, start, length):
     """The positions start ... start + length - 1 along `dim`. Raises ShapeError where they are not there."""
-    at, shape = shapes.axis("narrow", x, dim), x.shape
-    start = index(start)
     if x.ndim == 0:
         raise ShapeError("narrow: cannot be applied to a 0-dim tensor.")
+    at, shape = shapes.axis("narrow", x, dim), x.shape
+    start = index(start)
     n = shape[at]
     if not -n <= start <= n:
         raise DimError(f"narrow: start out of range (expected to be in range of [{-n}, {n}], but got {start})")
@@ -299,12 +305,6 @@ def diagonal(k, x, /, offset=0, dim1=0, dim2=1):
 def on_diagonal(k, x, /, shape, offset, dim1, dim2):
     """Zeros of `shape` with `x` on a diagonal."""
     return k.on_diagonal(x, shape, offset, dim1, dim2), lambda dy: dy.diagonal(offset, dim1, dim2)
-
-
-@op(method=False, function=False)
-def slice_dx(k, x, /, key, shape):
-    """Zeros of `shape` with `x` at the integers and slices of `key`."""
-    return k.slice_dx(x, key, shape), lambda dy: dy[key]
 
 
 # In place: the tensor itself gets another shape

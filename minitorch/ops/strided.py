@@ -72,15 +72,17 @@ def _windows(k: Any, x: Any, dim: int, size: int, step: int) -> Any:
 
 
 def _strided(k: Any, x: Any, shape: tuple, strides: tuple, start: int) -> Any:
-    """A view of the memory that `x` lies in; strides and start in bytes. NumPy checks that it stays inside."""
+    """A view of the memory that `x` lies in; strides and start in bytes."""
     if k.xp is not np:
         return k.xp.lib.stride_tricks.as_strided(x, shape, strides)
     memory = _memory(x)
-    try:
-        y = np.ndarray(shape, x.dtype, memory, start, strides)
-    except (ValueError, TypeError):
+    reach = [(n - 1) * s for n, s in zip(shape, strides)]
+    first = start + sum([r for r in reach if r < 0])
+    last = start + sum([r for r in reach if r > 0]) + x.itemsize
+    if start < 0 or (0 not in shape and (first < 0 or last > memory.nbytes)):
         raise ShapeError(f"as_strided: sizes {list(shape)}, strides {[s // x.itemsize for s in strides]} and start "
-                         f"{start // x.itemsize} leave memory of {memory.nbytes // x.itemsize} elements") from None
+                         f"{start // x.itemsize} leave memory of {memory.nbytes // x.itemsize} elements")
+    y = np.ndarray(shape, x.dtype, memory, start if 0 not in shape else 0, strides)
     y.flags.writeable = x.flags.writeable
     return y
 

@@ -41,7 +41,8 @@ def make_grid(
     if images.shape[1] == 1:
         images = images.expand((-1, 3, -1, -1))
     if normalize:
-        images = stack([_scaled(image, value_range) for image in images]) if scale_each else _scaled(images, value_range)
+        parts = images.unbind(0) if scale_each else [images]
+        images = stack([_scaled(part, value_range) for part in parts], 0).reshape(images.shape)
     if len(images) == 1:
         return images.squeeze(0)
     columns = min(nrow, len(images))

@@ -117,7 +117,7 @@ class OpCase:
 
 @dataclass
 class KernelCase:
-    """Calls of a kernel that no op's sample reaches (optimizer steps, random numbers): `arguments(rng)` -> args, options."""
+    """Calls of a kernel that no op's sample reaches, an optimizer's step for one: `make(rng)` -> arguments, options."""
 
     name: str
     samples: Sequence[Callable[[np.random.Generator], tuple[tuple, dict]]]
@@ -145,7 +145,8 @@ def arrays_like(shape: tuple[int, ...], *more: tuple[int, ...], low: float | Non
     return make
 
 
-def distinct(shape: tuple[int, ...], *more: tuple[int, ...], gap: float = 0.1) -> Callable[[np.random.Generator], tuple]:
+def distinct(shape: tuple[int, ...], *more: tuple[int, ...],
+             gap: float = 0.1) -> Callable[[np.random.Generator], tuple]:
     """Arguments for a Sample: arrays whose values differ by `gap` at least, and from zero: no ties for max or sort."""
     def make(rng):
         result = []

@@ -100,12 +100,12 @@ def _packed(a, b, y):
     (m, n), depth = y.shape, a.shape[1]
     blocks, wide = -(-m // gemm.ROWS), gemm.VECTORS * gemm.lanes(y.dtype)
     panels, panel = -(-n // wide), wide * depth
-    left = memory.empty((blocks * gemm.ROWS * depth,), y.dtype)
-    right = memory.empty((panels * panel,), y.dtype)
+    left = gemm.empty(blocks * gemm.ROWS * depth, y.dtype)
+    right = gemm.empty(panels * panel, y.dtype)
     (a, row, step), (b, b_row, b_step) = _flat(a), _flat(b)
     work = m * n * depth
     parts = min(max(1, work // SPREAD), 8)
-    gemm.pack_rows(a, 0, row, _steps(depth, step), m, left, 0)
+    gemm.pack_rows(a, 1, 0, row, _steps(depth, step), m, gemm.ROWS, left)
     packs = parallel.chunks(panels, -(-panels // parts))
     parallel.run(lambda i: _pack_columns(b, b_row, b_step, n, packs[i].start, packs[i].stop, wide, depth, right), len(packs),
                  panels * panel)
@@ -117,8 +117,8 @@ def _packed(a, b, y):
 
     def part(i):
         v, block = cuts[i]
-        gemm.product(left, m, depth, block.start, block.stop, bias, right, offsets, places[v], v.stop - v.start,
-                     first[v.start:v.stop + 1], pieces, together, y.reshape(-1), 0, n, 1)
+        gemm.product(left, bias, 0, 1, m, depth, block.start, block.stop, right, 0, offsets, places[v], v.stop - v.start,
+                     first[v.start:v.stop + 1], pieces, together, y.reshape(-1), 0, n, 1, False)
 
     parallel.run(part, len(cuts), 2 * work)
 
@@ -159,7 +159,7 @@ def _tables(depth, n, letter):
     vectors = -(-n // lanes)
     v = np.arange(_up(vectors, gemm.VECTORS))
     places = (v // gemm.VECTORS * gemm.VECTORS * depth + v % gemm.VECTORS) * lanes
-    pieces = np.stack([v % gemm.VECTORS * lanes, np.minimum(lanes, n - v * lanes), v * lanes], 1)
+    pieces = np.stack([0 * v, np.minimum(lanes, n - v * lanes), v * lanes], 1)
     return vectors, places, np.arange(vectors + 1), pieces.reshape(-1)
 
 

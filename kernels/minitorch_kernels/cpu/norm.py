@@ -15,16 +15,22 @@ from .. import memory, parallel
 from .jit import jit
 
 PART = 1 << 16  # elements in one part of the work
-RUN = 32  # batch norm takes planes shorter than this as columns of the (N, C S) matrix
+RUN = 128  # batch norm takes planes shorter than this as columns of the (N, C S) matrix
 COLUMNS = 1024  # columns in one part: their sums stay in the first-level cache
 U = np.uint64  # as an index it needs no test for counting from the end, which would keep loops from vectorising
 
 
 def batch_norm(x, w, b, eps):
     """See `minitorch_kernels.norm.batch_norm`."""
-    y, mean, var = memory.empty(x.shape, x.dtype), np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
+    y, (mean, var, scale, offset) = memory.empty(x.shape, x.dtype), np.empty((4, x.shape[1]), x.dtype)
     w, b = _filled(w, mean.shape, x, 1), _filled(b, mean.shape, x, 0)
-    _over_channels(_batch_planes, _batch_columns, [x, y], w, b, eps, mean, var)
+
+    def part(short, low, high, x, y):
+        moments, affine = (_column_moments, _column_affine) if short else (_plane_moments, _plane_affine)
+        moments(x, w, b, eps, mean, var, scale, offset, low, high)
+        affine(x, y, mean, scale, offset, low, high)
+
+    _over_channels(part, x, y)
     return y, mean, var
 
 
@@ -33,21 +39,46 @@ def batch_norm_backward(dy, x, w, eps, stats=None):
     if stats is None:
         _, mean, var = batch_norm(x, None, None, eps)
         stats = mean, 1 / np.sqrt(var + eps)
-    return _batch_backward(dy, x, w, *stats, True)
+    dx, (dw, db, scale, slope, offset) = memory.empty(x.shape, x.dtype), np.empty((5, x.shape[1]), x.dtype)
+    centre, shift, rstd = _centred(*stats, x)
+    w = _filled(w, dw.shape, x, 1)
+
+    def part(short, low, high, dy, x, dx):
+        products, combine = (_column_products, _column_combine) if short else (_plane_products, _plane_combine)
+        products(dy, x, w, centre, shift, rstd, True, dw, db, scale, slope, offset, low, high)
+        combine(dy, x, dx, centre, scale, slope, offset, low, high)
+
+    _over_channels(part, dy, x, dx)
+    return dx, dw, db
 
 
 def batch_norm_apply(x, w, b, mean, var, eps):
     """See `minitorch_kernels.norm.batch_norm_apply`."""
-    y, mean = memory.empty(x.shape, x.dtype), np.asarray(mean, np.float64)
-    centre, scale = mean.astype(x.dtype), 1 / np.sqrt(np.asarray(var, np.float64) + eps) * (1 if w is None else w)
-    offset = (centre - mean) * scale + (0 if b is None else b)
-    _over_channels(_apply_planes, _apply_columns, [x, y], centre, scale.astype(x.dtype), offset.astype(x.dtype))
+    y, (centre, shift, rstd) = memory.empty(x.shape, x.dtype), _centred(mean, _reciprocal_root(var, eps), x)
+    scale = rstd if w is None else rstd * w
+    offset = (-shift * scale if b is None else b - shift * scale).astype(x.dtype)
+    scale = scale.astype(x.dtype)
+
+    def part(short, low, high, x, y):
+        (_column_affine if short else _plane_affine)(x, y, centre, scale, offset, low, high)
+
+    _over_channels(part, x, y)
     return y
 
 
 def batch_norm_apply_backward(dy, x, w, mean, var, eps):
     """See `minitorch_kernels.norm.batch_norm_apply_backward`."""
-    return _batch_backward(dy, x, w, mean, 1 / np.sqrt(np.asarray(var, np.float64) + eps), False)
+    dx, (dw, db, scale, slope, offset) = memory.empty(x.shape, x.dtype), np.empty((5, x.shape[1]), x.dtype)
+    centre, shift, rstd = _centred(mean, _reciprocal_root(var, eps), x)
+    w, zero = _filled(w, dw.shape, x, 1), np.zeros_like(dw)
+
+    def part(short, low, high, dy, x, dx):
+        products, affine = (_column_products, _column_affine) if short else (_plane_products, _plane_affine)
+        products(dy, x, w, centre, shift, rstd, False, dw, db, scale, slope, offset, low, high)
+        affine(dy, dx, zero, scale, zero, low, high)
+
+    _over_channels(part, dy, x, dx)
+    return dx, dw, db
 
 
 def layer_norm(x, w, b, ndim, eps):
@@ -93,15 +124,6 @@ def group_norm_backward(dy, x, w, groups, eps, stats=None):
     return dx, dw, db
 
 
-def _batch_backward(dy, x, w, mean, rstd, training):
-    dx, shape = memory.empty(x.shape, x.dtype), x.shape[1:2]
-    dw, db, w = np.empty(shape, x.dtype), np.empty(shape, x.dtype), _filled(w, shape, x, 1)
-    mean, rstd = np.asarray(mean, np.float64), np.asarray(rstd, np.float64)
-    centre = mean.astype(x.dtype)
-    _over_channels(_batch_planes_dx, _batch_columns_dx, [dy, x, dx], w, centre, mean - centre, rstd, training, dw, db)
-    return dx, dw, db
-
-
 def _layer(x, w, b, ndim, eps, centred):
     y, outer, inner = memory.empty(x.shape, x.dtype), x.shape[:x.ndim - ndim], x.shape[x.ndim - ndim:]
     mean, rstd = np.empty((2, *outer, *(1,) * ndim), x.dtype)
@@ -122,17 +144,15 @@ def _layer_backward(dy, x, w, ndim, mean, rstd, centred):
     return dx, dw, db
 
 
-def _over_channels(planes, columns, arrays, *vectors):
-    """Run the kernel of (N, C, S) planes, or that of (N, C S) columns where planes are short, on blocks of channels."""
+def _over_channels(part, *arrays):
+    """Run `part(short, low, high, *arrays)` on blocks of channels: the arrays are (N, C, S), or (N, C S) where the
+    planes are too short for loops of their own."""
     n, c = arrays[0].shape[:2]
     size = math.prod(arrays[0].shape[2:])
-    arrays = [np.ascontiguousarray(a).reshape(n, c, size) for a in arrays]
-    if size < RUN:
-        arrays = [a.reshape(n, c * size) for a in arrays]
-        kernel, parts = columns, parallel.chunks(c, max(1, COLUMNS // size))
-    else:
-        kernel, parts = planes, parallel.chunks(c, max(1, PART // (n * size)))
-    parallel.run(lambda i: kernel(*arrays, *vectors, parts[i].start, parts[i].stop), len(parts), n * c * size)
+    short = size < RUN
+    arrays = [np.ascontiguousarray(a).reshape((n, c * size) if short else (n, c, size)) for a in arrays]
+    parts = parallel.chunks(c, max(1, COLUMNS // size if short else PART // (n * size)))
+    parallel.run(lambda i: part(short, parts[i].start, parts[i].stop, *arrays), len(parts), n * c * size)
 
 
 def _over_rows(part, rows):
@@ -165,8 +185,19 @@ def _filled(a, shape, x, value):
     return np.full(shape, value, x.dtype) if a is None else np.ascontiguousarray(a).reshape(shape)
 
 
+def _centred(mean, rstd, x):
+    """The mean in x's type, what it lacks of the given one, and rstd, both in float64."""
+    mean = np.asarray(mean, np.float64)
+    centre = mean.astype(x.dtype)
+    return centre, mean - centre, np.asarray(rstd, np.float64)
+
+
+def _reciprocal_root(var, eps):
+    return 1 / np.sqrt(np.asarray(var, np.float64) + eps)
+
+
 @jit
-def _batch_planes(x, y, w, b, eps, mean, var, low, high):
+def _plane_moments(x, w, b, eps, mean, var, scale, offset, low, high):
     n, size = x.shape[0], x.shape[2]
     for c in range(low, high):
         origin, total, square = np.float64(x[0, c, 0]), 0.0, 0.0
@@ -174,104 +205,108 @@ def _batch_planes(x, y, w, b, eps, mean, var, low, high):
             t, q = _sums(x[i, c], origin)
             total, square = total + t, square + q
         exact, variance = _moments(origin, total, square, n * size)
-        mean[c], var[c] = exact, variance
-        scale = w[c] / math.sqrt(variance + eps)
-        offset = b[c] - (exact - mean[c]) * scale
-        for i in range(n):
-            _affine(x[i, c], np.float64(mean[c]), scale, offset, y[i, c])
+        mean[c], var[c], scale[c] = exact, variance, w[c] / math.sqrt(variance + eps)
+        offset[c] = b[c] - (exact - mean[c]) * scale[c]
 
 
 @jit
-def _batch_columns(x, y, w, b, eps, mean, var, low, high):
+def _column_moments(x, w, b, eps, mean, var, scale, offset, low, high):
     n, size = x.shape[0], x.shape[1] // mean.size
     first, width = low * size, (high - low) * size
-    origin, totals, squares = np.empty(width), np.zeros(width), np.zeros(width)
+    origins, totals, squares = np.empty(width), np.zeros(width), np.zeros(width)
     for j in range(width):
-        origin[j] = x[0, first + j // size * size]
+        origins[j] = x[0, first + j // size * size]
     for i in range(n):
         for j in range(width):
-            d = x[U(i), U(first + j)] - origin[j]
+            d = x[U(i), U(first + j)] - origins[j]
             totals[j] += d
             squares[j] += d * d
-    centre, scale, offset = np.empty(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
     for c in range(low, high):
-        own = slice((c - low) * size, (c - low + 1) * size)
-        exact, variance = _moments(origin[own.start], totals[own].sum(), squares[own].sum(), n * size)
-        mean[c], var[c] = exact, variance
-        a = w[c] / math.sqrt(variance + eps)
-        centre[own], scale[own], offset[own] = mean[c], a, b[c] - (exact - mean[c]) * a
-    for i in range(n):
-        for j in range(width):
-            y[U(i), U(first + j)] = (x[U(i), U(first + j)] - centre[j]) * scale[j] + offset[j]
+        total, square, j = 0.0, 0.0, (c - low) * size
+        for k in range(j, j + size):
+            total, square = total + totals[k], square + squares[k]
+        exact, variance = _moments(origins[j], total, square, n * size)
+        mean[c], var[c], scale[c] = exact, variance, w[c] / math.sqrt(variance + eps)
+        offset[c] = b[c] - (exact - mean[c]) * scale[c]
 
 
 @jit
-def _apply_planes(x, y, centre, scale, offset, low, high):
+def _plane_affine(x, y, centre, scale, offset, low, high):
     for i in range(x.shape[0]):
         for c in range(low, high):
-            _affine(x[i, c], np.float64(centre[c]), np.float64(scale[c]), np.float64(offset[c]), y[i, c])
+            _affine(x[i, c], centre[c], scale[c], offset[c], y[i, c])
 
 
 @jit
-def _apply_columns(x, y, centre, scale, offset, low, high):
+def _column_affine(x, y, centre, scale, offset, low, high):
     size = x.shape[1] // centre.size
+    first = low * size
+    centres, scales, offsets = [_repeated(v[low:high], size) for v in (centre, scale, offset)]
     for i in range(x.shape[0]):
-        for c in range(low, high):
-            for j in range(c * size, (c + 1) * size):
-                y[U(i), U(j)] = (x[U(i), U(j)] - centre[c]) * scale[c] + offset[c]
+        for j in range(centres.size):
+            y[U(i), U(first + j)] = (x[U(i), U(first + j)] - centres[j]) * scales[j] + offsets[j]
 
 
 @jit
-def _batch_planes_dx(dy, x, dx, w, centre, shift, rstd, training, dw, db, low, high):
-    n, m = x.shape[0], x.shape[0] * x.shape[2]
+def _plane_products(dy, x, w, centre, shift, rstd, training, dw, db, scale, slope, offset, low, high):
+    m = x.shape[0] * x.shape[2]
     for c in range(low, high):
         total, product, apart = 0.0, 0.0, 0.0
-        for i in range(n):
+        for i in range(x.shape[0]):
             t, p, a = _products(dy[i, c], x[i, c], centre[c])
             total, product, apart = total + t, product + p, apart + a
         off = apart / m if training else shift[c]
         product -= off * total
-        dw[c], db[c], scale = product * rstd[c], total, w[c] * rstd[c]
-        slope = -scale * rstd[c] * rstd[c] * product / m
-        offset = -scale * total / m - slope * off
-        for i in range(n):
-            if training:
-                _combine(dy[i, c], x[i, c], centre[c], scale, slope, offset, dx[i, c])
-            else:
-                _affine(dy[i, c], 0.0, scale, 0.0, dx[i, c])
+        dw[c], db[c], scale[c] = product * rstd[c], total, w[c] * rstd[c]
+        slope[c], offset[c] = _coefficients(w[c] * rstd[c], rstd[c], total / m, product / m, off)
 
 
 @jit
-def _batch_columns_dx(dy, x, dx, w, centre, shift, rstd, training, dw, db, low, high):
-    n, size = x.shape[0], x.shape[1] // w.size
-    first, width, m = low * size, (high - low) * size, x.shape[0] * size
-    totals, products, aparts = np.zeros(width), np.zeros(width), np.zeros(width)
-    centres, scales, slopes, offsets = np.empty(width, x.dtype), np.empty(width, x.dtype), \
-        np.zeros(width, x.dtype), np.zeros(width, x.dtype)
-    for c in range(low, high):
-        centres[(c - low) * size:(c - low + 1) * size] = centre[c]
-    for i in range(n):
-        for j in range(width):
-            d = x[U(i), U(first + j)] - centres[j]
-            totals[j] += dy[U(i), U(first + j)]
-            products[j] += dy[U(i), U(first + j)] * d
+def _column_products(dy, x, w, centre, shift, rstd, training, dw, db, scale, slope, offset, low, high):
+    size = x.shape[1] // w.size
+    first, m = low * size, x.shape[0] * size
+    centres = _repeated(centre[low:high], size)
+    totals, products, aparts = np.zeros(centres.size), np.zeros(centres.size), np.zeros(centres.size)
+    for i in range(x.shape[0]):
+        for j in range(centres.size):
+            g, d = np.float64(dy[U(i), U(first + j)]), np.float64(x[U(i), U(first + j)] - centres[j])
+            totals[j] += g
+            products[j] += g * d
             aparts[j] += d
     for c in range(low, high):
-        own = slice((c - low) * size, (c - low + 1) * size)
-        total = totals[own].sum()
-        off = aparts[own].sum() / m if training else shift[c]
-        product = products[own].sum() - off * total
-        dw[c], db[c], scales[own] = product * rstd[c], total, w[c] * rstd[c]
-        slope = -w[c] * rstd[c] * rstd[c] * rstd[c] * product / m
-        slopes[own], offsets[own] = slope, -w[c] * rstd[c] * total / m - slope * off
-    for i in range(n):
-        if training:
-            for j in range(width):
-                d = x[U(i), U(first + j)] - centres[j]
-                dx[U(i), U(first + j)] = dy[U(i), U(first + j)] * scales[j] + d * slopes[j] + offsets[j]
-        else:
-            for j in range(width):
-                dx[U(i), U(first + j)] = dy[U(i), U(first + j)] * scales[j]
+        total, product, apart = 0.0, 0.0, 0.0
+        for j in range((c - low) * size, (c - low + 1) * size):
+            total, product, apart = total + totals[j], product + products[j], apart + aparts[j]
+        off = apart / m if training else shift[c]
+        product -= off * total
+        dw[c], db[c], scale[c] = product * rstd[c], total, w[c] * rstd[c]
+        slope[c], offset[c] = _coefficients(w[c] * rstd[c], rstd[c], total / m, product / m, off)
+
+
+@jit
+def _plane_combine(dy, x, dx, centre, scale, slope, offset, low, high):
+    for i in range(x.shape[0]):
+        for c in range(low, high):
+            _combine(dy[i, c], x[i, c], centre[c], scale[c], slope[c], offset[c], dx[i, c])
+
+
+@jit
+def _column_combine(dy, x, dx, centre, scale, slope, offset, low, high):
+    size = x.shape[1] // centre.size
+    first = low * size
+    centres, scales, slopes, offsets = [_repeated(v[low:high], size) for v in (centre, scale, slope, offset)]
+    for i in range(x.shape[0]):
+        for j in range(centres.size):
+            d = x[U(i), U(first + j)] - centres[j]
+            dx[U(i), U(first + j)] = dy[U(i), U(first + j)] * scales[j] + d * slopes[j] + offsets[j]
+
+
+@jit
+def _repeated(values, times):
+    out = np.empty(values.size * times, values.dtype)
+    for j in range(out.size):
+        out[j] = values[j // times]
+    return out
 
 
 @jit
@@ -291,24 +326,32 @@ def _layer_rows(x, w, b, eps, centred, y, mean, rstd):
 @jit
 def _layer_rows_dx(dy, x, w, mean, rstd, centred, dx, dw, db):
     size = x.shape[1]
+    dw_block, db_block = np.zeros(size, x.dtype), np.zeros(size, x.dtype)  # few enough rows for x's own precision
     for r in range(x.shape[0]):
         centre, scale = mean[r], rstd[r]
         total, product, apart = 0.0, 0.0, 0.0
         for j in range(size):
-            g, xhat = dy[U(r), U(j)] * w[j], (x[U(r), U(j)] - centre) * scale
+            g, xhat = np.float64(dy[U(r), U(j)] * w[j]), np.float64((x[U(r), U(j)] - centre) * scale)
             total += g
             product += g * xhat
             apart += xhat
         if not centred:
             total = apart = 0.0
-        off = apart / size
-        slope = -scale * (product - off * total) / size
-        off, slope, offset = dx.dtype.type(off), dx.dtype.type(slope), dx.dtype.type(-scale * total / size - slope * off)
+        mean_g, off = total / size, x.dtype.type(apart / size)
+        slope = x.dtype.type(-scale * (product / size - mean_g * off))
+        offset = x.dtype.type(-scale * mean_g - slope * off)
         for j in range(size):
             xhat = (x[U(r), U(j)] - centre) * scale
             dx[U(r), U(j)] = dy[U(r), U(j)] * w[j] * scale + xhat * slope + offset
-            dw[j] += dy[U(r), U(j)] * (xhat - off)
-            db[j] += dy[U(r), U(j)]
+        for j in range(size):
+            dw_block[j] += dy[U(r), U(j)] * ((x[U(r), U(j)] - centre) * scale - off)
+            db_block[j] += dy[U(r), U(j)]
+        if r % 16 == 15 or r == x.shape[0] - 1:
+            for j in range(size):
+                dw[j] += dw_block[j]
+                db[j] += db_block[j]
+            dw_block[:] = 0
+            db_block[:] = 0
 
 
 @jit
@@ -321,8 +364,8 @@ def _group_rows(x, w, b, eps, first, y, mean, rstd):
         exact, variance = _moments(origin, total, square, runs.shape[1])
         mean[r], rstd[r] = exact, 1 / math.sqrt(variance + eps)
         for c in range(channels):
-            scale = w[g, c] / math.sqrt(variance + eps)
-            _affine(x[r, c], np.float64(mean[r]), scale, b[g, c] - (exact - mean[r]) * scale, y[r, c])
+            scale = w[g, c] * rstd[r]
+            _affine(x[r, c], mean[r], scale, x.dtype.type(b[g, c] - (exact - mean[r]) * scale), y[r, c])
 
 
 @jit
@@ -330,17 +373,17 @@ def _group_rows_dx(dy, x, w, mean, rstd, first, dx, dw, db):
     groups, channels = w.shape
     m = channels * x.shape[2]
     for r in range(x.shape[0]):
-        g, s = (first + r) % groups, np.float64(rstd[r])
+        g = (first + r) % groups
         total, product, apart = 0.0, 0.0, 0.0
         for c in range(channels):
             db[r, c], dw[r, c], a = _products(dy[r, c], x[r, c], mean[r])
             total, product, apart = total + w[g, c] * db[r, c], product + w[g, c] * dw[r, c], apart + a
         off = apart / m
-        slope = -s * s * s * (product - off * total) / m
-        offset = -s * total / m - slope * off
+        slope, offset = _coefficients(rstd[r], rstd[r], total / m, product / m - off * total / m, off)
+        slope, offset = x.dtype.type(slope), x.dtype.type(offset)
         for c in range(channels):
-            dw[r, c] = (dw[r, c] - off * db[r, c]) * s
-            _combine(dy[r, c], x[r, c], mean[r], w[g, c] * s, slope, offset, dx[r, c])
+            dw[r, c] = (dw[r, c] - off * db[r, c]) * rstd[r]
+            _combine(dy[r, c], x[r, c], mean[r], w[g, c] * rstd[r], slope, offset, dx[r, c])
 
 
 @jit
@@ -364,25 +407,30 @@ def _moments(origin, total, square, m):
 
 @jit
 def _affine(x, centre, scale, offset, y):
-    centre, scale, offset = y.dtype.type(centre), y.dtype.type(scale), y.dtype.type(offset)
     for j in range(y.size):
         y[j] = (x[j] - centre) * scale + offset
 
 
 @jit
 def _products(dy, x, centre):
-    """The sums of dy, of dy d and of d = x - centre. The last is what rounding took from the mean, m times."""
+    """The sums of dy, of dy d and of d = x - centre; the last is how far, m times, the centre is off the mean."""
     total, product, apart = 0.0, 0.0, 0.0
     for j in range(x.size):
-        d = x[j] - centre
-        total += dy[j]
-        product += dy[j] * d
+        g, d = np.float64(dy[j]), np.float64(x[j] - centre)
+        total += g
+        product += g * d
         apart += d
     return total, product, apart
 
 
 @jit
+def _coefficients(scale, rstd, mean_g, mean_gd, off):
+    """slope and offset of dx = g scale + d slope + offset, the projection of g, where d has the mean `off`."""
+    slope = -scale * rstd * rstd * mean_gd
+    return slope, -scale * mean_g - slope * off
+
+
+@jit
 def _combine(dy, x, centre, scale, slope, offset, dx):
-    scale, slope, offset = dx.dtype.type(scale), dx.dtype.type(slope), dx.dtype.type(offset)
     for j in range(dx.size):
         dx[j] = dy[j] * scale + (x[j] - centre) * slope + offset

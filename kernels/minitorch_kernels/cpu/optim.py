@@ -36,7 +36,7 @@ def adagrad_step(p, g, total, step, lr, lr_decay, eps, weight_decay, maximize):
 
 
 def rmsprop_step(p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, centered, maximize):
-    unused = v[:0]
+    unused = np.empty(0, p.dtype)
     arrays = (p, g, v, mean if centered else unused, buf if momentum > 0 else unused)
     _run(_rmsprop, arrays, (lr, alpha, 1 - alpha, eps, weight_decay, momentum, -1 if maximize else 1))
 

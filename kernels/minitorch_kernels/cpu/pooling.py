@@ -190,10 +190,25 @@ def _largest(x, y, index, kh, kw, sh, sw, ph, pw, dh, dw):
                 _compare(phases[a * dh % sh * sw + b * dw % sw, first:first + n], best, at, a * dh * width + b * dw)
         for p in range(some):
             for i in range(y.shape[1]):
-                run, corner = (p * rows + i) * columns, (i * sh - ph) * width - pw
+                run, corner, least = (p * rows + i) * columns, (i * sh - ph) * width - pw, np.int32(0)
                 for j in range(y.shape[2]):
                     y[U(start + p), U(i), U(j)] = best[U(run + j)]
                     index[U(start + p), U(i), U(j)] = corner + j * sw + at[U(run + j)]
+                    least = at[U(run + j)] if at[U(run + j)] < least else least
+                if least < 0:  # nothing was larger than -inf
+                    for j in range(y.shape[2]):
+                        if at[run + j] < 0:
+                            r, c = _first(i * sh - ph, dh, kh, height), _first(j * sw - pw, dw, kw, width)
+                            index[start + p, i, j] = r * width + c if r >= 0 and c >= 0 else -1
+
+
+@jit
+def _first(start, dilation, kernel, size):
+    """The first place of a window that lies on the axis, or -1."""
+    for place in range(start, start + kernel * dilation, dilation):
+        if 0 <= place < size:
+            return place
+    return -1
 
 
 @jit

@@ -128,8 +128,10 @@ class DataLoader(Generic[T_co]):
         """
         if not self.in_order:
             raise RuntimeError("DataLoader.state_dict: needs in_order=True, got in_order=False")
-        going_on = self._progress is not None and (self.persistent_workers or not self._progress.finished)
-        state = dict(self._resume or {}) or (self._progress.state() if going_on else {})
+        state = dict(self._resume or {})
+        progress = self._progress
+        if progress is not None and (self.persistent_workers or not progress.finished):
+            state = progress.state()
         if self.generator is not None:
             state["generator"] = self.generator.get_state()
         if self._stream_has_state():
@@ -225,8 +227,8 @@ def _worker_context(context, num_workers):
         )
     if context.get_start_method() == "fork":
         warnings.warn(
-            "DataLoader: forked workers would die in the thread pool of Numba or of the BLAS library, so worker threads "
-            'are used; multiprocessing_context="spawn" gives processes',
+            "DataLoader: forked workers would die in the thread pool of Numba or of the BLAS library, so threads "
+            'are used instead; multiprocessing_context="spawn" gives processes',
             RuntimeWarning,
             stacklevel=3,
         )

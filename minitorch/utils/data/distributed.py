@@ -24,7 +24,7 @@ class DistributedSampler(ResumableSampler[int]):
         self.rank = group[1] if rank is None else rank
         if not 0 <= self.rank < self.num_replicas:
             raise ValueError(
-                f"DistributedSampler: Invalid rank {self.rank}, expected one in the interval [0, {self.num_replicas - 1}]"
+                f"DistributedSampler: Invalid rank {self.rank}, expected one in [0, {self.num_replicas - 1}]"
             )
         self.dataset = dataset
         self.shuffle = shuffle

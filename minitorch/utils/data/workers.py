@@ -7,6 +7,7 @@ of Numba or of a BLAS dies or hangs.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import copy
 import os
 import pickle
@@ -112,8 +113,8 @@ class ThreadWorkers:
             for info, state, tasks in zip(infos, rng_states, self._tasks)
         ]
         for thread in self.threads:
+            _stop_of[thread] = self.close
             thread.start()
-        _live.add(self)
 
     def submit(self, worker, task):
         self._tasks[worker].put(task)
@@ -230,13 +231,12 @@ def _stop_threads(stop, tasks):
 
 def _stop_all_threads():
     """At exit: native code must not be running in a thread while the interpreter is taken down."""
-    pools = list(_live)
-    for pool in pools:
-        pool.close()
-    deadline = time.monotonic() + 2
-    for pool in pools:
-        for thread in pool.threads:
-            thread.join(max(0, deadline - time.monotonic()))
+    threads = list(_stop_of)
+    for thread in threads:
+        _stop_of[thread]()
+    deadline = time.monotonic() + 5
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
 
 
 # Processes
@@ -348,10 +348,8 @@ def _receive(connection):
 
 def _send_unless_dead(send, message):
     """Send to a process that may have died; the end of its pipe tells, and `_empty_pipes` reports it."""
-    try:
+    with contextlib.suppress(OSError):
         send(message)
-    except OSError:
-        pass
 
 
 def _close_all(connections):
@@ -360,5 +358,5 @@ def _close_all(connections):
 
 
 _local = threading.local()
-_live: weakref.WeakSet = weakref.WeakSet()
+_stop_of: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each thread that still runs
 atexit.register(_stop_all_threads)

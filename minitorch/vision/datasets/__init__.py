@@ -5,21 +5,21 @@ from minitorch.vision.datasets.cifar import CIFAR10, CIFAR100, read_cifar
 from minitorch.vision.datasets.digits import Digits, read_digits
 from minitorch.vision.datasets.fake import FakeData
 from minitorch.vision.datasets.folder import DatasetFolder, ImageFolder
-from minitorch.vision.datasets.mnist import MNIST, FashionMNIST, KMNIST, read_idx
+from minitorch.vision.datasets.mnist import KMNIST, MNIST, FashionMNIST, read_idx
 from minitorch.vision.datasets.utils import DatasetError
 from minitorch.vision.datasets.vision import VisionDataset
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
+    "KMNIST",
+    "MNIST",
     "DatasetError",
     "DatasetFolder",
     "Digits",
     "FakeData",
     "FashionMNIST",
     "ImageFolder",
-    "KMNIST",
-    "MNIST",
     "VisionDataset",
     "folder",
     "read_cifar",

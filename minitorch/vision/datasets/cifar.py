@@ -59,7 +59,8 @@ class CIFAR10(ImageArrayDataset):
         try:
             _find_all(self.root, layout, [*layout.train, *layout.test])
         except DatasetError:
-            archive = download_from_mirrors([self.url], self.root, self.filename, self.tgz_md5, layout.advice(self.root))
+            advice = layout.advice(self.root)
+            archive = download_from_mirrors([self.url], self.root, self.filename, self.tgz_md5, advice)
             extract_archive(archive, self.root)
 
     def extra_repr(self):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Digits(ImageArrayDataset):
     (1437, 360)
     """
 
-    classes = [str(digit) for digit in range(10)]
+    classes: ClassVar[list[str]] = list("0123456789")
 
     def __init__(self, train=True, transform=None, target_transform=None):
         import minitorch

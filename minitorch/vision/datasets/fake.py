@@ -11,7 +11,13 @@ class FakeData(VisionDataset):
     """
 
     def __init__(
-        self, size=1000, image_size=(3, 224, 224), num_classes=10, transform=None, target_transform=None, random_offset=0
+        self,
+        size: int = 1000,
+        image_size: tuple[int, int, int] = (3, 224, 224),
+        num_classes: int = 10,
+        transform=None,
+        target_transform=None,
+        random_offset: int = 0,
     ):
         super().__init__(None, transform=transform, target_transform=target_transform)
         self.size = size

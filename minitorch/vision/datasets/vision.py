@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class ImageArrayDataset(VisionDataset):
 
     data: Any
     targets: Any
-    classes: list[str]
+    classes: ClassVar[list[str]]
 
     def __getitem__(self, index) -> tuple[Any, Any]:
         pixels = self._pixels(index)

@@ -116,7 +116,7 @@ class RandomErasing(Transform):
         value = None if value == "random" else list(value)
         channels = F.get_image_num_channels(img)
         if value is not None and len(value) not in (1, channels):
-            raise ValueError(f"RandomErasing: value should have 1 or {channels} numbers, one a channel, got {len(value)}")
+            raise ValueError(f"RandomErasing: value should have 1 or {channels} numbers, got {len(value)}")
         return F.erase(img, *self.get_params(img, self.scale, self.ratio, value), self.inplace)
 
 

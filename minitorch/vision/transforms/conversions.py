@@ -21,7 +21,7 @@ def to_tensor(pic) -> Tensor:
     planes = _planes("to_tensor", pic)
     if planes.dtype == np.uint8:
         return from_numpy(np.divide(planes, np.float32(255), order="C"))
-    return from_numpy(np.ascontiguousarray(planes))
+    return from_numpy(np.array(planes, order="C"))
 
 
 def pil_to_tensor(pic) -> Tensor:

@@ -64,7 +64,7 @@ def center_crop(img, output_size):
         wider, higher = max(width - columns, 0), max(height - rows, 0)
         img = pad(img, [wider // 2, higher // 2, (wider + 1) // 2, (higher + 1) // 2])
         _, rows, columns = get_dimensions(img)
-    return crop(img, int(round((rows - height) / 2.0)), int(round((columns - width) / 2.0)), height, width)
+    return crop(img, round((rows - height) / 2.0), round((columns - width) / 2.0), height, width)
 
 
 def pad(img, padding, fill: Any = 0, padding_mode: str = "constant"):
@@ -109,7 +109,7 @@ def five_crop(img, size):
     height, width = _pair("five_crop", "size", size)
     _, rows, columns = get_dimensions(img)
     if height > rows or width > columns:
-        raise ValueError(f"five_crop: Requested crop size {(height, width)} is bigger than input size {(rows, columns)}")
+        raise ValueError(f"five_crop: Requested size {(height, width)} is bigger than input size {(rows, columns)}")
     corners = [(top, left) for top in (0, rows - height) for left in (0, columns - width)]
     return (*(crop(img, top, left, height, width) for top, left in corners), center_crop(img, (height, width)))
 
@@ -131,11 +131,14 @@ def rotate(img, angle: float, interpolation=NEAREST, expand: bool = False, cente
 def affine(
     img, angle: float, translate, scale: float, shear, interpolation=NEAREST, fill: Any = None, center=None
 ):
-    """Turn clockwise by `angle`, shear by `shear` (both in degrees) and scale about `center`, then move by `translate`."""
+    """Turn clockwise by `angle`, shear by `shear` (x, y), and scale about `center`; then move by `translate` (x, y).
+
+    Angles are in degrees, distances in pixels.
+    """
     backend = _backend("affine", img, "transforms")
     if scale <= 0:
         raise ValueError(f"affine: Argument scale should be positive, got {scale}")
-    shear = (float(shear), 0.0) if isinstance(shear, numbers.Number) else (*shear, 0.0)[:2]
+    shear = (shear, 0.0) if isinstance(shear, (int, float)) else (*shear, 0.0)[:2]
     if center is None:
         center = [side / 2 for side in get_image_size(img)]
     forward = _shift(center[0] + translate[0], center[1] + translate[1])

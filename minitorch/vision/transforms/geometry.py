@@ -152,9 +152,9 @@ class RandomResizedCrop(Transform):
             if 0 < width <= columns and 0 < height <= rows:
                 return _below(rows - height + 1), _below(columns - width + 1), height, width
         if columns / rows < min(ratio):
-            height, width = int(round(columns / min(ratio))), columns
+            height, width = round(columns / min(ratio)), columns
         elif columns / rows > max(ratio):
-            height, width = rows, int(round(rows * max(ratio)))
+            height, width = rows, round(rows * max(ratio))
         else:
             height, width = rows, columns
         return (rows - height) // 2, (columns - width) // 2, height, width
@@ -244,7 +244,7 @@ class RandomAffine(Transform):
         shift = (0, 0)
         if translate is not None:
             reach = [share * side for share, side in zip(translate, img_size)]
-            shift = tuple(int(round(_uniform(-side, side))) for side in reach)
+            shift = tuple(round(_uniform(-side, side)) for side in reach)
         scale = 1.0 if scale_ranges is None else _uniform(*scale_ranges)
         shear_x = shear_y = 0.0
         if shears is not None:
@@ -284,7 +284,7 @@ def _area_and_ratio(area, scale, ratio):
     target = area * _uniform(*scale)
     low, high = minitorch.log(minitorch.tensor(ratio)).tolist()
     aspect = minitorch.exp(minitorch.empty(1).uniform_(low, high)).item()
-    return int(round(math.sqrt(target / aspect))), int(round(math.sqrt(target * aspect)))
+    return round(math.sqrt(target / aspect)), round(math.sqrt(target * aspect))
 
 
 def _range(owner, name, value, lengths=(2,)):

@@ -48,7 +48,8 @@ def affine(image, matrix, interpolation, fill):
     """`matrix` (2, 3) maps output coordinates to input coordinates, both with the corner of the image as origin."""
     coefficients = tuple(np.ravel(matrix).tolist())
     affine_code = 0  # PIL.Image.Transform.AFFINE
-    return image.transform(image.size, affine_code, coefficients, PIL_CODES[interpolation], fillcolor=_fill(image, fill))
+    resample = PIL_CODES[interpolation]
+    return image.transform(image.size, affine_code, coefficients, resample, fillcolor=_fill(image, fill))
 
 
 def to_grayscale(image, channels):

@@ -74,7 +74,7 @@ def rotate(image, angle, interpolation, expand, center, fill):
     if expand:
         corners = matrix[:2, :2].T @ (np.array([[0, columns, columns, 0], [0, 0, rows, rows]]) - np.array([middle]).T)
         low, high = corners.min(axis=1) + np.array(middle), corners.max(axis=1) + np.array(middle)
-        width, height = (int(math.ceil(round(h, 6)) - math.floor(round(l, 6))) for l, h in zip(low, high))
+        width, height = (math.ceil(round(b, 6)) - math.floor(round(a, 6)) for a, b in zip(low, high))
     target = (width / 2, height / 2) if expand else origin
     matrix[:2, 2] = np.array(origin) - matrix[:2, :2] @ np.array(target)
     return _sample(image, matrix[:2], height, width, interpolation, fill)

@@ -1,0 +1,157 @@
+"""Where the images of a convolution lie: planes of channels with their zeros, and tables of addresses in them.
+
+The tables depend on shapes alone and are kept.
+"""
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import product
+from math import lcm
+from typing import NamedTuple
+
+import numpy as np
+
+from . import gemm
+
+ORIGIN = ((0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
+
+
+class Layout(NamedTuple):
+    """How an image lies in planes: plane (rh, rw) has, in place (i, j), x[i * step + rh - pad, j * step + rw - pad]."""
+
+    step: tuple[int, int]
+    remainders: tuple[tuple[int, ...], tuple[int, ...]]
+    pad: tuple[int, int]
+    plane: tuple[int, int]
+
+    @property
+    def phases(self) -> int:
+        """Planes of a channel."""
+        return len(self.remainders[0]) * len(self.remainders[1])
+
+    @property
+    def area(self) -> int:
+        """Places of an image in a plane."""
+        return self.plane[0] * self.plane[1]
+
+    def plain(self) -> Layout:
+        """The same places for an array that is neither padded nor split."""
+        return Layout((1, 1), ((0,), (0,)), (0, 0), self.plane)
+
+
+class Target(NamedTuple):
+    """Results that the same taps meet, and where in a channel of the output they lie."""
+
+    taps: tuple[tuple[int, int, int, int], ...]  # phase of the plane; rows and columns further on; number in the window
+    out: tuple[int, int]
+    start: int
+    row: int
+    step: int
+
+
+def outputs(window, size, stride, padding, dilation):
+    """The spatial shape of a convolution's output."""
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, window, stride, padding, dilation))
+
+
+@lru_cache(256)
+def forward(window, size, stride, padding, dilation):
+    """The layout of x, and all taps."""
+    reach = [[i * d for i in range(k)] for k, d in zip(window, dilation)]
+    remainders = tuple(tuple(sorted({r % s for r in rs})) for rs, s in zip(reach, stride))
+    out = outputs(window, size, stride, padding, dilation)
+    plane = tuple(_shared(n, rs[-1] // s, m, s, [r - p for r in phases])
+                  for n, rs, s, m, p, phases in zip(out, reach, stride, size, padding, remainders))
+    taps = []
+    for number, (h, w) in enumerate(product(*reach)):
+        phase = remainders[0].index(h % stride[0]) * len(remainders[1]) + remainders[1].index(w % stride[1])
+        taps.append((phase, h // stride[0], w // stride[1], number))
+    return Layout(stride, remainders, padding, plane), tuple(taps)
+
+
+@lru_cache(256)
+def backward(window, size, stride, padding, dilation):
+    """The layout of dy, and for each remainder of the input's place modulo the stride a target with its taps.
+
+    Input i meets tap k in output (i + padding - k * dilation) / stride, where that is whole.
+    """
+    meets = []  # for each dimension and remainder: [(tap, output further on)]
+    for k, s, p, d in zip(window, stride, padding, dilation):
+        meets.append([[(i, (r + p - i * d) // s) for i in range(k) if (r + p - i * d) % s == 0] for r in range(s)])
+    far = [[further for taps in dimension for _, further in taps] for dimension in meets]
+    pad = tuple(-min(f) for f in far)
+    counts = [[max(0, -(-(n - r) // s)) for r in range(s)] for n, s in zip(size, stride)]
+    out = outputs(window, size, stride, padding, dilation)
+    plane = tuple(_shared(max(c), max(f) + p, n, 1, [-p]) for c, f, p, n in zip(counts, far, pad, out))
+    targets = []
+    for rh, rw in product(range(stride[0]), range(stride[1])):
+        taps = tuple((0, h + pad[0], w + pad[1], i * window[1] + j) for i, h in meets[0][rh] for j, w in meets[1][rw])
+        targets.append(Target(taps, (counts[0][rh], counts[1][rw]), rh * size[1] + rw, stride[0] * size[1], stride[1]))
+    return Layout((1, 1), ((0,), (0,)), pad, plane), tuple(t for t in targets if min(t.out))
+
+
+def _shared(places, reach, size, step, shifts):
+    """Rows (or columns) of a plane for so many places of output, and taps that reach so much further.
+
+    Zeros at the end are left out where the next plane (or row) begins with as many: a tap that reaches too far finds those.
+    """
+    count = places + reach
+    zeros = [reach]
+    for shift in shifts:
+        zeros += [-(shift // step), count - (size - 1 - shift) // step - 1]
+    return count - max(0, min(zeros))
+
+
+def length(layout, images, letter):
+    """Places of so many images in a plane: whole vectors."""
+    return _up(images * layout.area, gemm.lanes(letter))
+
+
+def spread(x, channels, images, layout):
+    """Planes of a slice of the channels and images of a contiguous x, and zeros after them as far as a vector may read."""
+    size = length(layout, images.stop - images.start, x.dtype.char)
+    count = (channels.stop - channels.start) * layout.phases * size
+    out = gemm.empty(count + layout.area + gemm.lanes(x.dtype), x.dtype)
+    gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop, layout.step,
+                *(_array(r) for r in layout.remainders), layout.pad, layout.plane, size, gemm.lanes(x.dtype), out)
+    return out
+
+
+@lru_cache(256)
+def _array(numbers):
+    return np.array(numbers, np.int64)
+
+
+@lru_cache(256)
+def offsets(layout, taps, channels, size):
+    """What each channel's tap adds to the address of a place: (channels * taps,), and zeros to fill a tile."""
+    phase, h, w, _ = np.array(taps, np.int64).reshape(-1, 4).T
+    planes = np.arange(channels)[:, None] * layout.phases + phase
+    return np.pad((planes * size + h * layout.plane[1] + w).reshape(-1), (0, max(gemm.LEFT, gemm.RIGHT)))
+
+
+@lru_cache(256)
+def vectors(layout, target, images, image, letter):
+    """The tables places, vectors, first and pieces of `gemm.product`; `image` is the distance of images in the output.
+
+    Vectors follow the rows of outputs, or run over the ends of rows where fewer vectors are so needed.
+    """
+    lanes, (height, width) = gemm.lanes(letter), target.out
+    n, i = (a.reshape(-1, 1) for a in np.divmod(np.arange(images * height), height))
+    place, to = n * layout.area + i * layout.plane[1], n * image + i * target.row + target.start
+    j = np.arange(width // lanes + 2)
+    begin = np.maximum((place // lanes + j) * lanes - place, 0)  # pieces of a row, cut where a vector of the plane begins
+    end = np.minimum((place // lanes + j + 1) * lanes - place, width)
+    of = (place + begin) // lanes * lanes
+    if len(np.unique(of[begin < end])) >= images * height * -(-width // lanes):
+        begin = np.broadcast_to(j * lanes, begin.shape)
+        end, of = np.minimum(begin + lanes, width), place + begin
+    real = begin < end
+    places, vector = np.unique(of[real], return_inverse=True)
+    pieces = np.stack([(place + begin - of)[real], (end - begin)[real], (to + begin * target.step)[real]], 1)
+    fill = -len(places) % lcm(gemm.VECTORS, gemm.THIN)
+    return np.pad(places, (0, fill), "edge"), len(places), np.searchsorted(vector, np.arange(len(places) + 1)), pieces.reshape(-1)
+
+
+def _up(n, step):
+    return -(-n // step) * step

@@ -1,0 +1,51 @@
+"""The numerical limits of types: finfo and iinfo."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .dtypes import as_dtype, get_default_dtype, to_numpy
+
+
+class finfo:
+    """The numerical properties of a floating type: bits, eps, max, min, tiny, smallest_normal, resolution.
+
+    >>> finfo(dtypes.float16).max
+    65504.0
+    """
+
+    def __init__(self, type: Any = None):
+        d = get_default_dtype() if type is None else as_dtype(type)
+        if d.kind < dtypes.FLOAT:
+            raise TypeError(f"finfo: requires a floating point input type, got {d}; use iinfo")
+        if d is dtypes.bfloat16:
+            self.bits, self.eps, self.max, self.tiny, self.resolution = 16, 2.0**-7, 2.0**127 * (2 - 2.0**-7), 2.0**-126, 0.01
+        else:
+            found = np.finfo(to_numpy(d))
+            self.bits, self.eps, self.max, self.tiny = found.bits, float(found.eps), float(found.max), float(found.tiny)
+            self.resolution = float(found.resolution)
+        self.min, self.smallest_normal, self.dtype = -self.max, self.tiny, d.name
+
+    def __repr__(self) -> str:
+        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+                f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})")
+
+
+class iinfo:
+    """The numerical properties of an integer type: bits, min, max.
+
+    >>> iinfo(dtypes.uint8).max
+    255
+    """
+
+    def __init__(self, type: Any):
+        d = as_dtype(type)
+        if d.kind != dtypes.INT:
+            raise TypeError(f"iinfo: requires an integer input type, got {d}; use finfo")
+        found = np.iinfo(to_numpy(d))
+        self.bits, self.min, self.max, self.dtype = found.bits, int(found.min), int(found.max), d.name
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -1,0 +1,135 @@
+"""Complex tensors: their parts, and views of them as real ones."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import shapes
+from ..op import composite, op
+from ..tensor import Tensor
+
+
+@op(method=False, function=False)
+def complex_(k, real, imag, /):
+    """real + i imag, of two tensors of one floating type."""
+    for part in (real, imag):
+        if part.dtype.char not in "efd":
+            raise RuntimeError("complex: Expected both inputs to be Half, Float or Double tensors but got "
+                               f"{real.dtype} and {imag.dtype}")
+    if real.dtype != imag.dtype:
+        raise RuntimeError(f"complex: Expected object of scalar type {real.dtype} but got scalar type {imag.dtype} "
+                           "for second argument")
+    y = k.xp.empty(shapes.broadcast("complex", real.shape, imag.shape), "D" if real.dtype.char == "d" else "F")
+    y.real, y.imag = real, imag
+    return y, lambda dy: dy.real, lambda dy: dy.imag
+
+
+@composite(method=False)
+def complex(real, imag):
+    """real + i imag, of two tensors of one floating type.
+
+    >>> from minitorch import tensor
+    >>> complex(tensor([1.0]), tensor([2.0]))
+    tensor([1.+2.j])
+    """
+    return complex_(real, imag)
+
+
+@composite(method=False)
+def polar(abs, angle):
+    """abs (cos(angle) + i sin(angle))."""
+    return complex_(abs * angle.cos(), abs * angle.sin())
+
+
+@op(view=True)
+def view_as_real(k, x, /):
+    """A complex tensor as a real one with a last dimension of size 2, on the same memory."""
+    if x.dtype.kind != "c":
+        raise RuntimeError(f"view_as_real: is only supported for complex tensors, got {x.dtype}")
+    return x[..., None].view(_part(x.dtype)), lambda dy: _joined(dy)
+
+
+@op(view=True)
+def view_as_complex(k, x, /):
+    """A real tensor, whose last dimension has size 2, as a complex one on the same memory."""
+    if x.dtype.char not in "fd" or x.ndim == 0 or x.shape[-1] != 2:
+        raise RuntimeError("view_as_complex: Tensor must be float32 or float64 and have a last dimension of size 2, "
+                           f"got {x.dtype} of shape {x.shape}")
+    if x.strides[-1] != x.itemsize:
+        raise RuntimeError("view_as_complex: Tensor must have a last dimension with stride 1")
+    return x.view(_whole(x.dtype))[..., 0], lambda dy: _split(dy)
+
+
+def _part(dtype: Any) -> Any:
+    return np.dtype(f"f{dtype.itemsize // 2}")
+
+
+def _whole(dtype: Any) -> Any:
+    return np.dtype(f"c{dtype.itemsize * 2}")
+
+
+def _joined(dy: Any) -> Any:
+    if isinstance(dy, Tensor):
+        return complex_(dy[..., 0], dy[..., 1])
+    return np_like(dy).ascontiguousarray(dy).view(_whole(dy.dtype))[..., 0]
+
+
+def _split(dy: Any) -> Any:
+    if isinstance(dy, Tensor):
+        return view_as_real(dy)
+    return np_like(dy).ascontiguousarray(dy)[..., None].view(_part(dy.dtype))
+
+
+def np_like(array: Any) -> Any:
+    """The array module of `array`."""
+    if isinstance(array, np.ndarray):
+        return np
+    from ..device import cupy
+
+    return cupy()
+
+
+@op(view=True, method=False)
+def real(k, x, /):
+    """The real part, a view; a real tensor as it is."""
+    return x.real, lambda dy: dy
+
+
+@op(view=True, method=False)
+def imag(k, x, /):
+    """The imaginary part, a view. Raises RuntimeError for real tensors."""
+    if x.dtype.kind != "c":
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return x.imag, lambda dy: dy * 1j
+
+
+@op(view=True)
+def conj(k, x, /):
+    """The complex conjugate; a real tensor as it is."""
+    return x.conj() if x.dtype.kind == "c" else x, lambda dy: dy.conj()
+
+
+@op
+def angle(k, x, /):
+    """The angle of a complex number in radians; of a real one 0 or pi."""
+    if x.dtype.kind in "biu":
+        x = x.astype("float32")
+    y = k.xp.angle(x)
+    return y, lambda dy: dy * (1j * x / (abs(x) * abs(x))) if x.dtype.kind == "c" else dy * 0
+
+
+@composite
+def resolve_conj(input):
+    """Itself: conjugates are not lazy here."""
+    return input
+
+
+@composite
+def is_conj(input):
+    """False: conjugates are not lazy here."""
+    return False
+
+
+Tensor.real, Tensor.imag = property(real), property(imag)
+Tensor.resolve_neg, Tensor.is_neg = Tensor.resolve_conj, Tensor.is_conj

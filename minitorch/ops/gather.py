@@ -1,0 +1,284 @@
+"""Elements picked and placed along one dimension: gather, scatter, index_select, index_add and their kin."""
+from __future__ import annotations
+
+from typing import Any
+
+from .. import dtypes, shapes
+from ..errors import BoundsError, DimError, DTypeError, ShapeError
+from ..op import composite, op
+from ..tensor import Tensor, write
+from .index import index_dx, index_put_
+from .shape import reshape
+
+# One index an element
+
+
+@op(method=False, function=False)
+def gather_(k, x, index, /, dim):
+    at, shape = _along("gather", k, x, index, dim), x.shape
+    whole = x if _same_but(at, x, index) else x[tuple([slice(None) if i == at else slice(0, n)
+                                                       for i, n in enumerate(index.shape)])]
+    y = k.gather(whole, index, at) if x.ndim else x[index]
+    return y, lambda dy: k.gather_dx(dy, index, at, shape)
+
+
+@op(method=False, function=False)
+def gather_dx(k, x, index, /, dim, shape):
+    """Zeros of `shape` to which `x` is added at `index` along `dim`."""
+    return k.gather_dx(x, index, dim, shape), lambda dy: _gathered(k, dy, index, dim)
+
+
+@composite
+def gather(input, dim, index, *, sparse_grad=False, out=None):
+    """For each element of `index` the element of `input` at that position along `dim`, and at its own elsewhere.
+
+    y[i][j] = x[index[i][j]][j] for dim 0. `index` may be smaller than `input` in the other dimensions. Raises
+    BoundsError for an index out of range, ShapeError where the dimensions do not fit.
+
+    >>> import minitorch as torch
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[1], [0]]))
+    tensor([[2],
+            [3]])
+    """
+    return into(out, gather_(input, index, dim))
+
+
+@composite
+def take_along_dim(input, indices, dim=None, *, out=None):
+    """`gather` with `indices` and `input` broadcast to each other; without `dim`, of the flattened input."""
+    if indices._array.dtype.kind not in "iu":
+        raise DTypeError(f"take_along_dim: indices expects int64, got {indices.dtype}")
+    if dim is None:
+        return into(out, gather_(reshape(input, -1), reshape(indices, -1), 0))
+    if input.ndim != indices.ndim:
+        raise ShapeError(f"take_along_dim: input and indices should have the same number of dimensions, but got "
+                         f"{input.ndim} dimensions for input, and {indices.ndim} for indices")
+    at = shapes.axis("take_along_dim", input, dim)
+    mine, theirs = list(input._array.shape), list(indices._array.shape)
+    mine[at] = theirs[at] = 1
+    common = list(shapes.broadcast("take_along_dim", mine, theirs))
+    common[at] = input._array.shape[at]
+    wide = input.broadcast_to(tuple(common))
+    common[at] = indices._array.shape[at]
+    return into(out, gather_(wide, indices.broadcast_to(tuple(common)), at))
+
+
+@op(method=False, function=False)
+def scatter_(k, x, src, index, /, dim):
+    at = _along("scatter", k, x, index, dim)
+    if hasattr(src, "dtype"):
+        if src.dtype != x.dtype:
+            raise DTypeError(f"scatter: Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}")
+        _covers("scatter", src, index)
+    y = x.copy()
+    if index.size:
+        _place(k, y, index, at, _part_of(src, index))
+    wide = getattr(src, "shape", ())
+    return (y, lambda dy: _cleared(k, dy, index, at),
+            lambda dy: _padded(k, _gathered(k, dy, index, at), wide))
+
+
+@op(method=False, function=False)
+def scatter_add_(k, x, src, index, /, dim):
+    at, shape = _along("scatter_add", k, x, index, dim), x.shape
+    _covers("scatter_add", src, index)
+    if src.dtype != x.dtype:
+        raise DTypeError(f"scatter_add: Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}")
+    wide = src.shape
+    y = x + k.gather_dx(_part_of(src, index), index, at, shape)
+    return y, lambda dy: dy, lambda dy: _padded(k, _gathered(k, dy, index, at), wide)
+
+
+@composite(inplace=True)
+def scatter(input, dim, index, src=None, *, value=None, reduce=None):
+    """A copy of `input` with the elements of `src`, or one `value`, at the positions that `index` names along `dim`.
+
+    y[index[i][j]][j] = src[i][j] for dim 0: the adjoint of `gather`. Where several elements go to one place, any of
+    them may win. `reduce` "add" or "multiply" combines them with what is there.
+    """
+    given = src if value is None else value
+    if given is None:
+        raise TypeError("scatter(): missing required argument: 'src' or 'value'")
+    if reduce is None:
+        return scatter_(input, given, index, dim)
+    if reduce not in ("add", "multiply"):
+        raise RuntimeError(f"scatter: reduce argument must be either add or multiply, got {reduce!r}")
+    if not isinstance(given, Tensor):
+        given = Tensor._wrap(input._array[(slice(0, 1),) * input.ndim] * 0 + given).to(input.dtype)
+        given = given.broadcast_to(index._array.shape)
+    return scatter_add(input, dim, index, given) if reduce == "add" else input.scatter_reduce(dim, index, given, "prod")
+
+
+@composite(inplace=True)
+def scatter_add(input, dim, index, src):
+    """A copy of `input` to which each element of `src` is added where `index` says along `dim`."""
+    return scatter_add_(input, src, index, dim)
+
+
+# One index a slice
+
+
+@op(method=False, function=False)
+def index_select_(k, x, index, /, dim):
+    at, shape = shapes.axis("index_select", x, dim), x.shape
+    _vector("index_select", x, index, at)
+    before = (None,) * at
+    return k.xp.take(x, index, at), lambda dy: k.index_dx(dy, (*before, index), shape)
+
+
+@composite
+def index_select(input, dim, index, *, out=None):
+    """The slices along `dim` that the vector `index` names, in its order. Raises BoundsError for one out of range."""
+    if input.ndim == 0:
+        return into(out, reshape(index_select_(reshape(input, 1), reshape(index, -1), dim), ()))
+    return into(out, index_select_(input, index, dim))
+
+
+@composite(inplace=True)
+def index_add(input, dim, index, source, *, alpha=1):
+    """A copy of `input` to which `alpha` times each slice of `source` is added where `index` says along `dim`."""
+    at = _slices("index_add", input, dim, index, source)
+    if source._array.dtype != input._array.dtype:
+        raise DTypeError("index_add: self and source expected to have the same dtype, but got (self) "
+                         f"{input.dtype} and (source) {source.dtype}")
+    added = index_dx(source, (None,) * at + (index,), input._array.shape)
+    return input + (added if alpha == 1 else added * alpha)
+
+
+@composite(inplace=True)
+def index_copy(input, dim, index, source):
+    """A copy of `input` with the slices of `source` where `index` says along `dim`."""
+    at = _slices("index_copy", input, dim, index, source)
+    return index_put_(input, source, (None,) * at + (index,))
+
+
+@composite(inplace=True)
+def index_fill(input, dim, index, value):
+    """A copy of `input` with `value`, a number or scalar tensor, in the slices that `index` names along `dim`."""
+    at = shapes.axis("index_fill", input, dim)
+    if isinstance(value, Tensor) and value.ndim:
+        raise ShapeError(f"index_fill: only supports a 0-dimensional value tensor, but got {value.ndim} dimension(s)")
+    _vector("index_fill", input._array, index._array, at, negative=True)
+    return index_put_(input, value, (None,) * at + (index,))
+
+
+@composite(inplace=True)
+def index_put(input, indices, values, accumulate=False):
+    """A copy of `input` with `values` at input[indices], or with `accumulate` added there.
+
+    >>> import minitorch as torch
+    >>> torch.zeros(3).index_put((torch.tensor([0, 0]),), torch.tensor(1.0), accumulate=True)
+    tensor([2., 0., 0.])
+    """
+    if isinstance(values, Tensor) and values._array.dtype != input._array.dtype:
+        raise DTypeError("index_put: Index put requires the source and destination dtypes match, got "
+                         f"{input.dtype} for the destination and {values.dtype} for the source.")
+    return index_put_(input, values, tuple(indices), accumulate)
+
+
+# What gathering and scattering share
+
+
+def into(out: Tensor | None, y: Tensor) -> Tensor:
+    """`y`, written to `out` where that is given."""
+    return y if out is None else write(out, y, resize=True)
+
+
+def check_range(op_name: str, k: Any, index: Any, n: int, dim: int) -> None:
+    """Raise BoundsError where an index is negative, or n or more. On a GPU, where looking would wait, it is left out."""
+    if index.size and k.xp.__name__ == "numpy":
+        if index.dtype.itemsize == 8:
+            bad = index.view("uint64").max() >= n  # a negative number reads as a huge one
+        else:
+            bad = index.max() >= n or index.min() < 0
+        if bad:
+            first = index[(index < 0) | (index >= n)].reshape(-1)[0]
+            raise BoundsError(f"{op_name}: index {first} is out of bounds for dimension {dim} with size {n}")
+
+
+def _along(name: str, k: Any, x: Any, index: Any, dim: int) -> int:
+    """The axis, after all checks of `index` against `x`."""
+    at = shapes.axis(name, x, dim)
+    if index.dtype.char not in "lqi":
+        raise DTypeError(f"{name}: Expected dtype int32/int64 for index, got {dtypes.from_numpy(index.dtype)}")
+    if (index.ndim or 1) != (x.ndim or 1):
+        raise ShapeError(f"{name}: Index tensor must have the same number of dimensions as input tensor, got shapes "
+                         f"{list(index.shape)} and {list(x.shape)}")
+    if index.size and index.ndim:
+        for i, (n, m) in enumerate(zip(index.shape, x.shape or (1,))):
+            if i != at and n > m:
+                raise ShapeError(f"{name}: Size does not match at dimension {i} expected index {list(index.shape)} to "
+                                 f"be no larger than self {list(x.shape)} apart from dimension {at}")
+    check_range(name, k, index, x.shape[at] if x.ndim else 1, at)
+    return at
+
+
+def _same_but(at: int, x: Any, index: Any) -> bool:
+    return x.ndim == 0 or x.shape[:at] == index.shape[:at] and x.shape[at + 1:] == index.shape[at + 1:]
+
+
+def _gathered(k: Any, dy: Any, index: Any, at: int) -> Any:
+    """`gather` of arrays or tensors, of which `index` may be the smaller."""
+    return gather_(dy, index, at) if isinstance(dy, Tensor) else gather_.op.body(k, dy, index, at)[0]
+
+
+def _cleared(k: Any, dy: Any, index: Any, at: int) -> Any:
+    if isinstance(dy, Tensor):
+        return scatter_(dy, 0.0, index, at)
+    dx = dy.copy()
+    if index.size:
+        _place(k, dx, index, at, 0)
+    return dx
+
+
+def _place(k: Any, y: Any, index: Any, at: int, values: Any) -> None:
+    """y[index[i][j]][j] = values[i][j], in place, for axis 0; and so on."""
+    if y.ndim == 0:
+        y[...] = values if not hasattr(values, "dtype") else values.reshape(-1)[-1]
+    else:
+        index = index.reshape(index.shape or (1,))
+        key = [k.xp.arange(n).reshape([-1 if j == i else 1 for j in range(y.ndim)]) for i, n in enumerate(index.shape)]
+        key[at] = index
+        y[tuple(key)] = values
+
+
+def _covers(name: str, src: Any, index: Any) -> None:
+    if index.size and ((src.ndim or 1) != (index.ndim or 1) or any(n > m for n, m in zip(index.shape, src.shape))):
+        raise ShapeError(f"{name}: Expected index {list(index.shape)} to be no larger than src {list(src.shape)}")
+
+
+def _part_of(src: Any, index: Any) -> Any:
+    """The elements of `src` that have an index."""
+    if not hasattr(src, "dtype") or src.shape == index.shape or not src.ndim:
+        return src
+    return src[tuple([slice(0, n) for n in index.shape])]
+
+
+def _padded(k: Any, x: Any, shape: tuple) -> Any:
+    """`x` with zeros behind it up to `shape`."""
+    if tuple(x.shape) == shape or not shape:
+        return x
+    return k.xp.pad(x, [(0, n - m) for n, m in zip(shape, x.shape)])
+
+
+def _vector(name: str, x: Any, index: Any, at: int, negative: bool = False) -> None:
+    if index.dtype.char not in "lqi":
+        raise DTypeError(f"{name}: Expected dtype int32 or int64 for index, got {dtypes.from_numpy(index.dtype)}")
+    if index.ndim > 1:
+        raise DimError(f"{name}: Index is supposed to be a vector, got shape {list(index.shape)}")
+    n = x.shape[at] if x.ndim else 1
+    if index.size and (index.max() >= n or index.min() < (-n if negative else 0)):
+        raise BoundsError(f"{name}: index {index.max() if index.max() >= n else index.min()} is out of bounds for "
+                          f"dimension {at} with size {n}")
+
+
+def _slices(name: str, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+    """The axis, after the checks that `source` has a slice an index."""
+    at = shapes.axis(name, x, dim)
+    _vector(name, x._array, index._array, at)
+    expected = list(x._array.shape)
+    expected[at:at + 1] = [index._array.size]
+    if list(source._array.shape) != expected:
+        raise ShapeError(f"{name}: source expects shape {expected} (a slice for each index), got "
+                         f"{list(source._array.shape)}")
+    return at

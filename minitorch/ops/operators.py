@@ -1,0 +1,98 @@
+"""Python's operators on tensors, and the further names of ops."""
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..op import FUNCTIONS
+from ..tensor import Tensor
+from .elementwise import abs, add, div, floor_divide, mul, neg, pow, remainder, rsub, sub
+
+_OPERANDS = (Tensor, int, float, complex, np.ndarray, np.generic)
+
+# Arithmetic goes to the ops themselves: a small operation costs about a microsecond, one call more would show.
+
+Tensor.__add__ = Tensor.__radd__ = add
+Tensor.__mul__ = Tensor.__rmul__ = mul
+Tensor.__sub__, Tensor.__rsub__, Tensor.__truediv__, Tensor.__pow__ = sub, rsub, div, pow
+Tensor.__neg__, Tensor.__abs__ = neg, abs
+
+
+def _checked(name: str, reflected: bool = False) -> Callable:
+    """The op `name`, found when it is first used, for operands that it has; Python asks the other operand for others."""
+    def operator(self, other):
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        return FUNCTIONS[name](other, self) if reflected else FUNCTIONS[name](self, other)
+
+    return operator
+
+
+for _python, _name in {"floordiv": "floor_divide", "mod": "remainder", "matmul": "matmul", "and": "bitwise_and",
+                       "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
+                       "rshift": "bitwise_right_shift"}.items():
+    setattr(Tensor, f"__{_python}__", _checked(_name))
+    setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Tensor, f"__{_name}__", _checked(_name))
+Tensor.__rtruediv__, Tensor.__rpow__ = _checked("div", reflected=True), _checked("pow", reflected=True)
+
+
+def _invert(self):
+    if self._array.dtype.kind not in "biu":
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return self.bitwise_not()
+
+
+def _positive(self):
+    if self._array.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return self
+
+
+Tensor.__invert__, Tensor.__pos__ = _invert, _positive
+FUNCTIONS["positive"] = Tensor.positive = _positive
+
+for _python, _name in {"iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "ifloordiv": "floor_divide_",
+                       "imod": "remainder_", "ipow": "pow_", "iand": "bitwise_and_", "ior": "bitwise_or_",
+                       "ixor": "bitwise_xor_", "ilshift": "bitwise_left_shift_",
+                       "irshift": "bitwise_right_shift_"}.items():
+    setattr(Tensor, f"__{_python}__", getattr(Tensor, _name))
+
+
+# Second names
+
+ALIASES = {"subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "negative": "neg",
+           "absolute": "abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
+           "arccosh": "acosh", "arctanh": "atanh", "arctan2": "atan2", "fix": "trunc", "clip": "clamp",
+           "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne"}
+
+for _new, _name in ALIASES.items():
+    FUNCTIONS[_new] = FUNCTIONS[_name]
+    for _suffix in ("", "_"):
+        if hasattr(Tensor, _name + _suffix):
+            setattr(Tensor, _new + _suffix, getattr(Tensor, _name + _suffix))
+
+
+# The order of arguments of PyTorch 0.4, in which many optimizers are written: add_(alpha, other)
+
+def _scale_first(method: Callable, n: int, keyword: str) -> Callable:
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        if len(args) == n + 1 and not isinstance(args[0], Tensor):
+            warnings.warn(f"{method.__name__}({keyword}, ...) is deprecated; give {keyword}= as a keyword", UserWarning,
+                          stacklevel=2)
+            kwargs[keyword], args = args[0], args[1:]
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+for _name, _n, _keyword in (("add_", 1, "alpha"), ("sub_", 1, "alpha"), ("addcmul_", 2, "value"),
+                            ("addcdiv_", 2, "value")):
+    setattr(Tensor, _name, _scale_first(getattr(Tensor, _name), _n, _keyword))
+    setattr(Tensor, _name[:-1], _scale_first(getattr(Tensor, _name[:-1]), _n, _keyword))

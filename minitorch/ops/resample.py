@@ -1,0 +1,206 @@
+"""Changing the resolution of images: interpolation, and pixels to channels and back.
+
+Interpolation is separable: along each axis every output value is a weighted sum of input values. Where one input
+value is taken, axes are indexed; otherwise each axis is one product with a matrix of weights, out x in, so that
+gradients are products with its transpose.
+"""
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+from ..op import FUNCTIONS, composite
+from .padding import pick_axis
+
+_DIMS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
+
+
+@composite(method=False)
+def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None,
+                recompute_scale_factor=None, antialias=False):
+    """(N, C, *in) to (N, C, *size), or to floor(in * scale_factor).
+
+    mode: nearest, nearest-exact, linear (3D), bilinear, bicubic (4D), trilinear (5D), area. With `align_corners` the
+    corner pixels' centres stay in place, otherwise the image's corners do. `antialias` widens the kernels of bilinear
+    and bicubic when the image shrinks, as Pillow does.
+
+    >>> import minitorch as torch
+    >>> interpolate(torch.tensor([[[0.0, 1.0]]]), size=4, mode="linear")
+    tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
+    """
+    nd = input.ndim - 2
+    _check(input, nd, mode, align_corners, antialias)
+    out, scales = _sizes(input, nd, size, scale_factor, recompute_scale_factor)
+    if min(out) < 1 or 0 in input._array.shape[1:]:
+        raise ShapeError(f"interpolate: Input and output sizes should be greater than 0, but got input of shape "
+                         f"{tuple(input.shape)} and output size {out}")
+    if mode == "area":
+        return FUNCTIONS[f"adaptive_avg_pool{nd}d"](input, out)
+    for axis, (n, m, scale) in enumerate(zip(input._array.shape[2:], out, scales), 2):
+        if mode.startswith("nearest"):
+            if n != m or scale not in (None, 1.0):
+                input = pick_axis(input, _nearest(n, m, scale, mode == "nearest-exact"), axis)
+        elif n != m or not align_corners and scale not in (None, 1.0):
+            weights = _antialiased(n, m, scale, mode, bool(align_corners)) if antialias else \
+                _weights(n, m, scale, mode == "bicubic", bool(align_corners))
+            input = _product(input, weights, axis)
+    return input
+
+
+@composite(method=False)
+def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):
+    """`interpolate` under its old name."""
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+@composite(method=False)
+def upsample_nearest(input, size=None, scale_factor=None):
+    """`interpolate` by the nearest pixel."""
+    return interpolate(input, size, scale_factor)
+
+
+@composite(method=False)
+def upsample_bilinear(input, size=None, scale_factor=None):
+    """`interpolate` bilinearly, with the corners aligned."""
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
+@composite(method=False)
+def pixel_shuffle(input, upscale_factor):
+    """(*, C r^2, H, W) to (*, C, H r, W r): channels become pixels. Shi et al. 2016."""
+    r = upscale_factor
+    if input.ndim < 3 or r < 1 or input.shape[-3] % (r * r):
+        raise ShapeError(f"pixel_shuffle: expects its input's 'channel' dimension to be divisible by the square of "
+                         f"upscale_factor {r}, but input has shape {tuple(input.shape)}")
+    *batch, c, h, w = input._array.shape
+    x = input.reshape(-1 if input.numel() else math.prod(batch), c // (r * r), r, r, h, w)
+    return x.permute(0, 1, 4, 2, 5, 3).reshape(*batch, c // (r * r), h * r, w * r)
+
+
+@composite(method=False)
+def pixel_unshuffle(input, downscale_factor):
+    """(*, C, H r, W r) to (*, C r^2, H, W): pixels become channels."""
+    r = downscale_factor
+    if input.ndim < 3 or r < 1 or input.shape[-1] % r or input.shape[-2] % r:
+        raise ShapeError(f"pixel_unshuffle: expects height and width to be divisible by downscale_factor {r}, "
+                         f"but input has shape {tuple(input.shape)}")
+    *batch, c, h, w = input._array.shape
+    x = input.reshape(-1 if input.numel() else math.prod(batch), c, h // r, r, w // r, r)
+    return x.permute(0, 1, 3, 5, 2, 4).reshape(*batch, c * r * r, h // r, w // r)
+
+
+@composite(method=False)
+def channel_shuffle(input, groups):
+    """The channels of (N, C, *size) dealt out: one of each group in turn. Zhang et al. 2018."""
+    if input.ndim < 3 or groups < 1 or input.shape[1] % groups:
+        raise ShapeError(f"channel_shuffle: Number of channels must be divisible by groups. Got input of shape "
+                         f"{tuple(input.shape)} and {groups} groups.")
+    n, c, *size = input._array.shape
+    return input.reshape(n, groups, c // groups, *size).transpose(1, 2).reshape(n, c, *size)
+
+
+def _product(x: Any, weights: np.ndarray, axis: int) -> Any:
+    """Every row of `x` along `axis`, times the weights."""
+    w = FUNCTIONS["as_tensor"](weights, dtype=x.dtype, device=x.device)
+    shape = x._array.shape
+    if axis == len(shape) - 1:
+        return FUNCTIONS["matmul"](x, w.t())
+    rows = math.prod(shape[axis + 1:])
+    y = FUNCTIONS["matmul"](w, x.reshape(math.prod(shape[:axis]), shape[axis], rows))
+    return y.reshape(*shape[:axis], len(weights), *shape[axis + 1:])
+
+
+@lru_cache(128)
+def _nearest(n: int, m: int, scale: float | None, exact: bool) -> np.ndarray:
+    """The input place of each output: of its start, or with `exact` of its centre. In float32, as in PyTorch."""
+    step = np.float32(_step(n, m, scale))
+    i = np.arange(m, dtype=np.float32)
+    return np.minimum(np.floor((i + np.float32(0.5) if exact else i) * step).astype(np.int64), n - 1)
+
+
+@lru_cache(128)
+def _weights(n: int, m: int, scale: float | None, cubic: bool, align: bool) -> np.ndarray:
+    """The weight of each of n inputs in each of m outputs."""
+    at = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0) if align else \
+        (np.arange(m) + 0.5) * _step(n, m, scale) - 0.5
+    if not cubic:
+        at = np.clip(at, 0, n - 1)
+    left = np.floor(at).astype(np.int64)
+    t = at - left
+    w = np.zeros((m, n))
+    for offset, weight in zip((-1, 0, 1, 2), _cubic_weights(t)) if cubic else ((0, 1 - t), (1, t)):
+        np.add.at(w, (np.arange(m), np.clip(left + offset, 0, n - 1)), weight)
+    return w
+
+
+@lru_cache(128)
+def _antialiased(n: int, m: int, scale: float | None, mode: str, align: bool) -> np.ndarray:
+    """Weights of a kernel as wide as an output pixel, normalised to sum 1."""
+    step = ((n - 1) / (m - 1) if m > 1 else 0.0) if align else _step(n, m, scale)
+    stretch = max(step, 1.0)
+    centre = (np.arange(m) + 0.5)[:, None] * step
+    reach = (2.0 if mode == "bicubic" else 1.0) * stretch
+    i = np.arange(n)
+    inside = (i >= np.maximum(np.floor(centre - reach + 0.5), 0)) & (i < np.minimum(np.floor(centre + reach + 0.5), n))
+    d = np.abs((i + 0.5 - centre) / stretch)
+    w = np.where(inside, _cubic(d, -0.5) if mode == "bicubic" else np.maximum(1 - d, 0), 0)
+    return w / w.sum(1, keepdims=True)
+
+
+def _cubic_weights(t: np.ndarray) -> list[np.ndarray]:
+    return [_cubic(np.abs(t - offset), -0.75) for offset in (-1, 0, 1, 2)]
+
+
+def _cubic(d: np.ndarray, a: float) -> np.ndarray:
+    """Keys's cubic convolution kernel (1981) at distance d >= 0."""
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0))
+
+
+def _step(n: int, m: int, scale: float | None) -> float:
+    """How far apart two outputs lie in the input."""
+    return n / m if scale is None else 1 / scale
+
+
+def _sizes(x: Any, nd: int, size: Any, scale_factor: Any, recompute: bool | None) -> tuple[list[int], list]:
+    """The output's size, and the scale of each axis where that is to be used instead of the sizes' ratio."""
+    if (size is None) == (scale_factor is None):
+        raise ValueError("interpolate: only one of size or scale_factor should be defined" if size is not None else
+                         "interpolate: either size or scale_factor should be defined")
+    if size is not None:
+        if recompute:
+            raise ValueError("interpolate: recompute_scale_factor is not meaningful with an explicit size.")
+        return [int(n) for n in _each("size", size, nd, x)], [None] * nd
+    factors = [float(f) for f in _each("scale_factor", scale_factor, nd, x)]
+    out = [math.floor(n * f) for n, f in zip(x._array.shape[2:], factors)]
+    return out, [None] * nd if recompute else factors
+
+
+def _each(name: str, value: Any, nd: int, x: Any) -> tuple:
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * nd
+    if len(values) != nd:
+        raise ValueError(f"interpolate: Input and output must have the same number of spatial dimensions, but got "
+                         f"input with spatial dimensions of {list(x.shape[2:])} and {name} {value}")
+    return values
+
+
+def _check(x: Any, nd: int, mode: str, align_corners: bool | None, antialias: bool) -> None:
+    if mode not in _DIMS and mode not in ("nearest", "nearest-exact", "area") or not 1 <= nd <= 3:
+        raise NotImplementedError("interpolate: Input Error: Only 3D, 4D and 5D input Tensors supported "
+                                  f"(got {x.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
+                                  f"area | nearest-exact (got {mode})")
+    if mode not in _DIMS and align_corners is not None:
+        raise ValueError("interpolate: align_corners option can only be set with the interpolating modes: linear | "
+                         "bilinear | bicubic | trilinear")
+    if _DIMS.get(mode, x.ndim) != x.ndim:
+        raise NotImplementedError(f"interpolate: Got {x.ndim}D input, but {mode} mode needs {_DIMS[mode]}D input")
+    if mode in _DIMS and not x.is_floating_point():
+        raise DTypeError(f"interpolate: mode {mode} expects a floating type, got {x.dtype}")
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise ValueError("interpolate: Anti-alias option is restricted to bilinear and bicubic modes and requires a "
+                         "4-D tensor as input")

@@ -1,0 +1,26 @@
+"""Penalties on the size of parameters, to be added to a loss."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..tensor import Tensor
+
+
+def l1_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
+    """weight Σ|p|, which drives parameters to zero.
+
+    >>> from minitorch import tensor
+    >>> l1_penalty([tensor([1.0, -2.0])], 0.5)
+    tensor(1.5000)
+    """
+    return weight * sum(p.abs().sum() for p in params)
+
+
+def l2_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
+    """weight / 2 Σp², whose gradient, weight p, is what an optimizer's `weight_decay` adds.
+
+    >>> from minitorch import tensor
+    >>> l2_penalty([tensor([1.0, -2.0])], 0.5)
+    tensor(1.2500)
+    """
+    return 0.5 * weight * sum((p * p).sum() for p in params)

@@ -1,0 +1,30 @@
+"""Named tuples for functions with several results, under PyTorch's names: `x.max(0).indices`."""
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+_FIELDS = {
+    "values indices": "cummax cummin kthvalue max median min mode nanmedian sort topk",
+    "min max": "aminmax",
+    "sign logabsdet": "slogdet linalg_slogdet",
+    "Q R": "qr linalg_qr",
+    "U S V": "svd",
+    "U S Vh": "linalg_svd",
+    "eigenvalues eigenvectors": "linalg_eig linalg_eigh",
+    "L info": "linalg_cholesky_ex",
+    "inverse info": "linalg_inv_ex",
+    "solution residuals rank singular_values": "linalg_lstsq",
+    "LU pivots": "linalg_lu_factor",
+    "P L U": "linalg_lu",
+}
+
+
+def _make(name: str, fields: str) -> Any:
+    made = namedtuple(name, fields, module=__name__)
+    made.__repr__ = lambda self: f"torch.return_types.{name}(\n" + ",\n".join(
+        f"{field}={value!r}" for field, value in zip(self._fields, self)) + ")"
+    return made
+
+
+globals().update({name: _make(name, fields) for fields, names in _FIELDS.items() for name in names.split()})
