@@ -71,7 +71,7 @@ def _selfcheck(commands: argparse._SubParsersAction) -> None:
     def call(options):
         from .selfcheck import run
 
-        return run(device=options.device, verbose=options.verbose)
+        return 0 if run(device=options.device, verbose=options.verbose) else 1
 
     p.set_defaults(call=call)
 

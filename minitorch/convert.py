@@ -175,6 +175,12 @@ def __array__(self, dtype=None, copy=None):
 
 
 @method
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    """NumPy's functions of tensors return tensors."""
+    return Tensor._wrap(array)
+
+
+@method
 def __float__(self):
     return float(_scalar(self))
 

@@ -194,7 +194,9 @@ def _rank(x: Any) -> tuple[Any, dtype]:
         return 2, int64
     if isinstance(x, type(1.0)):
         return 2, _default
-    return 2, complex128 if _default is float64 else complex64
+    if isinstance(x, type(1j)):
+        return 2, _default.to_complex()
+    raise TypeError(f"expected a tensor or a number, got {type(x).__name__}")
 
 
 _default = float32

@@ -326,7 +326,10 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
         dx = dx.astype(dtype)
     if dx is dy:
         return dx, False
-    return dx, dx.base is None or not k.shares_memory(dx, dy)
+    if dx.base is None:
+        return dx, True
+    spread = not (dx.flags.c_contiguous and getattr(dx.flags, "writeable", True))  # broadcast: one place, many elements
+    return dx, not (spread or k.shares_memory(dx, dy))
 
 
 def _leading_to(targets: dict[int, Any], edges: list[Any]) -> set[int]:

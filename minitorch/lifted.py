@@ -88,6 +88,9 @@ class TensorModule:
         flat = [n for pair in reversed(list(widths)) for n in pair]
         return OPS["constant_pad"].call(x, flat, 0.0)
 
+    def erf(self, x):
+        return FUNCTIONS["erf"](x)
+
     def where(self, condition, a, b):
         return FUNCTIONS["where"](condition, a, b)
 

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -30,29 +30,33 @@ GRADIENT_TOLERANCE = {"float64": 1e-7, "float32": 2e-4, "float16": 5e-2, "bfloat
 STEP = 1e-4  # of the five-point differences: their error is about STEP ** 4 and 1e-16 / STEP
 
 
-def run(device: str = "cpu", dtypes: tuple[str, ...] | None = None, verbose: bool = True, only: str = "") -> bool:
+def run(device: str = "cpu", dtypes: tuple[str, ...] | None = None, verbose: bool = False, only: str = "") -> bool:
     """Check all ops, or those whose name contains `only`, on `device`; whether all are within their tolerances.
 
     Prints a line an op and dtype with the largest errors seen: of values, of gradients, of second derivatives, relative
-    to 1 + |expected|. `dtypes` narrows the dtypes to those names. Without `verbose` only failures are printed.
-    Raises ImportError where the samples are not installed.
+    to 1 + |expected|; with `verbose` also a line a sample. `dtypes` narrows the dtypes to those names. Raises
+    ImportError where the samples are not installed.
     """
-    ok, start, checked = True, time.perf_counter(), 0
-    if verbose:
-        print(f"{'op':32} {'device':8} {'dtype':9} {'forward':>9} {'gradient':>9} {'second':>9}")
+    start, failed, checked = time.perf_counter(), 0, 0
+    print(f"{'op':32} {'device':8} {'dtype':9} {'forward':>9} {'gradient':>9} {'second':>9}")
     for case in samples().load():
-        if only not in case.id:
-            continue
-        for dtype in case.dtypes:
+        for dtype in case.dtypes if only in case.id else ():
             if (dtypes is not None and dtype not in dtypes) or not available(dtype):
                 continue
-            errors, problem = _check(case, dtype, device)
-            checked, ok = checked + 1, ok and not problem
-            if verbose or problem:
-                shown = " ".join(f"{'-' if e is None else format(e, '.1e'):>9}" for e in errors)
-                print(f"{case.id:32} {device:8} {dtype:9} {shown}" + (f"  FAILS: {problem}" if problem else ""))
-    print(f"{checked} checks in {time.perf_counter() - start:.1f} s: " + ("all passed" if ok else "SOME FAILED"))
-    return ok
+            worst: list[float | None] = [None, None, None]
+            problems = []
+            for sample in case.samples:
+                if sample.dtypes is not None and dtype not in sample.dtypes:
+                    continue
+                errors, problem = _check(case, sample, dtype, device)
+                worst = [max((e for e in pair if e is not None), default=None) for pair in zip(worst, errors)]
+                problems += [problem] if problem else []
+                if verbose:
+                    print(_line(f"  {sample.id}"[:32], device, dtype, errors, problem))
+            checked, failed = checked + 1, failed + bool(problems)
+            print(_line(case.id, device, dtype, worst, "; ".join(problems)))
+    print(f"{checked} checks in {time.perf_counter() - start:.1f} s: " + (f"{failed} FAILED" if failed else "all passed"))
+    return not failed
 
 
 def samples() -> ModuleType:
@@ -335,31 +339,26 @@ def host(x: Any) -> np.ndarray:
 _TESTED = (np.float64, np.complex128)
 
 
-def _check(case: Any, dtype: str, device: str) -> tuple[list[float | None], str]:
-    """The largest errors of all samples of one case, and what is wrong, if anything."""
-    worst: list[float | None] = [None, None, None]
-    for order, sample in _work(case, dtype):
-        try:
-            e = (forward_error(case, sample, dtype, device) if order == 0 else
-                 gradient_error(case, sample, dtype, device) if order == 1 else second_error(case, sample, device))
-        except Exception as problem:
-            return worst, f"{sample.id}: {type(problem).__name__}: {problem}"
-        worst[order] = max(worst[order] or 0.0, e)
-        if e > tolerance(case, dtype, order > 0):
-            return worst, f"{sample.id}: {('forward', 'gradient', 'second derivative')[order]}"
-    return worst, ""
-
-
-def _work(case: Any, dtype: str) -> Iterator[tuple[int, Any]]:
-    """What is to be checked in a dtype: pairs of order and sample."""
-    for sample in case.samples:
-        if sample.dtypes is not None and dtype not in sample.dtypes:
-            continue
-        yield 0, sample
-        if case.grad and sample.grad and Trial(case, sample, dtype).leaves:
-            yield 1, sample
+def _check(case: Any, sample: Any, dtype: str, device: str) -> tuple[list[float | None], str]:
+    """The errors of order 0, 1 and 2 of one sample, None where there is nothing to check, and what is wrong, if any."""
+    errors: list[float | None] = [None, None, None]
+    try:
+        errors[0] = forward_error(case, sample, dtype, device)
+        if case.grad and sample.grad and Trial(case, sample, dtype, device).leaves:
+            errors[1] = gradient_error(case, sample, dtype, device)
             if case.second and dtype == "float64" and not sample.big:
-                yield 2, sample
+                errors[2] = second_error(case, sample, device)
+    except Exception as problem:  # any failure of an op is a finding, and the next op's turn
+        return errors, f"{sample.id}: {type(problem).__name__}: {problem}"
+    for order, e in zip(("forward", "gradient", "second derivative"), errors):
+        if e is not None and e > tolerance(case, dtype, order != "forward"):
+            return errors, f"{sample.id}: {order}"
+    return errors, ""
+
+
+def _line(name: str, device: str, dtype: str, errors: list[float | None], problem: str) -> str:
+    shown = " ".join(f"{'-' if e is None else format(e, '.1e'):>9}" for e in errors)
+    return f"{name:32} {device:8} {dtype:9} {shown}" + (f"  FAILS {problem}" if problem else "")
 
 
 def _narrow_gradient_error(trial: Trial, weights: list[Any]) -> float:

@@ -234,7 +234,7 @@ class Tensor:
     def _accumulate(self, grad: Any, owned: bool) -> None:
         """Add backward's result to `grad`: in place where one is there, without a copy where the array is private."""
         if isinstance(grad, Tensor):
-            self._grad = grad if self._grad is None else self._grad + grad
+            self._grad = grad.clone() if self._grad is None else self._grad + grad
         elif self._grad is None:
             self._grad = Tensor._wrap(grad if owned else grad.copy())
         elif self._grad._requires_grad:
@@ -386,8 +386,9 @@ def _keep_old_values(node: Node, array: Any) -> None:
     share, copied = kernels_of(array).shares_memory, set()
     for function in node.functions():
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
-            if type(cell.cell_contents) is type(array) and share(cell.cell_contents, array):
-                cell.cell_contents = cell.cell_contents.copy()
+            value = cell.cell_contents
+            if type(value) is type(array) and (share(value, array) or not array.size):
+                cell.cell_contents = value.copy()
                 copied.add(name)
     if copied:
         node.versions = [entry for entry in node.versions if entry[2] not in copied]

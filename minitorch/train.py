@@ -13,8 +13,8 @@ from . import nn, optim
 from .autograd import no_grad
 from .errors import CheckpointError
 from .nn import functional as F
-from .ops.creation import from_numpy
 from .ops.random import get_rng_state, manual_seed, set_rng_state
+from .ops.values import from_numpy
 from .tensor import Tensor
 from .utils.data import DataLoader, TensorDataset
 
@@ -199,14 +199,12 @@ def _load(data: str, root: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images (N, C, size, size) in [-1, 1] and labels (N,): for training, then for testing."""
     from .vision import datasets
 
-    if data == "digits":
-        splits = [datasets.read_digits(train=train) for train in (True, False)]
-    elif data == "mnist":
-        splits = [datasets.read_mnist(root, train=train) for train in (True, False)]
-    else:
-        splits = [datasets.read_cifar(root, train=train) for train in (True, False)]
     result = []
-    for images, labels in splits:
-        scale = 8.0 if data == "digits" else 127.5  # the digits' pixels count from 0 to 16
-        result += [from_numpy(images.astype(np.float32) / np.float32(scale) - 1), from_numpy(labels.astype(np.int64))]
+    for train in (True, False):
+        if data == "cifar10":
+            images, labels = datasets.read_cifar(root, train=train)
+        else:
+            split = datasets.Digits(train) if data == "digits" else datasets.MNIST(root, train)
+            images, labels = split.data.numpy()[:, None], split.targets.numpy()
+        result += [from_numpy(images.astype(np.float32) / np.float32(127.5) - 1), from_numpy(labels.astype(np.int64))]
     return tuple(result)

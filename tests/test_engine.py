@@ -293,6 +293,20 @@ def test_grads_from_grad_do_not_alias_each_other_when_changed():
     assert not np.shares_memory(a.grad.numpy(), b.grad.numpy())
 
 
+def test_differentiable_gradients_do_not_alias():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = mt.ones(2, dtype=mt.float64)
+    (a + b).backward(seed, create_graph=True)
+    with mt.no_grad():
+        a.grad.add_(1)
+    assert values(b.grad) == [1, 1] and values(seed) == [1, 1]
+
+
+def test_the_same_input_asked_for_twice():
+    x = leaf(3.0)
+    assert [g.item() for g in grad(x * x, [x, x])] == [6, 6]
+
+
 def test_retained_gradients_do_not_alias():
     a = leaf(1.0, 2.0)
     b = a * 1
@@ -301,6 +315,18 @@ def test_retained_gradients_do_not_alias():
     c.sum().backward()
     b.grad.add_(5)
     assert values(c.grad) == [1, 1] and values(a.grad) == [1, 1]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1,), (1, 1), (0, 3), (3, 0, 1)])
+def test_spread_gradients_are_added_up(shape):
+    """Gradients that are one number seen many times, of which several arrive at one place."""
+    x = mt.ones(shape, dtype=mt.float64).requires_grad_()
+    (x.sum() * 2 + x.sum() * 3 + x.sum(0).sum() * 4 + x.expand(2, *shape).sum()).backward()
+    assert np.array_equal(x.grad.numpy(), np.full(shape, 11.0))
+    x.grad.add_(1)
+    y = x * 1
+    (y.sum() * 2 + y.sum() * 3 + y.sum()).backward()
+    assert np.array_equal(x.grad.numpy(), np.full(shape, 18.0))
 
 
 def test_accumulation_is_in_place_where_it_may():

@@ -69,6 +69,17 @@ def test_a_deep_graph_of_views_and_in_place_changes():
     del y
 
 
+def test_a_deep_graph_of_several_outputs():
+    x = leaf(1.0, 2.0)
+    y = x * 1
+    for _ in range(10_000):
+        a, b = y.unbind()
+        y = mt.stack([b, a])
+    (y * leaf(1.0, 10.0)).sum().backward()
+    assert values(x.grad) == [1, 10]
+    del a, b, y
+
+
 def test_a_deep_graph_that_is_never_run():
     y = leaf(1.0)
     for _ in range(100_000):

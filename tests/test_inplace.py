@@ -349,6 +349,17 @@ def test_optimizer_steps_between_forward_and_backward_are_caught():
         loss.backward()
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam"])
+def test_steps_of_optimizers_are_caught(name):
+    w = leaf(1.0, 2.0)
+    optimizer = getattr(mt.optim, name)([w], lr=0.1)
+    (w * w).sum().backward()
+    stale = (w * w).sum()
+    optimizer.step()
+    with pytest.raises(GraphError, match="mul"):
+        stale.backward()
+
+
 # Refusals
 
 

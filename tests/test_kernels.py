@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import samples
 from minitorch_kernels import table
-from minitorch_kernels.table import explain, get, use
+from minitorch_kernels.elementwise import BINARY, PART, UNARY
+from minitorch_kernels.table import explain, get, kernels, use
 
 from minitorch.selfcheck import Trial, dtypes_of, error, gradients, host
 from minitorch.tensor import Tensor
@@ -200,3 +201,26 @@ def _largest(array):
         return 1.0
     finite = np.abs(array[np.isfinite(array)])
     return float(np.max(finite, initial=0.0))
+
+
+@pytest.mark.parametrize("name", sorted([*UNARY, *BINARY]))
+@pytest.mark.parametrize("layout", ["flat", "broadcast"])
+def test_large_elementwise_results(name, layout):
+    """Results that come from the pool, computed in parts by several threads, are NumPy's."""
+    ufunc = getattr(np, (UNARY.get(name) or BINARY[name]))
+    shape = (2 * PART + 77,) if layout == "flat" else (257, 301)
+    rng = np.random.default_rng(0)
+    integers = name.startswith("bitwise") or name in ("invert", "left_shift", "right_shift", "logical_not")
+    operands = [rng.integers(0, 20, shape) if integers else rng.uniform(0.1, 0.9, shape).astype(np.float32)
+                for _ in range(ufunc.nin)]
+    if layout == "broadcast":
+        operands[-1] = operands[-1].T.copy().T if ufunc.nin == 1 else operands[-1][:1]
+    with np.errstate(all="ignore"):
+        found, expected = getattr(kernels(np), name)(*operands), ufunc(*operands)
+        assert found.dtype == expected.dtype and found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        if ufunc.nin == 2:  # a Python number on either side
+            for pair in ((operands[0], 3), (3, operands[0])):
+                found, expected = getattr(kernels(np), name)(*pair), ufunc(*pair)
+                assert found.dtype == expected.dtype
+                np.testing.assert_allclose(found, expected, rtol=1e-6)

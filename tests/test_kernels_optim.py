@@ -22,7 +22,8 @@ def sgd(p, g, state, step, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0, 
 def adam(p, g, state, step, lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, maximize=False,
          decoupled=False):
     m, v, vmax = (state.setdefault(name, np.zeros_like(p)) for name in ("m", "v", "vmax"))
-    k.adam_step(p, g, m, v, vmax if amsgrad else None, step, lr, *betas, eps, weight_decay, decoupled, amsgrad, maximize)
+    k.adam_step(p, g, m, v, vmax if amsgrad else None, step, lr, *betas, eps, weight_decay, decoupled, amsgrad,
+                maximize)
 
 
 def adamw(p, g, state, step, weight_decay=0.01, **options):

@@ -35,8 +35,9 @@ GEOMETRIES = {  # x, kernel, stride, padding, dilation, ceil_mode
 }
 UNDILATED = [name for name, g in GEOMETRIES.items() if set(g[4]) == {1}]
 DIVISORS = {"valid": (False, None), "padded": (True, None), "override": (True, 3)}
-GRIDS = [((2, 3, 7, 9), (3, 4)), ((2, 3, 7, 9), (1, 1)), ((1, 2, 6, 8), (3, 4)), ((2, 2, 5, 4), (7, 4)), ((2, 2, 1, 5), (3, 2)),
-         ((0, 2, 5, 4), (2, 3)), ((2, 2, 5, 4), (0, 2)), ((2, 3, 10), (4,)), ((2, 3, 10), (5,)), ((1, 2, 5, 4, 3), (2, 3, 2))]
+GRIDS = [((2, 3, 7, 9), (3, 4)), ((2, 3, 7, 9), (1, 1)), ((1, 2, 6, 8), (3, 4)), ((2, 2, 5, 4), (7, 4)),
+         ((2, 2, 1, 5), (3, 2)), ((0, 2, 5, 4), (2, 3)), ((2, 2, 5, 4), (0, 2)), ((2, 3, 10), (4,)),
+         ((2, 3, 10), (5,)), ((1, 2, 5, 4, 3), (2, 3, 2))]
 DTYPES = [np.float32, np.float64]
 
 
@@ -65,7 +66,8 @@ def windows(size, out, kernel, stride, padding, dilation):
 
 def grid(size, out):
     for at in np.ndindex(*out):
-        lines = [range(int(np.floor(i * n / o)), int(np.ceil((i + 1) * n / o))) for i, n, o in zip(at, size, out)]
+        lines = [range(int(np.floor(i * n / o)), int(np.ceil((i + 1) * n / o)))
+                 for i, n, o in zip(at, size, out)]
         yield at, [int(np.ravel_multi_index(p, size)) for p in product(*lines)]
 
 
@@ -122,7 +124,8 @@ def test_max_pool_gradient_adds_up(version, name, dtype):
 
 
 def test_unpick_is_the_adjoint():
-    x, (_, index) = noise((2, 3, 7, 8)), k.max_pool(noise((2, 3, 7, 8), seed=1), (3, 3), (2, 2), (1, 1), (1, 1), False)
+    x = noise((2, 3, 7, 8))
+    index = k.max_pool(noise(x.shape, seed=1), (3, 3), (2, 2), (1, 1), (1, 1), False)[1]
     dy = noise(index.shape, seed=2)
     assert np.vdot(k.max_unpick(x, index), dy) == pytest.approx(np.vdot(x, k.max_pool_dx(dy, index, x.shape)))
 
@@ -140,7 +143,8 @@ def test_avg_pool_and_gradient_are_their_definition(version, name, dtype, diviso
             return override
         if not include_pad:
             return len(places)
-        return np.prod([min(i * s - p + w, n + p) - (i * s - p) for i, n, w, s, p in zip(at, size, kernel, stride, padding)])
+        return np.prod([min(i * s - p + w, n + p) - (i * s - p)
+                        for i, n, w, s, p in zip(at, size, kernel, stride, padding)])
 
     matrix = mean_matrix(size, out, windows(size, out, kernel, stride, padding, dilation), count)
     x, dy = noise(shape, dtype), noise((*shape[:2], *out), dtype, seed=1)
@@ -167,7 +171,8 @@ def test_every_line_as_torch(torch, version, n):
     """All small settings, ceil_mode's last window among them."""
     F = torch.nn.functional
     x = ties((1, 2, n))
-    for kernel, stride, padding, dilation, ceil_mode in product((1, 2, 3), (1, 2, 3), (0, 1), (1, 2), (False, True)):
+    settings = product((1, 2, 3), (1, 2, 3), (0, 1), (1, 2), (False, True))
+    for kernel, stride, padding, dilation, ceil_mode in settings:
         reach = (kernel - 1) * dilation + 1
         if padding > kernel // 2 or reach > n + 2 * padding or (n == 1 and dilation > 1):
             continue
@@ -197,7 +202,8 @@ def test_gradients_as_torch(torch, version, name):
         return
     options = (ceil_mode, True) if nd == 1 else (ceil_mode, True, 5)
     expected = getattr(F, f"avg_pool{nd}d")(t, kernel, stride, padding, *options)
-    dy, options = noise(expected.shape, seed=1), (kernel, stride, padding, ceil_mode, True, None if nd == 1 else 5)
+    dy = noise(expected.shape, seed=1)
+    options = kernel, stride, padding, ceil_mode, True, None if nd == 1 else 5
     dx, = torch.autograd.grad(expected, t, torch.from_numpy(dy))
     np.testing.assert_allclose(k.avg_pool(x, *options), expected.detach().numpy(), rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(k.avg_pool_dx(dy, shape, *options), dx.numpy(), rtol=1e-12, atol=1e-13)
@@ -225,8 +231,9 @@ def test_nan_and_infinity_as_torch(torch, version, kernel, stride, padding):
     expected = torch.nn.functional.max_pool2d(torch.from_numpy(x), *[a[0] for a in two], return_indices=True)
     adaptive = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(x), (3, 5), return_indices=True)
     with np.errstate(invalid="ignore"):
-        for found, e in zip((*k.max_pool(x, *two, False), *k.adaptive_max_pool(x, (3, 5))), (*expected, *adaptive)):
-            np.testing.assert_array_equal(found, e.numpy())
+        found = *k.max_pool(x, *two, False), *k.adaptive_max_pool(x, (3, 5))
+    for f, e in zip(found, (*expected, *adaptive)):
+        np.testing.assert_array_equal(f, e.numpy())
 
 
 def test_avg_pool_keeps_nan_and_infinity_in_their_windows(version):
@@ -259,11 +266,13 @@ def test_any_memory_layout(version, name):
     np.testing.assert_array_equal(y, copied[0])
     np.testing.assert_array_equal(index, copied[1])
     dy = noise(y.shape[::-1], np.float32).T
-    np.testing.assert_array_equal(k.max_pool_dx(dy, np.asfortranarray(index), shape), k.max_pool_dx(dy.copy(), index, shape))
+    dx = k.max_pool_dx(dy.copy(), index, shape)
+    np.testing.assert_array_equal(k.max_pool_dx(dy, np.asfortranarray(index), shape), dx)
     if set(dilation) == {1}:
         options = kernel, stride, padding, ceil_mode, True, None
         np.testing.assert_array_equal(k.avg_pool(x, *options), k.avg_pool(x.copy(), *options))
-        np.testing.assert_array_equal(k.avg_pool_dx(dy, shape, *options), k.avg_pool_dx(dy.copy(), shape, *options))
+        dx = k.avg_pool_dx(dy.copy(), shape, *options)
+        np.testing.assert_array_equal(k.avg_pool_dx(dy, shape, *options), dx)
 
 
 def test_same_bits_for_any_number_of_threads():
@@ -273,10 +282,11 @@ def test_same_bits_for_any_number_of_threads():
             parallel.set_num_threads(threads)
             y, index = k.max_pool(x, (3, 3), (2, 2), (1, 1), (1, 1), False)
             window = (3, 3), (1, 1), (1, 1), False, True, None
-            found.append((y, index, k.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False)[0], k.avg_pool(x, *window),
-                          k.max_pool_dx(y, index, x.shape), k.avg_pool_dx(x, x.shape, *window),
-                          k.adaptive_avg_pool(x, (7, 7)), k.adaptive_avg_pool(x, (1, 1)), k.adaptive_max_pool(x, (7, 7))[1],
-                          k.adaptive_avg_pool_dx(np.ascontiguousarray(y[..., :7, :7]), x.shape)))
+            found.append((y, index, k.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False)[0],
+                          k.max_pool_dx(y, index, x.shape), k.adaptive_max_pool(x, (7, 7))[1],
+                          k.avg_pool(x, *window), k.avg_pool_dx(x, x.shape, *window),
+                          k.adaptive_avg_pool(x, (7, 7)), k.adaptive_avg_pool(x, (1, 1)),
+                          k.adaptive_avg_pool_dx(y[..., :7, :7], x.shape)))
     finally:
         parallel.set_num_threads(before)
     for one, two in zip(*found):
@@ -287,7 +297,8 @@ def test_half_precision_adds_in_single():
     x = np.full((1, 1, 64, 64), 0.1, np.float16)
     assert k.avg_pool(x, (64, 64), (1, 1), (0, 0), False, True, None) == x[0, 0, 0, 0]
     assert k.adaptive_avg_pool(x, (1, 1)) == x[0, 0, 0, 0]
-    assert k.avg_pool_dx(x[..., :1, :1], x.shape, (64, 64), (1, 1), (0, 0), False, True, None).dtype == np.float16
+    dx = k.avg_pool_dx(x[..., :1, :1], x.shape, (64, 64), (1, 1), (0, 0), False, True, None)
+    assert dx.dtype == np.float16
 
 
 def test_integers_as_torch(torch):
@@ -332,7 +343,8 @@ def test_which_version_runs():
     assert "refuses: int64 positions" in explain("max_pool_dx", x[..., :2, :2], index.astype(np.int32), x.shape)
 
 
-@pytest.mark.parametrize("name", [name for name, v in vars(pooling).items() if isinstance(v, table.Kernel) and v.name == name != "add_rows"])
+@pytest.mark.parametrize("name", [name for name in table.names()
+                                  if table.get(name).reference.__module__ == pooling.__name__])
 def test_examples(name):
     runner = doctest.DocTestRunner()
     for example in doctest.DocTestFinder().find(table.get(name).reference, name, globs=dict(vars(pooling))):

@@ -12,8 +12,9 @@ from minitorch_kernels.table import get
 
 k = kernels(np)
 NAMES = ("softmax", "log_softmax")
-SHAPES = [((1,), 0), ((1, 1), 1), ((7,), -1), ((3, 10), 1), ((3, 10), 0), ((4, 5, 6), 1), ((2, 3, 4, 5), -3), ((2, 0, 3), 2),
-          ((2, 0, 3), 1), ((0, 4), 1), ((5, 1, 7), 1), ((2, 33000), 1), ((300, 500), 1), ((2, 40, 1300), 1), ((400, 9, 5), 1)]
+SHAPES = [((1,), 0), ((1, 1), 1), ((7,), -1), ((3, 10), 1), ((3, 10), 0), ((4, 5, 6), 1), ((2, 3, 4, 5), -3),
+          ((2, 0, 3), 2), ((2, 0, 3), 1), ((0, 4), 1), ((5, 1, 7), 1), ((2, 33000), 1), ((300, 500), 1),
+          ((2, 40, 1300), 1), ((400, 9, 5), 1)]
 TOLERANCE = {np.float32: {"rtol": 2e-6, "atol": 1e-6}, np.float64: {"rtol": 1e-13, "atol": 1e-13}}
 
 
@@ -206,12 +207,13 @@ def ulps(y, expected):
     return np.abs(y.astype(np.longdouble) - expected) / np.spacing(np.abs(expected).astype(y.dtype))
 
 
-@pytest.mark.parametrize("dtype, low, high, bound", [(np.float32, -87.33, 88.3, 1.0), (np.float64, -708.39, 709.4, 1.0)])
-def test_exponential_is_within_one_ulp(dtype, low, high, bound):
-    x = np.concatenate([np.linspace(low, high, 1_000_003), np.linspace(-1, 1, 1_000_003), [0.0, -0.0]]).astype(dtype)
+@pytest.mark.parametrize("dtype, low, high", [(np.float32, -87.33, 88.3), (np.float64, -708.39, 709.4)])
+def test_exponential_is_within_one_ulp(dtype, low, high):
+    parts = [np.linspace(low, high, 1_000_003), np.linspace(-1, 1, 1_000_003), [0.0, -0.0]]
+    x = np.concatenate(parts).astype(dtype)
     y = np.empty_like(x)
     _exp_of_all(x, y)
-    assert ulps(y, np.exp(x.astype(np.longdouble))).max() <= bound
+    assert ulps(y, np.exp(x.astype(np.longdouble))).max() <= 1
     assert y[-1] == y[-2] == 1
 
 

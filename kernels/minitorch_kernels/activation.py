@@ -1,11 +1,17 @@
-"""Activation functions and their derivatives."""
+"""Activation functions and their derivatives `NAME_dx`, from the input or, where that is enough, from the output y."""
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 
 from . import memory
 from .elementwise import POOLED, spread
+from .special import erf as erf_kernel
 from .table import kernel
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
 @kernel
@@ -17,18 +23,138 @@ def sigmoid(xp, x):
 @kernel
 def sigmoid_dx(xp, dy, y):
     """The derivative of `y = sigmoid(x)`: dy y (1 - y)."""
-    return dy * _conj(y * (1 - y))
+    return dy * _conjugate(y * (1 - y))
 
 
 @kernel
 def tanh_dx(xp, dy, y):
     """The derivative of `y = tanh(x)`: dy (1 - y²)."""
-    return dy * _conj(1 - y * y)
+    return dy * _conjugate(1 - y * y)
 
 
-def _conj(x):
+@kernel
+def relu(xp, x):
+    """max(x, 0)."""
+    return xp.maximum(x, 0)
+
+
+@kernel
+def relu_dx(xp, dy, y):
+    """The derivative of `y = relu(x)`: dy where y is positive (or nan)."""
+    return xp.where(y <= 0, 0, dy)
+
+
+@kernel
+def leaky_relu(xp, x, slope):
+    """x where it is positive, else slope x."""
+    return xp.where(x > 0, x, x * slope)
+
+
+@kernel
+def leaky_relu_dx(xp, dy, x, slope):
+    """The derivative of leaky_relu."""
+    return xp.where(x > 0, dy, dy * slope)
+
+
+@kernel
+def elu(xp, x, alpha, scale, input_scale):
+    """scale (x where it is positive, else alpha (exp(input_scale x) - 1)): elu, celu and selu in one."""
+    return xp.where(x > 0, x * scale, xp.expm1(xp.minimum(x, 0) * input_scale) * (alpha * scale))
+
+
+@kernel
+def elu_dx(xp, dy, x, alpha, scale, input_scale):
+    """The derivative of elu."""
+    return dy * xp.where(x > 0, scale, xp.exp(xp.minimum(x, 0) * input_scale) * (alpha * scale * input_scale))
+
+
+@kernel
+def gelu(xp, x, approximate):
+    """x times the normal distribution function at x, by erf or, for "tanh", by its approximation.
+
+    Hendrycks and Gimpel, Gaussian Error Linear Units, arXiv 1606.08415.
+    """
+    if approximate == "tanh":
+        return 0.5 * x * (1 + xp.tanh(_inner(x)))
+    return 0.5 * x * (1 + _erf(xp, x * math.sqrt(0.5)))
+
+
+@kernel
+def gelu_dx(xp, dy, x, approximate):
+    """The derivative of gelu."""
+    if approximate == "tanh":
+        t = xp.tanh(_inner(x))
+        slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
+    density = xp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+    return dy * (0.5 * (1 + _erf(xp, x * math.sqrt(0.5))) + x * density)
+
+
+def _inner(x: Any) -> Any:
+    return math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+
+
+@kernel
+def silu(xp, x):
+    """x sigmoid(x)."""
+    return x / (1 + xp.exp(-x))
+
+
+@kernel
+def silu_dx(xp, dy, x):
+    """The derivative of silu: s (1 + x (1 - s)) with s = sigmoid(x)."""
+    s = 1 / (1 + xp.exp(-x))
+    return dy * (s * (1 + x * (1 - s)))
+
+
+@kernel
+def softplus(xp, x, beta, threshold):
+    """log(1 + exp(beta x)) / beta; x itself where beta x is above `threshold`."""
+    z = x * beta
+    return xp.where(z > threshold, x, xp.log1p(xp.exp(xp.minimum(z, threshold))) / beta)
+
+
+@kernel
+def softplus_dx(xp, dy, x, beta, threshold):
+    """The derivative of softplus: sigmoid(beta x)."""
+    z = x * beta
+    return xp.where(z > threshold, dy, dy / (1 + xp.exp(-z)))
+
+
+@kernel
+def logsigmoid(xp, x):
+    """log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|)), which never overflows."""
+    return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
+
+
+@kernel
+def mish(xp, x):
+    """x tanh(softplus(x)). Misra, Mish: a self regularized non-monotonic activation function, arXiv 1908.08681."""
+    return x * xp.tanh(softplus(xp, x, 1, 20))
+
+
+@kernel
+def mish_dx(xp, dy, x):
+    """The derivative of mish."""
+    t = xp.tanh(softplus(xp, x, 1, 20))
+    return dy * (t + x * (1 - t * t) / (1 + xp.exp(-x)))
+
+
+@kernel
+def dropout(xp, x, mask, scale):
+    """x times `scale` where `mask` is True, 0 elsewhere."""
+    return x * mask * scale
+
+
+def _erf(xp: Any, x: Any) -> Any:
+    return xp.erf(x) if hasattr(xp, "erf") else erf_kernel(xp, x)
+
+
+def _conjugate(x: Any) -> Any:
     return x.conj() if "complex" in str(x.dtype) else x
 
+
+# Fast versions on the CPU
 
 def _sigmoid_dx_into(dy, y, out):
     np.subtract(1, y, out=out)
@@ -43,18 +169,28 @@ def _tanh_dx_into(dy, y, out):
 
 
 def _one_buffer(entry, into):
-    """The version on the CPU: the intermediate results share one buffer, which stays in the cache."""
+    """NumPy with the intermediate results in one buffer, which stays in the cache."""
     def version(dy, y):
-        if y.dtype.kind != "f" or dy.dtype != y.dtype:
+        if y.dtype.char not in "fd" or dy.dtype is not y.dtype:
             return entry.reference(np, dy, y)
-        out = memory.empty(y.shape, y.dtype)
-        if y.size < POOLED:
-            into(dy, y, out)
-            return out
-        return spread(into, out, dy, y)
+        if y.size >= POOLED:
+            return spread(into, memory.empty(y.shape, y.dtype), dy, y)
+        out = np.empty_like(y)
+        into(dy, y, out)
+        return out
 
     entry.version("pooled", "cpu", version, backend="numpy")
 
 
+def _not_large(x, y, *rest):
+    if y.size < POOLED or x.shape != y.shape:
+        return f"fewer than {POOLED} elements, or shapes that differ"
+    if x.dtype.char not in "fd" or y.dtype.char not in ("?", x.dtype.char):
+        return "float32 and float64 only"
+    return None if x.flags.c_contiguous and y.flags.c_contiguous else "C-contiguous arrays only"
+
+
 _one_buffer(sigmoid_dx, _sigmoid_dx_into)
 _one_buffer(tanh_dx, _tanh_dx_into)
+relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_not_large)
+dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_not_large)

@@ -65,6 +65,21 @@ def index_dx(xp, dy, indices, shape):
 
 
 @kernel
+def embedding_dw(xp, dy, index, shape, padding_idx=None, by_frequency=False):
+    """The gradient of a table of `shape` whose rows `index` were taken, without that of row `padding_idx`.
+
+    `by_frequency` divides each row's gradient by the number of times the row was taken.
+    """
+    flat = index.reshape(-1)
+    table = _bound(xp).add_rows(xp.ascontiguousarray(dy).reshape(flat.size, shape[1]), flat.astype("int64"), shape[0])
+    if by_frequency:
+        table /= xp.maximum(xp.bincount(flat, minlength=shape[0]), 1)[:, None].astype(dy.dtype)
+    if padding_idx is not None:
+        table[padding_idx] = 0
+    return table
+
+
+@kernel
 def slice_dx(xp, dy, key, shape):
     """The adjoint of x[key] for integers and slices: zeros of `shape` with `dy` at `key`."""
     out = zeros(xp, shape, dy.dtype)

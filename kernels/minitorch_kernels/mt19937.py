@@ -45,6 +45,21 @@ class Twister:
         """`n` uniform numbers in [0, 1): `unit` of words of 64 bits where `work` is float64, else of 32."""
         return unit(self.words64(n) if work is np.float64 else self.words(n))
 
+    def bernoulli(self, bound: int, out: np.ndarray) -> bool:
+        """Fill `out`, a flat array of bool, with u < bound / 2^53, compiled; False where Numba is not installed."""
+        try:
+            from .cpu.random import bernoulli
+        except ImportError:
+            return False
+        stream = self._stream()
+        state: Any = stream.get_state(legacy=False)
+        words = state["state"]["key"].copy()
+        position = bernoulli(words, np.int64(state["state"]["pos"]), bound, out)
+        state["state"] = {"key": words, "pos": int(position)}
+        stream.set_state(state)
+        self._started = True
+        return True
+
     def save(self, normal: float | None) -> np.ndarray:
         """The state, with a normal number that waits to be handed out, as the 5056 bytes that PyTorch saves.
 

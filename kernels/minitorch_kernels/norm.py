@@ -1,10 +1,10 @@
 """Normalisation kernels: batch, layer, group and RMS norm, their statistics and their gradients.
 
-All of them standardise groups of elements, xhat = (x - mean) / sqrt(var + eps) with the biased variance, and then
-scale and shift, y = xhat w + b; they differ in which elements share a mean. float16 and bfloat16 are computed, and
-their statistics returned, in float32.
+All of them standardise groups of elements, xhat = (x - mean) / sqrt(var + eps) with the biased variance, and
+then scale and shift, y = xhat w + b; they differ in which elements share a mean. float16 and bfloat16 are
+computed, and their statistics returned, in float32.
 
-References: Ioffe and Szegedy 2015 (batch norm), Ba, Kiros and Hinton 2016 (layer norm), Wu and He 2018 (group norm),
+Ioffe and Szegedy 2015 (batch norm); Ba, Kiros and Hinton 2016 (layer norm); Wu and He 2018 (group norm);
 Zhang and Sennrich 2019 (RMS norm).
 """
 from __future__ import annotations
@@ -104,9 +104,9 @@ def layer_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
 
 @kernel
 def group_norm(xp, x, w, b, groups, eps):
-    """Group norm, each group of C / `groups` channels of a sample standardised: (y, mean, rstd).
+    """Group norm over each of `groups` equal groups of channels of a sample: (y, mean, rstd).
 
-    x is (N, C, *spatial), w and b are (C,) or None, mean and rstd (N, groups). Instance norm has a group a channel.
+    x is (N, C, *spatial), w and b are (C,) or None, mean and rstd (N, groups). groups = C is instance norm.
 
     >>> group_norm(np, np.array([[1.0, 3.0, 5.0, 5.0]]), None, None, 2, 1.0)[1]
     array([[2., 5.]])
@@ -129,7 +129,8 @@ def group_norm_backward(xp, dy, x, w, groups, eps, stats=None):
     rows = _grouped(xp, widen(x), groups)
     mean, var = _moments(xp, rows, (2,))
     rstd = 1 / xp.sqrt(var + eps)
-    xhat, g = (rows - mean) * rstd, _grouped(xp, _scaled(widen(dy), _channels(xp, w, x.ndim), None), groups)
+    g = _grouped(xp, _scaled(widen(dy), _channels(xp, w, x.ndim), None), groups)
+    xhat = (rows - mean) * rstd
     dx = xp.reshape(_projected(xp, g, xhat, rstd, (2,)), x.shape)
     dw, db = _summed(xp, widen(dy) * xp.reshape(xhat, x.shape), axes), _summed(xp, widen(dy), axes)
     return cast(dx, x.dtype), cast(dw, x.dtype), cast(db, x.dtype)
@@ -137,7 +138,7 @@ def group_norm_backward(xp, dy, x, w, groups, eps, stats=None):
 
 @kernel
 def rms_norm(xp, x, w, ndim, eps):
-    """RMS norm over the last `ndim` axes: (y, rstd), with rstd = 1 / sqrt(mean of x² + eps) and y = x rstd w.
+    """RMS norm over the last `ndim` axes: (y, rstd), with y = x rstd w and rstd = 1 / sqrt(mean(x²) + eps).
 
     >>> rms_norm(np, np.array([[3.0, 4.0, 0.0, 0.0]]), None, 1, 0.0)[0]
     array([[1.2, 1.6, 0. , 0. ]])
@@ -184,7 +185,8 @@ def _standard_and_scaled(xp, dy, x, w, axes, eps):
 def _gradients(xp, dy, x, xhat, g, rstd, axes, others):
     """(dx, dw, db) of a norm over `axes` whose w and b are broadcast over the axes `others`."""
     dx, dy = _projected(xp, g, xhat, rstd, axes), widen(dy)
-    return cast(dx, x.dtype), cast(_summed(xp, dy * xhat, others), x.dtype), cast(_summed(xp, dy, others), x.dtype)
+    dw, db = _summed(xp, dy * xhat, others), _summed(xp, dy, others)
+    return cast(dx, x.dtype), cast(dw, x.dtype), cast(db, x.dtype)
 
 
 def _projected(xp, g, xhat, rstd, axes):

@@ -74,18 +74,13 @@ def adamax_step(xp, p, g, m, top, step, lr, beta1, beta2, eps, weight_decay, max
 
 
 @kernel
-def nadam_step(xp, p, g, m, v, step, mu_product, lr, beta1, beta2, eps, weight_decay, momentum_decay, decoupled,
-               maximize):
-    """Adam with Nesterov's momentum; Dozat, 2016. Gives the new `mu_product`, the product of the momenta so far."""
+def nadam_step(xp, p, g, m, v, step, mu, mu_next, mu_product, lr, beta1, beta2, eps, weight_decay, decoupled, maximize):
+    """Adam with Nesterov's momentum; Dozat, 2016. This step's momentum, the next one's, and the product so far."""
     g = _decayed(p, g, lr, weight_decay, decoupled, maximize)
-    mu = beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))
-    mu_next = beta1 * (1 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))
-    mu_product = mu_product * mu
     _moments(m, v, g, beta1, beta2)
     root = xp.sqrt(v / (1 - beta2**step)) + eps
     p[...] = p - lr * (1 - mu) / (1 - mu_product) * g / root
     p[...] = p - lr * mu_next / (1 - mu_product * mu_next) * m / root
-    return mu_product
 
 
 @kernel
@@ -114,7 +109,7 @@ def adadelta_step(xp, p, g, v, u, lr, rho, eps, weight_decay, maximize):
 
 @kernel
 def asgd_step(xp, p, g, mean, eta, mu, lambd, weight_decay, maximize):
-    """One step of averaged SGD (Polyak and Juditsky, 1992): rate `eta`, decay `lambd`, and `mean` following p by `mu`."""
+    """Averaged SGD (Polyak and Juditsky, 1992) at the rate `eta`, with decay `lambd`; `mean` follows p by `mu`."""
     g = _gradient(p, g, weight_decay, maximize)
     p[...] = p * (1 - lambd * eta) - eta * g
     mean[...] = p if mu == 1 else mean + (p - mean) * mu

@@ -1,8 +1,8 @@
 """Pooling kernels: the largest or the mean element of windows that slide over 1 to 3 spatial axes.
 
-Arrays are (N, C, *spatial). Windows are given as PyTorch gives them: a kernel size, stride, padding and dilation an
-axis, as tuples. The adaptive kinds get an output size instead and cut the axis of n elements into cells
-[floor(i n / out), ceil((i + 1) n / out)).
+Arrays are (N, C, *spatial). Windows are given as PyTorch gives them: a kernel size, stride, padding and
+dilation an axis, as tuples. The adaptive kinds get an output size instead and cut an axis of n elements into the
+cells [floor(i n / out), ceil((i + 1) n / out)).
 """
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 def max_pool(xp, x, kernel, stride, padding, dilation, ceil_mode):
     """The largest element of each window, and its flat position within the spatial plane (int64).
 
-    Of equal elements the first one counts; a NaN wins, the last one of several. Padding never wins; a window that
-    meets padding alone gives -inf and position -1.
+    Of equal elements the first one counts; a NaN wins, the last one of several. Padding never wins; a window
+    that meets padding alone gives -inf and position -1.
 
-    >>> y, index = max_pool(np, np.arange(16.0).reshape(1, 1, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1), False)
-    >>> index.tolist()
+    >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+    >>> max_pool(np, x, (2, 2), (2, 2), (0, 0), (1, 1), False)[1].tolist()
     [[[[5, 7], [13, 15]]]]
     """
     size = x.shape[2:]
@@ -42,15 +42,15 @@ def max_pool(xp, x, kernel, stride, padding, dilation, ceil_mode):
 
 @kernel
 def max_pool_dx(xp, dy, index, x_shape):
-    """The gradient of every max pooling: each `dy` is added to the element of x that `index` names; -1 names none.
+    """The gradient of max pooling: each `dy` is added to the element of x that `index` names; -1 names none.
 
     >>> max_pool_dx(np, np.ones((1, 1, 2)), np.array([[[2, 2]]]), (1, 1, 4))
     array([[[0., 0., 2., 0.]]])
     """
-    planes, size = x_shape[0] * x_shape[1], math.prod(x_shape[2:])
-    rows = xp.reshape(index, (planes, math.prod(index.shape[2:]))) + 1  # place 0 of a plane takes what belongs nowhere
-    rows = xp.reshape(rows + (size + 1) * xp.expand_dims(xp.arange(planes), 1), (rows.shape[0] * rows.shape[1],))
-    dx = add_rows(xp, xp.reshape(dy, (rows.shape[0], 1)), rows, planes * (size + 1))
+    planes, size, count = x_shape[0] * x_shape[1], math.prod(x_shape[2:]), math.prod(index.shape)
+    starts = xp.reshape(xp.arange(planes) * (size + 1) + 1, (*x_shape[:2], *[1] * (index.ndim - 2)))
+    rows = xp.reshape(starts + index, (count,))  # place 0 of each plane takes what belongs nowhere
+    dx = add_rows(xp, xp.reshape(dy, (count, 1)), rows, planes * (size + 1))
     return xp.reshape(xp.reshape(dx, (planes, size + 1))[:, 1:], x_shape)
 
 
@@ -76,12 +76,13 @@ def avg_pool(xp, x, kernel, stride, padding, ceil_mode, count_include_pad, divis
     >>> avg_pool(np, np.arange(6.0).reshape(1, 1, 6), (3,), (2,), (1,), False, False, None)
     array([[[0.5, 2. , 4. ]]])
     """
-    out = pool_shape(x.shape[2:], kernel, stride, padding, (1,) * len(kernel), ceil_mode)
-    y = widen(x)
+    y, size = widen(x), x.shape[2:]
+    out = pool_shape(size, kernel, stride, padding, (1,) * len(kernel), ceil_mode)
     for axis, (o, k, s, p) in enumerate(zip(out, kernel, stride, padding), 2):
         y = _window_sums(xp, y, axis, o, k, s, p)
-    divisor = divisor_override or _counts(xp, x.shape[2:], out, kernel, stride, padding, count_include_pad, y.dtype)
-    return cast(y / divisor, x.dtype)
+    y = y / (divisor_override
+             or _counts(xp, size, out, kernel, stride, padding, count_include_pad, y.dtype))
+    return cast(y, x.dtype)
 
 
 @kernel
@@ -92,7 +93,8 @@ def avg_pool_dx(xp, dy, x_shape, kernel, stride, padding, ceil_mode, count_inclu
     array([[[0.5, 1. , 0.5]]])
     """
     dx, size, out = widen(dy), x_shape[2:], dy.shape[2:]
-    dx = dx / (divisor_override or _counts(xp, size, out, kernel, stride, padding, count_include_pad, dx.dtype))
+    dx = dx / (divisor_override
+               or _counts(xp, size, out, kernel, stride, padding, count_include_pad, dx.dtype))
     for axis, (n, k, s, p) in enumerate(zip(size, kernel, stride, padding), 2):
         dx = _window_spread(xp, dx, axis, n, k, s, p)
     return cast(dx, dy.dtype)
@@ -100,7 +102,7 @@ def avg_pool_dx(xp, dy, x_shape, kernel, stride, padding, ceil_mode, count_inclu
 
 @kernel
 def adaptive_avg_pool(xp, x, output_size):
-    """The mean of each cell of a grid of `output_size` cells; neighbouring cells overlap where the size does not divide.
+    """The mean of each of `output_size` cells, which overlap where that does not divide x's size.
 
     >>> adaptive_avg_pool(np, np.arange(5.0).reshape(1, 1, 5), (2,))
     array([[[1., 3.]]])
@@ -133,7 +135,7 @@ def adaptive_avg_pool_dx(xp, dy, x_shape):
 
 @kernel
 def adaptive_max_pool(xp, x, output_size):
-    """The largest element of each cell of a grid of `output_size` cells, and its position as in `max_pool`.
+    """The largest element of each of `output_size` cells, and its position as in `max_pool`.
 
     >>> adaptive_max_pool(np, np.arange(5.0).reshape(1, 1, 5), (2,))[1].tolist()
     [[[2, 4]]]
@@ -150,8 +152,10 @@ def adaptive_max_pool(xp, x, output_size):
 
 def pool_shape(size: tuple, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple,
                ceil_mode: bool) -> tuple[int, ...]:
-    """The spatial shape that pooling gives. With `ceil_mode` a last window may reach beyond the padding, but must
-    start inside the input or its left padding.
+    """The spatial shape that pooling gives.
+
+    With `ceil_mode` a last window may reach beyond the padding, but must start inside the input or its left
+    padding.
 
     >>> pool_shape((5, 6), (2, 2), (2, 2), (0, 0), (1, 1), True)
     (3, 3)
@@ -232,10 +236,10 @@ def _window_sums(xp, x, axis, out, kernel, stride, padding):
 
 
 def _window_spread(xp, dy, axis, size, kernel, stride, padding):
-    """The transpose of `_window_sums`: each window's value, given to all elements along one axis that it holds."""
+    """The transpose of `_window_sums`: each window's value is added to all that it holds along an axis."""
     before, out, after = dy.shape[:axis], dy.shape[axis], dy.shape[axis + 1:]
-    apart = _padded(xp, xp.expand_dims(dy, axis + 1), axis + 1, 0, stride - 1)  # zeros between the windows' starts
-    apart = xp.reshape(apart, (*before, out * stride, *after))
+    apart = _padded(xp, xp.expand_dims(dy, axis + 1), axis + 1, 0, stride - 1)
+    apart = xp.reshape(apart, (*before, out * stride, *after))  # zeros between the windows' starts
     total = _padded(xp, apart, axis, 0, kernel - 1)
     for t in range(1, kernel):
         total = total + _padded(xp, apart, axis, t, kernel - 1 - t)

@@ -214,8 +214,13 @@ class Generator:
         if not 0 <= p <= 1:
             raise RuntimeError(f"bernoulli: expects 0 <= p <= 1, got p={p}")
         bound = math.ceil(p * 2.0**53)  # u < p in whole numbers
-        return self._fill(() if shape is None else shape, np.dtype(dtype or np.float32), np.float64,
-                          lambda words: words & (2**53 - 1) < bound)
+        shape = () if shape is None else shape
+        if math.prod(shape if isinstance(shape, tuple) else (shape,)) >= _WORTH_COMPILING:
+            out = np.empty(shape, bool)
+            with self._lock:
+                if self._twister.bernoulli(bound, out.reshape(-1)):
+                    return out.astype(dtype or np.float32, copy=False)
+        return self._fill(shape, np.dtype(dtype or np.float32), np.float64, lambda words: words & (2**53 - 1) < bound)
 
     def random_(self, shape: Shape, dtype: Any = np.float32, low: int | None = None,
                 high: int | None = None) -> np.ndarray:
@@ -339,7 +344,7 @@ class Generator:
 
 _PIECE = 1 << 15  # words, at a time
 _WORD_IS_COARSE = (2**32 - 1) // 20
-_WORTH_COMPILING = 1 << 17  # elements, from which on importing Numba is not slower than a Python loop
+_WORTH_COMPILING = 1 << 17  # elements, from which on importing Numba does not cost more than it saves
 
 
 def _pieces(flat: np.ndarray) -> Iterator[np.ndarray]:

@@ -18,8 +18,8 @@ from .table import kernel
 
 @kernel
 def sgn(xp, x):
-    """x / |x|, and 0 for 0."""
-    return xp.sign(x)
+    """x / |x|, and 0 for 0 and for nan."""
+    return xp.where(x == x, xp.sign(x), 0)
 
 
 @kernel
@@ -40,8 +40,6 @@ def trunc_div(xp, a, b):
 @kernel
 def int_pow(xp, x, n):
     """x to the power of n for integers; 1 / x ** |n|, rounded towards zero, where n is negative."""
-    if _kind(x, n) == "b":
-        return x | ~n
     y = xp.power(x, xp.maximum(n, 0))
     if _kind(x, n) == "u":
         return y
@@ -117,25 +115,27 @@ def lgamma(xp, x):
     """log |gamma(x)|; inf at 0 and the negative integers."""
     x, dtype = _wide(x)
     y = xp.where(x < 0.5, 1 - x, x)
-    small = xp.where(y < 8, y, 2.0)  # reduced to z in [1.5, 2.5] by gamma(z + 1) = z gamma(z)
-    product = xp.where(small < 1.5, small, 1.0)
-    z = xp.where(small < 1.5, small + 1, small)
+    upper = xp.where(y < 8, _reduced_lgamma(xp, xp.where(y < 8, y, 2.0)), _stirling(xp, xp.maximum(y, 8.0)))
+    distance = xp.abs(x - xp.rint(x))  # |sin(pi x)| = sin(pi distance), exact at the integers
+    reflected = xp.log(math.pi / xp.sin(math.pi * distance)) - upper
+    return xp.where(xp.isinf(x), xp.inf, xp.where(x < 0.5, reflected, upper)).astype(dtype)
+
+
+def _reduced_lgamma(xp: Any, y: Any) -> Any:
+    """lgamma(y) for y in [0.5, 8], from its series around 2 by gamma(z + 1) = z gamma(z)."""
+    product, z = 1.0, y
     for _ in range(6):
         above = z > 2.5
         z = xp.where(above, z - 1, z)
         product = xp.where(above, product * z, product)
-    z = z - 2
-    near_two = z * _polynomial(_lgamma_series(), z)
-    below = near_two - xp.log(product)
-    reduced = xp.where(small < 1.5, xp.where(small - 1 == z, near_two - xp.log1p(z), below),
-                       near_two + xp.log(product))
-    large = xp.where(y < 8, 8.0, y)
-    w = 1 / large
-    series = w * _polynomial(_stirling(), w * w)
-    stirling = xp.where(xp.isinf(y), y, (large - 0.5) * (xp.log(large) - 1) + (0.5 * math.log(2 * math.pi) - 0.5) + series)
-    upper = xp.where(y < 8, reduced, stirling)
-    reflected = xp.log(math.pi / xp.abs(_sin_pi(xp, x))) - upper
-    return xp.where(x < 0.5, xp.where(xp.isinf(x), xp.inf, reflected), upper).astype(dtype)
+    z = xp.where(y < 1.5, y - 1, z - 2)
+    return z * _polynomial(_lgamma_series(), z) + xp.where(y < 1.5, -xp.log1p(xp.where(y < 1.5, z, 0)), xp.log(product))
+
+
+def _stirling(xp: Any, y: Any) -> Any:
+    """lgamma(y) for y >= 8."""
+    series = _polynomial([b / (2 * j * (2 * j - 1)) for j, b in enumerate(_BERNOULLI, 1)][::-1], 1 / (y * y)) / y
+    return xp.where(xp.isinf(y), y, (y - 0.5) * (xp.log(y) - 1) + (0.5 * math.log(2 * math.pi) - 0.5) + series)
 
 
 @kernel
@@ -149,9 +149,11 @@ def digamma(xp, x):
         total = total - xp.where(small, 1 / xp.where(small, y, 1.0), 0.0)
         y = xp.where(small, y + 1, y)
     w = 1 / (y * y)
-    upper = total + xp.log(y) - 0.5 / y - w * _polynomial(_digamma_series(), w)
+    series = _polynomial([b / (2 * j) for j, b in enumerate(_BERNOULLI, 1)][::-1], w)
+    upper = total + xp.log(y) - 0.5 / y - w * series
     fraction = x - xp.rint(x)
-    reflected = xp.where(fraction == 0, xp.nan, upper - math.pi / xp.tan(math.pi * xp.where(fraction == 0, 0.5, fraction)))
+    cotangent = 1 / xp.tan(math.pi * xp.where(fraction == 0, 0.5, fraction))
+    reflected = xp.where(fraction == 0, xp.nan, upper - math.pi * cotangent)
     return xp.where(x == 0, -xp.copysign(xp.inf, x), xp.where(x < 0, reflected, upper)).astype(dtype)
 
 
@@ -174,32 +176,19 @@ def polygamma(xp, x, n):
     return ((-1) ** (n + 1) * math.factorial(n) * (total + tail)).astype(dtype)
 
 
-def _sin_pi(xp: Any, x: Any) -> Any:
-    """|sin(pi x)|, exact at the integers."""
-    return xp.sin(math.pi * xp.abs(x - xp.rint(x)))
-
-
 @functools.cache
 def _lgamma_series() -> list[float]:
     """lgamma(2 + z) / z = 1 - gamma + sum of (-1)^k (zeta(k) - 1) z^(k-1) / k, highest power first."""
-    terms = [1 - 0.57721566490153286061]
-    for k in range(2, 40):
-        terms.append((-1) ** k * sum(float(j) ** -k for j in range(2000 if k < 6 else 60, 1, -1)) / k)
-    for k, exact in zip(range(2, 6), (math.pi**2 / 6 - 1, 0.20205690315959428540, math.pi**4 / 90 - 1,
-                                      0.03692775514336992633)):
-        terms[k - 1] = (-1) ** k * exact / k
-    return terms[::-1]
+    return [(-1) ** k * _zeta_minus_1(k) / k for k in range(40, 1, -1)] + [1 - 0.57721566490153286061]
+
+
+def _zeta_minus_1(k: int, n: int = 100) -> float:
+    """2^-k + 3^-k + ..., by Euler and Maclaurin's formula from n on."""
+    tail = n ** (1.0 - k) * (1 / (k - 1) + 0.5 / n + k / (12 * n**2) - k * (k + 1) * (k + 2) / (720 * n**4))
+    return math.fsum(float(j) ** -k for j in range(2, n)) + tail
 
 
 _BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330]
-
-
-def _stirling() -> list[float]:
-    return [b / (2 * j * (2 * j - 1)) for j, b in enumerate(_BERNOULLI, 1)][::-1]
-
-
-def _digamma_series() -> list[float]:
-    return [b / (2 * j) for j, b in enumerate(_BERNOULLI, 1)][::-1]
 
 
 # What they share

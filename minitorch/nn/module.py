@@ -232,14 +232,19 @@ class Module:
         fn(self)
         return self
 
-    def to(self, *args: Any, **kwargs: Any) -> Module:
-        """Move to a device, convert floating parameters and buffers to a type: `to("cuda")`, `to(float64)`."""
-        from ..convert import parse_to
-
-        where, dtype = parse_to("Module.to", args, kwargs)
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Module:
+        """Move to a device, convert floating parameters and buffers to a type: `to("cuda")`, `to(float64)`,
+        `to(tensor)`. Raises TypeError for a type that is not floating."""
+        for arg in args:
+            if isinstance(arg, Tensor):
+                device, dtype = arg.device, arg.dtype
+            elif isinstance(arg, dtypes.dtype):
+                dtype = arg
+            elif arg is not None and not isinstance(arg, bool):
+                device = arg
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
-        return self._apply(lambda t: t.to(where or t.device, dtype if t.is_floating_point() and dtype else t.dtype))
+        return self._apply(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
         """Replace each parameter's and buffer's values by `fn` of them; the parameter objects stay."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from .. import dtypes
 from ..dtypes import promote
 from ..errors import DTypeError
-from ..op import OPS, composite, op
+from ..op import composite, op
 from ..tensor import Tensor
 from .elementwise import conjugate, floating, floats, pow, refuse, zeros_of
 
@@ -17,7 +15,8 @@ from .elementwise import conjugate, floating, floats, pow, refuse, zeros_of
 @op(inplace=True)
 def addcmul(k, x, tensor1, tensor2, /, *, value=1):
     """x + value tensor1 tensor2."""
-    dtype = _common("addcmul", value, x, tensor1, tensor2)
+    dtype = dtypes.to_numpy(dtypes.result_type(x, tensor1, tensor2))
+    value = int(value) if dtype.kind in "iu" else value
     x, tensor1, tensor2 = (v.astype(dtype, copy=False) for v in (x, tensor1, tensor2))
     return (k.add(x, k.mul(tensor1 * value if value != 1 else tensor1, tensor2)), lambda dy: dy,
             lambda dy: dy * conjugate(tensor2 * value), lambda dy: dy * conjugate(tensor1 * value))
@@ -26,7 +25,7 @@ def addcmul(k, x, tensor1, tensor2, /, *, value=1):
 @op(inplace=True)
 def addcdiv(k, x, tensor1, tensor2, /, *, value=1):
     """x + value tensor1 / tensor2. Raises RuntimeError for integers."""
-    dtype = _common("addcdiv", value, x, tensor1, tensor2)
+    dtype = dtypes.to_numpy(dtypes.result_type(x, tensor1, tensor2))
     if dtype.kind in "biu":
         raise RuntimeError("addcdiv: Integer division with addcdiv is no longer supported; convert to float first")
     x, tensor1, tensor2 = (v.astype(dtype, copy=False) for v in (x, tensor1, tensor2))
@@ -153,14 +152,6 @@ def float_power(input, exponent):
     wide = [v.to(dtypes.complex128 if v.dtype.is_complex else dtypes.float64) if isinstance(v, Tensor) else
             v if isinstance(v, complex) else float(v) for v in (input, exponent)]
     return pow(*wide)
-
-
-def _common(name: str, value: Any, *arrays: Any) -> np.dtype:
-    """The promoted type. Raises RuntimeError for a fractional factor of integers."""
-    dtype = dtypes.to_numpy(dtypes.result_type(*arrays))
-    if isinstance(value, float) and dtype.kind in "biu":
-        raise RuntimeError(f"{name}: value cannot be converted to type {dtype} without overflow")
-    return dtype
 
 
 def _integers(name: str, a: Any, b: Any) -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
 """Ops that choose between values: where, maximum, clamp and their kin."""
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -64,23 +65,19 @@ def masked_fill(k, x, mask, value, /):
 def _extremum(name: str, kernel: str, wins: Callable) -> None:
     """maximum or minimum: nan wins; equal values share the gradient."""
     def body(k, a, b, /):
-        for position, x in enumerate((a, b), 1):
-            if not hasattr(x, "dtype"):
-                raise TypeError(f"{name}(): argument {('input', 'other')[position - 1]!r} (position {position}) must "
-                                f"be Tensor, not {type(x).__name__}")
         a, b = promote(a, b)
-        refuse(name, a, "c")
+        refuse(name, a if hasattr(a, "dtype") else b, "c")
         return (getattr(k, kernel)(a, b), lambda dy: k.xp.where(a == b, dy / 2, k.xp.where(wins(b, a), 0, dy)),
                 lambda dy: k.xp.where(a == b, dy / 2, k.xp.where(wins(a, b), 0, dy)))
 
-    _enter(name, body, f"The elementwise {name}; nan where either is nan. Raises TypeError for a number.")
+    _enter(name, body, f"The elementwise {name}; nan where either is nan.")
 
 
 def _number_extremum(name: str, kernel: str, wins: Callable) -> None:
     """fmax or fmin: a number wins over nan; the first of equal values has the gradient."""
     def body(k, a, b, /):
         a, b = promote(a, b)
-        refuse(name, a, "c")
+        refuse(name, a if hasattr(a, "dtype") else b, "c")
         return (getattr(k, kernel)(a, b), lambda dy: k.xp.where((a == b) | wins(a, b) | (b != b), dy, 0),
                 lambda dy: k.xp.where((a == b) | wins(a, b) | (b != b), 0, dy))
 
@@ -110,7 +107,7 @@ def clamp(k, x, min=None, max=None, /):
         raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
     if x.dtype.kind not in "fV" or any(hasattr(bound, "dtype") for bound in given):
         d = dtypes.to_numpy(dtypes.result_type(x, *given))
-        x, min, max = (v if v is None else k.xp.asarray(v, d) for v in (x, min, max))
+        x, min, max = (v if v is None else _as("clamp", k, v, d) for v in (x, min, max))
     y = x if min is None else k.maximum(x, min)
     return (y if max is None else k.minimum(y, max), lambda dy: k.xp.where(_inside(x, min, max), dy, 0),
             lambda dy: k.xp.where(_at_min(x, min, max), dy, 0), lambda dy: k.xp.where(_at_max(x, min, max), dy, 0))
@@ -154,10 +151,19 @@ def nan_to_num(k, x, /, nan=0.0, posinf=None, neginf=None):
     return y, lambda dy: k.xp.where(k.isfinite(x), dy, 0)
 
 
+def _as(name: str, k: Any, value: Any, dtype: Any) -> Any:
+    try:
+        return k.xp.asarray(value, dtype)
+    except OverflowError:
+        raise RuntimeError(f"{name}: value {value} cannot be converted to type {dtype} without overflow") from None
+
+
 def _mask(name: str, mask: Any) -> Any:
     if mask.dtype.kind == "b":
         return mask
     if mask.dtype != "uint8":
         raise RuntimeError(f"{name}: expected condition to be a boolean tensor, but got a tensor with dtype "
                            f"{dtypes.from_numpy(mask.dtype)!r}")
+    warnings.warn(f"{name} received a uint8 condition tensor. This behavior is deprecated; use bool instead.",
+                  UserWarning, stacklevel=4)
     return mask != 0

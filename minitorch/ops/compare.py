@@ -2,9 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from .. import dtypes
 from ..dtypes import promote
 from ..errors import DTypeError
 from ..op import composite, op
@@ -21,7 +18,10 @@ TESTS = ("isnan", "isinf", "isfinite")
 
 def _comparison(name: str, kernel: str) -> None:
     def body(k, a, b, /):
-        return getattr(k, kernel)(*promote(a, b))
+        a, b = promote(a, b)
+        if name not in ("eq", "ne"):
+            refuse(name, a if hasattr(a, "dtype") else b, "c")
+        return getattr(k, kernel)(a, b)
 
     _enter(name, body, f"Where a {kernel.replace('_', ' ')} b, as bool.")
 
@@ -137,8 +137,3 @@ def equal(input, other):
         raise TypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     a, b = input._array, other._array
     return a.shape == b.shape and bool((a == b).all())
-
-
-# The names of NumPy that PyTorch knows too
-greater, greater_equal, less, less_equal, not_equal = (
-    globals()[name] for name in ("gt", "ge", "lt", "le", "ne"))

@@ -107,6 +107,7 @@ def pow(k, x, exponent, /):
         raise RuntimeError(f"pow: Integers to negative integer powers are not allowed, got exponent {n}")
     x, exponent = promote(x, exponent)
     if _kind(x, exponent) in "biu":
+        refuse("pow", x if hasattr(x, "dtype") else exponent, "b")
         y = k.int_pow(x, exponent)
     else:
         y = power(k, x, n) if type(n) in _NUMBERS else k.pow(x, exponent)
@@ -158,7 +159,7 @@ def abs(k, x, /):
 def sign(k, x, /):
     """-1, 0 or 1."""
     refuse("sign", x, "c")
-    return x.copy() if x.dtype.kind == "b" else k.sign(x), lambda dy: zeros_of(k, dy)
+    return x.copy() if x.dtype.kind == "b" else k.sgn(x), lambda dy: zeros_of(k, dy)
 
 
 @op(inplace=True)
@@ -376,5 +377,7 @@ def _scaled(name: str, a: Any, b: Any, alpha: Any) -> Any:
     if isinstance(alpha, float | complex) and all(x.dtype.kind in "biu" if hasattr(x, "dtype") else
                                                   isinstance(x, int) for x in (a, b)):
         raise RuntimeError(f"{name}: For integral input tensors, argument alpha must not be a floating point number.")
+    if not hasattr(b, "dtype"):
+        return b * alpha
     left, right = promote(b, alpha)
     return left * right

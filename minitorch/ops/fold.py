@@ -1,9 +1,10 @@
 """Windows as columns (im2col) and their adjoint (col2im)."""
 from __future__ import annotations
 
-from itertools import product
 from math import prod
 from typing import Any
+
+from minitorch_kernels.places import column_places
 
 from ..errors import ShapeError
 from ..op import composite, op
@@ -11,32 +12,18 @@ from ..shapes import ntuple
 
 
 @op(method=False, function=False)
-def im2col(k, x, /, kernel, dilation, padding, stride):
-    """x (N, C, H, W) to (N, C * kernel, places), the windows as columns."""
-    n, c, h, w = x.shape
-    out = _places((h, w), kernel, dilation, padding, stride)
-    (p, q) = padding
-    padded = k.constant_pad(x, [(0, 0), (0, 0), (p, p), (q, q)], 0) if p or q else x
-    y = k.xp.empty((n, c, prod(kernel), *out), x.dtype)
-    for i, window in enumerate(_windows(kernel, dilation, stride, out)):
-        y[:, :, i] = padded[window]
-    size = (h, w)
-    return y.reshape(n, c * prod(kernel), prod(out)), lambda dy: k.col2im(dy, size, kernel, dilation, padding, stride)
+def im2col(k, x, /, window, dilation, padding, stride):
+    """x (N, C, H, W) to (N, C * window, places), the windows as columns."""
+    size = x.shape[2:]
+    return (k.im2col(x, window, dilation, padding, stride),
+            lambda dy: k.col2im(dy, size, window, dilation, padding, stride))
 
 
 @op(method=False, function=False)
-def col2im(k, x, /, size, kernel, dilation, padding, stride):
-    """x (N, C * kernel, places) to (N, C, *size): overlapping windows are summed."""
-    n, rows, _ = x.shape
-    c = rows // prod(kernel)
-    out = _places(size, kernel, dilation, padding, stride)
-    (h, w), (p, q) = size, padding
-    columns = x.reshape(n, c, prod(kernel), *out)
-    y = k.xp.zeros((n, c, h + 2 * p, w + 2 * q), x.dtype)
-    for i, window in enumerate(_windows(kernel, dilation, stride, out)):
-        y[window] += columns[:, :, i]
-    y = y[:, :, p:p + h, q:q + w].copy() if p or q else y
-    return y, lambda dy: k.im2col(dy, kernel, dilation, padding, stride)
+def col2im(k, x, /, size, window, dilation, padding, stride):
+    """x (N, C * window, places) to (N, C, *size): overlapping windows are summed."""
+    return (k.col2im(x, size, window, dilation, padding, stride),
+            lambda dy: k.im2col(dy, window, dilation, padding, stride))
 
 
 @composite(method=False)
@@ -46,10 +33,10 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
         raise ShapeError(f"unfold: expects (C, H, W) or (N, C, H, W), got shape {tuple(input.shape)}")
     options = _options("unfold", kernel_size, dilation, padding, stride)
     size = tuple(input._array.shape[-2:])
-    if min(_places(size, *options)) < 1:
+    if min(column_places(size, *options)) < 1:
         raise ShapeError(f"unfold: Given input with spatial size {size}, kernel_size={options[0]}, "
                          f"dilation={options[1]}, padding={options[2]}, stride={options[3]}, calculated shape of the "
-                         f"array of sliding blocks as {_places(size, *options)}, which is too small (non-positive)")
+                         f"array of sliding blocks as {column_places(size, *options)}, which is too small (non-positive)")
     return im2col(input, *options) if input.ndim == 4 else im2col(input.unsqueeze(0), *options).squeeze(0)
 
 
@@ -64,7 +51,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     if rows % prod(options[0]):
         raise ShapeError(f"fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
                          f"but got input of shape {tuple(input.shape)} and kernel_size={options[0]}")
-    expected = _places(size, *options)
+    expected = column_places(size, *options)
     if min(expected) < 1 or prod(expected) != places:
         raise ShapeError(f"fold: Given output_size={size}, kernel_size={options[0]}, dilation={options[1]}, "
                          f"padding={options[2]}, stride={options[3]}, expected size of input's last dimension to match "
@@ -79,15 +66,3 @@ def _options(name: str, kernel: Any, dilation: Any, padding: Any, stride: Any) -
         if min(value) < least:
             raise ShapeError(f"{name}: {key} expects values of at least {least}, got {value}")
     return options
-
-
-def _places(size: tuple, kernel: tuple, dilation: tuple, padding: tuple, stride: tuple) -> tuple[int, ...]:
-    return tuple((n + 2 * p - d * (w - 1) - 1) // s + 1
-                 for n, w, d, p, s in zip(size, kernel, dilation, padding, stride))
-
-
-def _windows(kernel: tuple, dilation: tuple, stride: tuple, out: tuple) -> list[tuple]:
-    """For each element of the window, the slices that hold it at all places."""
-    return [(slice(None), slice(None), *(slice(i * d, i * d + s * (m - 1) + 1, s)
-                                         for i, d, s, m in zip(at, dilation, stride, out)))
-            for at in product(*map(range, kernel))]

@@ -1,11 +1,13 @@
 """Elements picked and placed along one dimension: gather, scatter, index_select, index_add and their kin."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import dtypes, shapes
-from ..errors import BoundsError, DimError, DTypeError, ShapeError
-from ..op import composite, op
+from ..errors import BoundsError, DTypeError, ShapeError
+from ..limits import iinfo
+from ..op import composite, joint, op
 from ..tensor import Tensor, write
 from .index import index_dx, index_put_
 from .shape import reshape
@@ -18,8 +20,7 @@ def gather_(k, x, index, /, dim):
     at, shape = _along("gather", k, x, index, dim), x.shape
     whole = x if _same_but(at, x, index) else x[tuple([slice(None) if i == at else slice(0, n)
                                                        for i, n in enumerate(index.shape)])]
-    y = k.gather(whole, index, at) if x.ndim else x[index]
-    return y, lambda dy: k.gather_dx(dy, index, at, shape)
+    return k.gather(whole, index, at), lambda dy: k.gather_dx(dy, index, at, shape)
 
 
 @op(method=False, function=False)
@@ -40,6 +41,9 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     tensor([[2],
             [3]])
     """
+    if input.ndim == 0 or index.ndim == 0:
+        shapes.axis("gather", input, dim)
+        return into(out, reshape(gather(reshape(input, -1), 0, reshape(index, -1)), index.shape))
     return into(out, gather_(input, index, dim))
 
 
@@ -99,6 +103,8 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
     given = src if value is None else value
     if given is None:
         raise TypeError("scatter(): missing required argument: 'src' or 'value'")
+    if input.ndim == 0 or index.ndim == 0:
+        return _flat(scatter, input, dim, index, given, reduce=reduce)
     if reduce is None:
         return scatter_(input, given, index, dim)
     if reduce not in ("add", "multiply"):
@@ -112,7 +118,55 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
 @composite(inplace=True)
 def scatter_add(input, dim, index, src):
     """A copy of `input` to which each element of `src` is added where `index` says along `dim`."""
+    if input.ndim == 0 or index.ndim == 0:
+        return _flat(scatter_add, input, dim, index, src)
     return scatter_add_(input, src, index, dim)
+
+
+@composite(inplace=True)
+def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
+    """A copy of `input` in which each element of `src` is combined with what is where `index` says along `dim`.
+
+    `reduce` is "sum", "prod", "mean", "amax" or "amin"; without `include_self` what was there does not count.
+    """
+    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"scatter_reduce: reduce argument must be either sum, prod, mean, amax or amin, got {reduce!r}")
+    if input.ndim == 0 or index.ndim == 0:
+        return _flat(scatter_reduce, input, dim, index, src, reduce, include_self=include_self)
+    if reduce in ("prod", "amax", "amin"):
+        return scatter_extreme(input, src, index, dim, reduce, include_self)
+    base = input if include_self else scatter_(input, 0, index, dim)
+    total = scatter_add_(base, src, index, dim)
+    if reduce == "sum":
+        return total
+    ones = Tensor._wrap(src._array * 0 + 1)
+    added = scatter_add_(Tensor._wrap(input._array * 0), ones, index, dim)
+    counts = (added + 1 if include_self else added).clamp(min=1)
+    return total / counts if input.is_floating_point() else total.div(counts, rounding_mode="floor")
+
+
+@op(method=False, function=False)
+def scatter_extreme(k, x, src, index, /, dim, reduce, include_self):
+    """The product, maximum or minimum of `src` scattered into a copy of `x`."""
+    at = _along("scatter_reduce", k, x, index, dim)
+    _covers("scatter_reduce", src, index)
+    if src.dtype != x.dtype:
+        raise DTypeError(f"scatter_reduce: Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}")
+    y, wide = x.copy(), src.shape
+    combine = {"prod": k.xp.multiply, "amax": k.xp.maximum, "amin": k.xp.minimum}[reduce]
+    if index.size:
+        if not include_self:
+            _place(k, y, index, at, _neutral(reduce, x.dtype))
+        combine.at(y, _key(k, index, at, y.ndim), _part_of(src, index))
+
+    def gradients(dy, needs):
+        part = _part_of(src, index)
+        own = _cleared(k, k.xp.ones(x.shape, dtype=x.dtype), index, at) if not include_self else None
+        rule = _product_gradients if reduce == "prod" else _extreme_gradients
+        dx, ds = rule(k, dy, x, part, index, at, y, own)
+        return dx, _padded(k, ds, wide), None
+
+    return y, joint(gradients)
 
 
 # One index a slice
@@ -131,6 +185,7 @@ def index_select(input, dim, index, *, out=None):
     """The slices along `dim` that the vector `index` names, in its order. Raises BoundsError for one out of range."""
     if input.ndim == 0:
         return into(out, reshape(index_select_(reshape(input, 1), reshape(index, -1), dim), ()))
+    index = index if index.ndim else reshape(index, 1)
     return into(out, index_select_(input, index, dim))
 
 
@@ -213,8 +268,15 @@ def _along(name: str, k: Any, x: Any, index: Any, dim: int) -> int:
     return at
 
 
+def _flat(function: Any, x: Tensor, dim: int, index: Tensor, src: Any, *args: Any, **options: Any) -> Tensor:
+    """`function` for scalars among its arguments, which count as vectors of one element."""
+    shapes.axis(function.__name__, x, dim)
+    src = reshape(src, -1) if isinstance(src, Tensor) else src
+    return reshape(function(reshape(x, -1), 0, reshape(index, -1), src, *args, **options), x.shape)
+
+
 def _same_but(at: int, x: Any, index: Any) -> bool:
-    return x.ndim == 0 or x.shape[:at] == index.shape[:at] and x.shape[at + 1:] == index.shape[at + 1:]
+    return x.shape[:at] == index.shape[:at] and x.shape[at + 1:] == index.shape[at + 1:]
 
 
 def _gathered(k: Any, dy: Any, index: Any, at: int) -> Any:
@@ -233,13 +295,58 @@ def _cleared(k: Any, dy: Any, index: Any, at: int) -> Any:
 
 def _place(k: Any, y: Any, index: Any, at: int, values: Any) -> None:
     """y[index[i][j]][j] = values[i][j], in place, for axis 0; and so on."""
-    if y.ndim == 0:
-        y[...] = values if not hasattr(values, "dtype") else values.reshape(-1)[-1]
-    else:
-        index = index.reshape(index.shape or (1,))
-        key = [k.xp.arange(n).reshape([-1 if j == i else 1 for j in range(y.ndim)]) for i, n in enumerate(index.shape)]
-        key[at] = index
-        y[tuple(key)] = values
+    y[_key(k, index, at, y.ndim)] = values
+
+
+def _key(k: Any, index: Any, at: int, n: int) -> tuple:
+    key = [k.xp.arange(m).reshape([-1 if j == i else 1 for j in range(n)]) for i, m in enumerate(index.shape)]
+    key[at] = index
+    return tuple(key)
+
+
+def _neutral(reduce: str, dtype: Any) -> Any:
+    """What changes nothing when combined: 1 for products, the least or largest value for maximum and minimum."""
+    if reduce == "prod":
+        return 1
+    info = dtypes.from_numpy(dtype)
+    if info.is_floating_point:
+        return -math.inf if reduce == "amax" else math.inf
+    limits = iinfo(info)
+    return limits.min if reduce == "amax" else limits.max
+
+
+def _extreme_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y: Any, own: Any) -> tuple:
+    """Shared evenly among all that are equal to the result."""
+    mine = (x == y) * (1.0 if own is None else own)
+    theirs = (src == _gathered(k, y, index, at)) * 1.0
+    winners = mine + k.gather_dx(theirs, index, at, tuple(x.shape))
+    shared = dy / k.xp.where(winners == 0, 1.0, winners)
+    return mine * shared, theirs * _gathered(k, shared, index, at)
+
+
+def _product_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y: Any, own: Any) -> tuple:
+    """dy y / factor; where a factor is zero, it alone may get the product of the others.
+
+    Logarithms turn the products of the factors that are not zero into sums, which scattering can form.
+    """
+    shape = tuple(x.shape)
+    factor = x if own is None else k.xp.where(own == 0, 1.0, x)
+    zeros = (factor == 0) * 1.0 + k.gather_dx((src == 0) * 1.0, index, at, shape)
+    odd = (factor < 0) * 1.0 + k.gather_dx((src < 0) * 1.0, index, at, shape)
+    size = _log_size(k, factor) + k.gather_dx(_log_size(k, src), index, at, shape)
+    rest = k.exp(size) * (1 - 2 * (odd % 2)) * dy  # the product of all factors that are not zero
+
+    def part(factor, rest, zeros):
+        is_zero = factor == 0
+        return k.xp.where(zeros - is_zero * 1.0 == 0, rest / k.xp.where(is_zero, 1.0, factor), 0.0)
+
+    dx = part(factor, rest, zeros)
+    ds = part(src, _gathered(k, rest, index, at), _gathered(k, zeros, index, at))
+    return dx if own is None else dx * own, ds
+
+
+def _log_size(k: Any, x: Any) -> Any:
+    return k.log(k.xp.where(x == 0, 1.0, k.abs(x)))
 
 
 def _covers(name: str, src: Any, index: Any) -> None:
@@ -265,7 +372,7 @@ def _vector(name: str, x: Any, index: Any, at: int, negative: bool = False) -> N
     if index.dtype.char not in "lqi":
         raise DTypeError(f"{name}: Expected dtype int32 or int64 for index, got {dtypes.from_numpy(index.dtype)}")
     if index.ndim > 1:
-        raise DimError(f"{name}: Index is supposed to be a vector, got shape {list(index.shape)}")
+        raise BoundsError(f"{name}: Index is supposed to be a vector, got shape {list(index.shape)}")
     n = x.shape[at] if x.ndim else 1
     if index.size and (index.max() >= n or index.min() < (-n if negative else 0)):
         raise BoundsError(f"{name}: index {index.max() if index.max() >= n else index.min()} is out of bounds for "

@@ -9,6 +9,7 @@ from .. import dtypes
 from ..errors import DTypeError, ShapeError
 from ..op import FUNCTIONS, composite, op
 from ..tensor import Tensor
+from .lookup import one_hot
 
 
 @op(method=False, function=False)
@@ -45,7 +46,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     >>> cross_entropy(tensor([[0.0, 0.0]]), tensor([1]))
     tensor(0.6931)
     """
-    reduction = _reduction("cross_entropy", reduction, size_average, reduce)
+    reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.shape == input.shape and target.is_floating_point():
@@ -59,7 +60,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
 @composite(method=False)
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """Negative log-likelihood of log-probabilities (N, C, *size) or (C,) under class indices."""
-    reduction = _reduction("nll_loss", reduction, size_average, reduce)
+    reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     x, t = _classes("nll_loss", input, target, weight)
     loss = nll_loss_classes(x, t._array, None if weight is None else weight._array, ignore_index, reduction)
     return loss.reshape(target.shape) if reduction == "none" and input.ndim == 1 else loss
@@ -68,7 +69,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 @composite(method=False)
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """(input - target)^2."""
-    reduction = _reduction("mse_loss", reduction, size_average, reduce)
+    reduction = reduction_of("mse_loss", reduction, size_average, reduce)
     _same_size("mse_loss", input, target)
     if weight is not None:
         return _weighted((input - target).square(), weight, reduction)
@@ -78,7 +79,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
 @composite(method=False)
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """|input - target|."""
-    reduction = _reduction("l1_loss", reduction, size_average, reduce)
+    reduction = reduction_of("l1_loss", reduction, size_average, reduce)
     _same_size("l1_loss", input, target)
     return _weighted((input - target).abs(), weight, reduction)
 
@@ -86,7 +87,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
 @composite(method=False)
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """Quadratic within `beta`, linear beyond (Girshick 2015): d^2 / (2 beta), or |d| - beta / 2."""
-    reduction = _reduction("smooth_l1_loss", reduction, size_average, reduce)
+    reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss: does not support negative values for beta, got {beta}")
     _same_size("smooth_l1_loss", input, target)
@@ -112,7 +113,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 
     Raises RuntimeError for values outside [0, 1], and ValueError where the shapes differ.
     """
-    reduction = _reduction("binary_cross_entropy", reduction, size_average, reduce)
+    reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ValueError(f"binary_cross_entropy: Using a target size ({target.shape}) that is different to the input "
                          f"size ({input.shape}) is deprecated. Please ensure they have the same size.")
@@ -128,7 +129,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean",
                                      pos_weight=None):
     """Binary cross-entropy of sigmoid(input), without overflow: (1 - t) x + log(1 + exp(-x))."""
-    reduction = _reduction("binary_cross_entropy_with_logits", reduction, size_average, reduce)
+    reduction = reduction_of("binary_cross_entropy_with_logits", reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ValueError(f"binary_cross_entropy_with_logits: Target size ({target.shape}) must be the same as input "
                          f"size ({input.shape})")
@@ -143,7 +144,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
 @composite(method=False)
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """t (log t - input), with input a log-probability; "batchmean" divides the sum by the batch size."""
-    reduction = _reduction("kl_div", reduction, size_average, reduce)
+    reduction = reduction_of("kl_div", reduction, size_average, reduce)
     if reduction == "mean":
         warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size."
                       "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
@@ -162,7 +163,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None,
                      reduction="mean"):
     """Negative log-likelihood of counts under a Poisson rate, or under its logarithm."""
-    reduction = _reduction("poisson_nll_loss", reduction, size_average, reduce)
+    reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:  # Stirling's approximation of log(target!)
         stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
@@ -188,14 +189,14 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 @composite(method=False)
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """log(1 + exp(-t x)) for targets of +1 and -1."""
-    reduction = _reduction("soft_margin_loss", reduction, size_average, reduce)
+    reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
     return _reduce(FUNCTIONS["log1p"]((-target * input).exp()), reduction)
 
 
 @composite(method=False)
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """x where the target is 1, max(0, margin - x) where it is -1."""
-    reduction = _reduction("hinge_embedding_loss", reduction, size_average, reduce)
+    reduction = reduction_of("hinge_embedding_loss", reduction, size_average, reduce)
     zero = FUNCTIONS["zeros_like"](input)
     loss = FUNCTIONS["where"](target != 1, (margin - input).clamp(min=0), zero) + \
         FUNCTIONS["where"](target != -1, input, zero)
@@ -205,7 +206,7 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 @composite(method=False)
 def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
     """max(0, -t (x1 - x2) + margin)."""
-    reduction = _reduction("margin_ranking_loss", reduction, size_average, reduce)
+    reduction = reduction_of("margin_ranking_loss", reduction, size_average, reduce)
     return _reduce((-target * (input1 - input2) + margin).clamp(min=0), reduction)
 
 
@@ -219,7 +220,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 @composite(method=False)
 def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
     """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
-    reduction = _reduction("cosine_embedding_loss", reduction, size_average, reduce)
+    reduction = reduction_of("cosine_embedding_loss", reduction, size_average, reduce)
     cos = cosine_similarity(input1, input2, input1.ndim - 1)
     zero = FUNCTIONS["zeros_like"](cos)
     loss = FUNCTIONS["where"](target == 1, 1 - cos, zero) + \
@@ -237,7 +238,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
 def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None,
                         reduce=None, reduction="mean"):
     """max(0, d(anchor, positive) - d(anchor, negative) + margin)."""
-    reduction = _reduction("triplet_margin_loss", reduction, size_average, reduce)
+    reduction = reduction_of("triplet_margin_loss", reduction, size_average, reduce)
     near = pairwise_distance(anchor, positive, p, eps)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
@@ -248,7 +249,7 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6,
 @composite(method=False)
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Binary cross-entropy with logits, averaged over the classes."""
-    reduction = _reduction("multilabel_soft_margin_loss", reduction, size_average, reduce)
+    reduction = reduction_of("multilabel_soft_margin_loss", reduction, size_average, reduce)
     loss = binary_cross_entropy_with_logits(input, target.to(input.dtype), reduction="none")
     return _reduce((loss if weight is None else loss * weight).mean(-1), reduction)
 
@@ -257,15 +258,35 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
 def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None,
                       reduction="mean"):
     """sum over the wrong classes of max(0, margin - x[target] + x)^p, over C."""
-    reduction = _reduction("multi_margin_loss", reduction, size_average, reduce)
+    reduction = reduction_of("multi_margin_loss", reduction, size_average, reduce)
     x, t = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.reshape(1))
     right = x.gather(1, t.unsqueeze(1))
     wrong = (margin - right + x).clamp(min=0)
     wrong = wrong if p == 1 else wrong ** p
     if weight is not None:
         wrong = wrong * weight[t].unsqueeze(1)
-    others = FUNCTIONS["one_hot"](t, x.shape[1]) == 0
+    others = one_hot(t, x.shape[1]) == 0
     loss = (wrong * others).sum(1) / x.shape[1]
+    return _reduce(loss if input.ndim == 2 else loss.squeeze(0), reduction)
+
+
+@composite(method=False)
+def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
+    """sum of max(0, 1 - (x[right] - x[wrong])) over right and wrong classes, over C.
+
+    `target` (N, C) or (C,) holds the right classes' indices, up to the first -1.
+    """
+    reduction = reduction_of("multilabel_margin_loss", reduction, size_average, reduce)
+    if target.shape != input.shape or input.ndim not in (1, 2):
+        raise ShapeError(f"multilabel_margin_loss: expects input and target of one shape, (N, C) or (C,), got "
+                         f"{tuple(input.shape)} and {tuple(target.shape)}")
+    x, t = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    classes = x.shape[1]
+    listed = (t < 0).cumsum(1) == 0
+    right = x.gather(1, t.clamp(min=0))
+    is_right = (one_hot(t.clamp(min=0), classes) * listed.unsqueeze(2)).sum(1) > 0
+    hinge = (1 - (right.unsqueeze(2) - x.unsqueeze(1))).clamp(min=0)
+    loss = (hinge * listed.unsqueeze(2) * is_right.logical_not().unsqueeze(1)).sum((1, 2)) / classes
     return _reduce(loss if input.ndim == 2 else loss.squeeze(0), reduction)
 
 
@@ -309,11 +330,14 @@ def _same_size(name: str, x: Tensor, target: Tensor) -> None:
                       "Please ensure they have the same size.", stacklevel=3)
 
 
-def _reduction(name: str, reduction: str, size_average: bool | None, reduce: bool | None) -> str:
-    """The reduction, also from PyTorch's older pair of flags. Raises ValueError."""
+def reduction_of(name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None,
+                 check: bool = True) -> str:
+    """The reduction, also from PyTorch's older pair of flags. Raises ValueError, where `check`ed."""
     if size_average is not None or reduce is not None:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction not in ("none", "mean", "sum") and not (name == "kl_div" and reduction == "batchmean"):
+        warnings.warn("size_average and reduce args will be deprecated, please use "
+                      f"reduction='{reduction}' instead.", stacklevel=3)
+    if check and reduction not in ("none", "mean", "sum") and not (name == "kl_div" and reduction == "batchmean"):
         raise ValueError(f"{name}: {reduction} is not a valid value for reduction: expected none, mean or sum")
     return reduction
 

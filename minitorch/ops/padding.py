@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
-
 import numpy as np
 
 from ..errors import ShapeError
@@ -52,39 +50,15 @@ def pad(input, pad, mode="constant", value=None):
 
 @op(method=False, function=False)
 def pick_axis(k, x, /, index, axis):
-    """x at the places `index`, a NumPy array, along `axis`; a place may be taken any number of times."""
+    """x at the places `index`, a NumPy array, along `axis`; a place may be picked any number of times."""
     n = x.shape[axis]
-    return k.xp.take(x, k.xp.asarray(index), axis), lambda dy: k.pick_axis_dx(dy, index, axis, n)
+    return k.pick_axis(x, index, axis), lambda dy: k.pick_axis_dx(dy, index, axis, n)
 
 
 @op(method=False, function=False)
 def pick_axis_dx(k, dy, /, index, axis, n):
-    """The adjoint of `pick_axis`: slices of dy added to the places along an axis of `n` that they were taken from."""
-    before = (slice(None),) * axis
-    out = k.xp.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1:]), dy.dtype)
-    for target, source in _rounds(index.tobytes()):
-        out[(*before, target)] += dy[(*before, source)]
-    return out, lambda g: k.pick_axis(g, index, axis)
-
-
-@lru_cache(256)
-def _rounds(index: bytes) -> list[tuple[Any, Any]]:
-    """The additions (target, source) that carry each element back; no target occurs twice in one of them."""
-    places = np.frombuffer(index, np.int64)
-    order = np.argsort(places, kind="stable")
-    ordered = places[order]
-    first = np.searchsorted(ordered, ordered)  # where the run of equal places starts
-    nth = np.arange(len(places)) - first
-    return [(_regular(ordered[nth == t]), _regular(order[nth == t])) for t in range(nth.max(initial=-1) + 1)]
-
-
-def _regular(places: np.ndarray) -> Any:
-    """`places` as a slice where they are evenly spaced, which copies several times faster."""
-    if len(places) > 1:
-        step = int(places[1] - places[0])
-        if step > 0 and (np.diff(places) == step).all():
-            return slice(int(places[0]), int(places[-1]) + 1, step)
-    return places
+    """The adjoint of `pick_axis`."""
+    return k.pick_axis_dx(dy, index, axis, n), lambda g: k.pick_axis(g, index, axis)
 
 
 @lru_cache(256)

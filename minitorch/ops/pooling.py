@@ -1,10 +1,11 @@
 """Pooling over windows of 1 to 3 spatial axes of (N, C, *size), or of (C, *size)."""
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from ..errors import ShapeError
-from ..op import composite, op
+from ..op import FUNCTIONS, composite, op
 from ..shapes import ntuple
 
 
@@ -116,7 +117,30 @@ def _define(nd: int) -> None:
                   for t in adaptive_max_pool_indices(x, _output_size(name, nd, output_size, x))]
         return tuple(result) if return_indices else result[0]
 
-    for function in (max_pool_nd, avg_pool_nd, adaptive_avg_pool_nd, adaptive_max_pool_nd):
+    def max_unpool_nd(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+        """Each value put where max pooling found it, zero elsewhere: undoes max pooling with `return_indices`."""
+        name = f"max_unpool{nd}d"
+        x, batched = _batched(name, input, nd)
+        index = indices if batched else indices.unsqueeze(0)
+        if indices.shape != input.shape:
+            raise ShapeError(f"{name}: Expected shape of indices to be that of input, {tuple(input.shape)}, but got "
+                             f"{tuple(indices.shape)}")
+        size = _unpooled_size(name, nd, x, _window(name, nd, kernel_size, stride, padding), output_size)
+        n, c, places = *x._array.shape[:2], prod(size)
+        if x.numel() and not 0 <= int(index.min()) <= int(index.max()) < places:
+            raise ShapeError(f"{name}: Found an invalid max index: {int(index.max())} (output volumes are of size "
+                             f"{'x'.join(map(str, size))})")
+        flat = FUNCTIONS["zeros"](n, c, places, dtype=x.dtype, device=x.device)
+        y = flat.scatter(2, index.reshape(n, c, -1), x.reshape(n, c, -1)).reshape(n, c, *size)
+        return _unbatched(y, batched)
+
+    def lp_pool_nd(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+        """(sum of x^p)^(1/p) of each window."""
+        kernel = ntuple(f"lp_pool{nd}d", "kernel_size", kernel_size, nd)
+        mean = FUNCTIONS[f"avg_pool{nd}d"](input.pow(norm_type), kernel, stride, 0, ceil_mode)
+        return (mean.clamp(min=0) * prod(kernel)).pow(1.0 / norm_type)
+
+    for function in (max_pool_nd, avg_pool_nd, adaptive_avg_pool_nd, adaptive_max_pool_nd, max_unpool_nd, lp_pool_nd):
         function.__name__ = function.__name__.replace("_nd", f"{nd}d")
         composite(function, method=False)
 
@@ -151,6 +175,17 @@ def _check_window(name: str, x: Any, kernel: tuple, stride: tuple, padding: tupl
         if size + 2 * pad < step * (n - 1) + 1 and not (ceil_mode and size + 2 * pad > 0):
             raise ShapeError(f"{name}: the kernel spans {step * (n - 1) + 1}, but the padded input of shape "
                              f"{tuple(x.shape)} has {size + 2 * pad}: output size is too small")
+
+
+def _unpooled_size(name: str, nd: int, x: Any, window: tuple, output_size: Any) -> tuple[int, ...]:
+    """The size that was pooled: the least one, or `output_size` where that lies within a stride of it."""
+    default = tuple((n - 1) * s - 2 * p + k for n, k, s, p in zip(x.shape[2:], *window))
+    if output_size is None:
+        return default
+    wanted = tuple(output_size)[-nd:]
+    if len(wanted) != nd or any(abs(n - d) >= s for n, d, s in zip(wanted, default, window[1])):
+        raise ValueError(f"{name}: invalid output_size {tuple(output_size)}: expected within {window[1]} of {default}")
+    return wanted
 
 
 def _output_size(name: str, nd: int, size: Any, x: Any) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ def pixel_shuffle(input, upscale_factor):
         raise ShapeError(f"pixel_shuffle: expects its input's 'channel' dimension to be divisible by the square of "
                          f"upscale_factor {r}, but input has shape {tuple(input.shape)}")
     *batch, c, h, w = input._array.shape
-    x = input.reshape(-1 if input.numel() else math.prod(batch), c // (r * r), r, r, h, w)
+    x = input.reshape(math.prod(batch), c // (r * r), r, r, h, w)
     return x.permute(0, 1, 4, 2, 5, 3).reshape(*batch, c // (r * r), h * r, w * r)
 
 
@@ -89,7 +89,7 @@ def pixel_unshuffle(input, downscale_factor):
         raise ShapeError(f"pixel_unshuffle: expects height and width to be divisible by downscale_factor {r}, "
                          f"but input has shape {tuple(input.shape)}")
     *batch, c, h, w = input._array.shape
-    x = input.reshape(-1 if input.numel() else math.prod(batch), c, h // r, r, w // r, r)
+    x = input.reshape(math.prod(batch), c, h // r, r, w // r, r)
     return x.permute(0, 1, 3, 5, 2, 4).reshape(*batch, c * r * r, h // r, w // r)
 
 

@@ -7,7 +7,7 @@ from .optimizer import Optimizer, advance, begin, checked, number
 
 
 class Adadelta(Optimizer):
-    """p -= lr √(u + eps) / √(v + eps) g; v and u are the running means of g² and of the squared updates. Zeiler, 2012."""
+    """p -= lr √(u + eps) / √(v + eps) g, v and u the running means of g² and of the squared updates. Zeiler, 2012."""
 
     def __init__(self, params: Any, lr: Any = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
                  foreach: bool | None = None, *, capturable: bool = False, maximize: bool = False,
@@ -20,9 +20,10 @@ class Adadelta(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr = number(group["lr"])
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state, "square_avg", "acc_delta")
             advance(state)
-            k.adadelta_step(p._array, p._grad._array, state["square_avg"]._array, state["acc_delta"]._array, lr,
+            k.adadelta_step(a, g, state["square_avg"]._array, state["acc_delta"]._array, lr,
                             group["rho"], group["eps"], group["weight_decay"], group["maximize"])

@@ -30,6 +30,7 @@ class Adagrad(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr = number(group["lr"])
-        for p, state, k in self._due(group):
-            k.adagrad_step(p._array, p._grad._array, state["sum"]._array, advance(state), lr, group["lr_decay"],
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
+            k.adagrad_step(a, g, state["sum"]._array, advance(state), lr, group["lr_decay"],
                            group["eps"], group["weight_decay"], group["maximize"])

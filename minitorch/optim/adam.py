@@ -34,10 +34,11 @@ class Adam(Optimizer):
         lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
         eps, weight_decay, decoupled = group["eps"], group["weight_decay"], group["decoupled_weight_decay"]
         amsgrad, maximize = group["amsgrad"], group["maximize"]
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state, "exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else []))
-            k.adam_step(p._array, p._grad._array, state["exp_avg"]._array, state["exp_avg_sq"]._array,
+            k.adam_step(a, g, state["exp_avg"]._array, state["exp_avg_sq"]._array,
                         state["max_exp_avg_sq"]._array if amsgrad else None, advance(state), lr, beta1, beta2, eps,
                         weight_decay, decoupled, amsgrad, maximize)
 
@@ -69,10 +70,11 @@ class Adamax(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state, "exp_avg", "exp_inf")
-            k.adamax_step(p._array, p._grad._array, state["exp_avg"]._array, state["exp_inf"]._array, advance(state),
+            k.adamax_step(a, g, state["exp_avg"]._array, state["exp_inf"]._array, advance(state),
                           lr, beta1, beta2, group["eps"], group["weight_decay"], group["maximize"])
 
 
@@ -90,15 +92,17 @@ class NAdam(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state, "exp_avg", "exp_avg_sq")
                 state["mu_product"] = scalar(1)
-            product = state["mu_product"]._array
-            product[...] = k.nadam_step(
-                p._array, p._grad._array, state["exp_avg"]._array, state["exp_avg_sq"]._array, advance(state),
-                product.item(), lr, beta1, beta2, group["eps"], group["weight_decay"], group["momentum_decay"],
-                group["decoupled_weight_decay"], group["maximize"])
+            step, product = advance(state), state["mu_product"]._array
+            mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (i * group["momentum_decay"])) for i in (step, step + 1))
+            product *= mu
+            k.nadam_step(a, g, state["exp_avg"]._array, state["exp_avg_sq"]._array, step, mu,
+                         mu_next, product.item(), lr, beta1, beta2, group["eps"], group["weight_decay"],
+                         group["decoupled_weight_decay"], group["maximize"])
 
 
 class RAdam(Optimizer):
@@ -113,9 +117,10 @@ class RAdam(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state, "exp_avg", "exp_avg_sq")
-            k.radam_step(p._array, p._grad._array, state["exp_avg"]._array, state["exp_avg_sq"]._array, advance(state),
+            k.radam_step(a, g, state["exp_avg"]._array, state["exp_avg_sq"]._array, advance(state),
                          lr, beta1, beta2, group["eps"], group["weight_decay"], group["decoupled_weight_decay"],
                          group["maximize"])

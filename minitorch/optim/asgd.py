@@ -8,7 +8,7 @@ from .optimizer import Optimizer, advance, begin, checked, number, scalar
 
 
 class ASGD(Optimizer):
-    """SGD whose rate falls as lr / (1 + lambd lr step)^alpha, with the parameters' mean from step `t0` on in state "ax".
+    """SGD at the falling rate lr / (1 + lambd lr step)^alpha; state "ax" is the parameters' mean from step `t0` on.
 
     Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
     """
@@ -22,13 +22,14 @@ class ASGD(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, lambd = number(group["lr"]), group["lambd"]
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state)
                 state["eta"], state["mu"] = scalar(lr), scalar(1)
-                state["ax"] = Tensor._wrap(k.xp.zeros(p._array.shape, p._array.dtype))
+                state["ax"] = Tensor._wrap(k.xp.zeros(a.shape, a.dtype))
             step, eta, mu = advance(state), state["eta"]._array, state["mu"]._array
-            k.asgd_step(p._array, p._grad._array, state["ax"]._array, eta.item(), mu.item(), lambd,
+            k.asgd_step(a, g, state["ax"]._array, eta.item(), mu.item(), lambd,
                         group["weight_decay"], group["maximize"])
             eta[...] = lr / (1 + lambd * lr * step) ** group["alpha"]
             mu[...] = 1 / max(1, step - group["t0"])

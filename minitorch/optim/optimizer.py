@@ -26,6 +26,7 @@ class Optimizer:
     parameters at all, a non-leaf, or a parameter in two groups.
 
     >>> from minitorch import ones
+    >>> from minitorch.optim import SGD
     >>> w = ones(2, requires_grad=True)
     >>> optimizer = SGD([w], lr=0.5)
     >>> (w * w).sum().backward()
@@ -55,7 +56,7 @@ class Optimizer:
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         if "step" in cls.__dict__:
-            cls.step = _hooked(cls.step)
+            cls.step = _hooked(cls.step)  # type: ignore[method-assign]
 
     # A step
 
@@ -72,11 +73,14 @@ class Optimizer:
     def _step_group(self, group: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__}: a subclass of Optimizer needs a step")
 
-    def _due(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, dict, Any]]:
-        """The parameters that have gradients, each with its state and kernels. Written to between two of them."""
+    def _due(self, group: dict[str, Any]) -> Iterator[tuple[Tensor, Any, Any, Any]]:
+        """The parameters that have gradients: each, its array, the gradient's, and their kernels.
+
+        The array is written to before the next parameter comes, which the version counter hears of.
+        """
         for p in group["params"]:
             if p._grad is not None:
-                yield p, self.state[p], kernels_of(p._array)
+                yield p, p._array, p._grad._array, kernels_of(p._array)
                 p._bump()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -112,8 +116,8 @@ class Optimizer:
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
             if not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
-            if p._array.dtype.kind == "c" and type(self).__module__ == __package__ and not self.takes_complex:
-                raise NotImplementedError(f"{type(self).__name__}: complex parameters are not supported; SGD takes them")
+            if p._array.dtype.kind == "c" and type(self).__module__.startswith(__package__) and not self.takes_complex:
+                raise NotImplementedError(f"{type(self).__name__}: takes real parameters only; SGD takes complex ones")
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
                 raise ValueError("parameter group didn't specify a value of required optimization parameter " + name)
@@ -135,10 +139,11 @@ class Optimizer:
                 raise ValueError("some parameters appear in more than one parameter group")
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        text = f"{type(self).__name__} ("
         for i, group in enumerate(self.param_groups):
-            lines += [f"Parameter Group {i}", *(f"    {k}: {group[k]}" for k in sorted(group) if k != "params")]
-        return "\n".join([*lines, ")"])
+            options = "".join(f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params")
+            text += f"\nParameter Group {i}\n{options}"
+        return text + ")"
 
     # Saving and loading
 
@@ -265,11 +270,11 @@ def _hooked(step: Callable) -> Callable:
             hook(self, args, kwargs)
         return result
 
-    call.hooked = True
+    call.hooked = True  # type: ignore[attr-defined]
     return call
 
 
-Optimizer.step = _hooked(Optimizer.step)
+Optimizer.step = _hooked(Optimizer.step)  # type: ignore[method-assign]
 
 
 def _fitted(value: Any, p: Tensor, name: str | None = None) -> Any:
@@ -301,7 +306,7 @@ def checked(**options: Any) -> dict[str, Any]:
     if isinstance(lr, Tensor) and lr._array.size != 1:
         raise ValueError("Tensor lr must be 1-element")
     for name in _NOT_NEGATIVE:
-        if name in options and not 0.0 <= number(options[name]):
+        if name in options and not number(options[name]) >= 0.0:
             raise ValueError(f"Invalid {_TITLES.get(name, name + ' value')}: {options[name]}")
     for i, beta in enumerate(options.get("betas", ())):
         if not 0.0 <= number(beta) < 1.0:

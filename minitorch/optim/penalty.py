@@ -13,7 +13,7 @@ def l1_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
     >>> l1_penalty([tensor([1.0, -2.0])], 0.5)
     tensor(1.5000)
     """
-    return weight * sum(p.abs().sum() for p in params)
+    return sum(p.abs().sum() * weight for p in params)
 
 
 def l2_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
@@ -23,4 +23,4 @@ def l2_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
     >>> l2_penalty([tensor([1.0, -2.0])], 0.5)
     tensor(1.2500)
     """
-    return 0.5 * weight * sum((p * p).sum() for p in params)
+    return sum((p * p).sum() * (weight / 2) for p in params)

@@ -23,11 +23,12 @@ class RMSprop(Optimizer):
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, momentum, centered = number(group["lr"]), group["momentum"], group["centered"]
         names = ["square_avg", *(["momentum_buffer"] if momentum > 0 else []), *(["grad_avg"] if centered else [])]
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state, *names)
             advance(state)
-            k.rmsprop_step(p._array, p._grad._array, state["square_avg"]._array,
+            k.rmsprop_step(a, g, state["square_avg"]._array,
                            state["grad_avg"]._array if centered else None,
                            state["momentum_buffer"]._array if momentum > 0 else None,
                            lr, group["alpha"], group["eps"], group["weight_decay"], momentum, centered,

@@ -22,10 +22,11 @@ class Rprop(Optimizer):
             capturable=capturable))
 
     def _step_group(self, group: dict[str, Any]) -> None:
-        for p, state, k in self._due(group):
+        for p, a, g, k in self._due(group):
+            state = self.state[p]
             if not state:
                 begin(p, state, "prev", "step_size")
                 state["step_size"]._array[...] = number(group["lr"])
             advance(state)
-            k.rprop_step(p._array, p._grad._array, state["prev"]._array, state["step_size"]._array, *group["etas"],
+            k.rprop_step(a, g, state["prev"]._array, state["step_size"]._array, *group["etas"],
                          *group["step_sizes"], group["maximize"])

@@ -24,6 +24,8 @@ class SGD(Optimizer):
     0.46...
     """
 
+    takes_complex = True
+
     def __init__(self, params: Any, lr: Any = 1e-3, momentum: float = 0, dampening: float = 0,
                  weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
                  foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None):
@@ -36,11 +38,12 @@ class SGD(Optimizer):
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, momentum, dampening = number(group["lr"]), group["momentum"], group["dampening"]
         weight_decay, nesterov, maximize = number(group["weight_decay"]), group["nesterov"], group["maximize"]
-        for p, state, k in self._due(group):
-            buf = None
-            first = momentum != 0 and state.get("momentum_buffer") is None
-            if first:
-                state["momentum_buffer"] = Tensor._wrap(k.xp.empty(p._array.shape, p._array.dtype))
+        for p, a, g, k in self._due(group):
+            buf, first = None, False
             if momentum != 0:
+                state = self.state[p]
+                first = state.get("momentum_buffer") is None
+                if first:
+                    state["momentum_buffer"] = Tensor._wrap(k.xp.empty(a.shape, a.dtype))
                 buf = state["momentum_buffer"]._array
-            k.sgd_step(p._array, p._grad._array, buf, lr, momentum, dampening, weight_decay, nesterov, maximize, first)
+            k.sgd_step(a, g, buf, lr, momentum, dampening, weight_decay, nesterov, maximize, first)

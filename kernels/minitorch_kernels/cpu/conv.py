@@ -1,15 +1,18 @@
 """Convolution in two dimensions without im2col: padded images in cache, and `gemm.product` over addresses in them.
 
-Some images at a time are copied, with their zeros, into one plane for each channel (`spread`). With stride s, a plane is
-split by the remainder of the place modulo s, which makes every convolution one of stride 1: a tap (kh, kw) of the
+Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With stride s, a plane
+is split by the remainder of the place modulo s, which makes every convolution one of stride 1: a tap (kh, kw) of the
 window only adds a constant to the address of an output's first input. The input gradient is the same product over the
 planes of dy, once for each remainder of the input's place, with the taps that meet it. The weight gradient is
 `gemm.dots` of the planes of dy and x. Windows of one place are plain products, and BLAS's.
+
+What follows from the shapes alone (cuts into parts, tables of addresses: planes.py) is a plan, and kept.
 """
 from __future__ import annotations
 
-import math
+from functools import lru_cache
 from itertools import product
+from math import lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -18,36 +21,34 @@ from .. import blas, memory, parallel
 from . import gemm, planes
 
 CACHE = 1 << 20  # bytes that the planes of one part may fill: half of an L2 cache
-PARTS = 8  # parts wanted at least, so that several threads find work
+PARTS = 8  # parts at most, if not the cache wants more
+WORTH = 1 << 20  # multiplications in a part, at least
+FEW = 12  # vectors of places in a part, at least
+LONG = 1024  # places over which a part sums dw, at least
+WEIGHTS = 1 << 21  # numbers in the sums of all parts for dw, at most
 NEAR = 2048  # places that `gemm.dots` finishes for all pairs of channels before it goes on
-FEW = 12  # vectors of places that a part has at least, if there are so many
-WIDE = math.lcm(gemm.VECTORS, gemm.THIN)
 THIN = 2  # rows up to which tiles of one row are better than a tile that is mostly empty
 
 
 def conv2d(x, w, b, stride, padding, dilation, groups):
     """y, as the reference `conv2d` says."""
-    (batch, channels, *size), (outputs, per_group, *window) = x.shape, w.shape
-    if _is_product(window, stride, padding, groups):
-        y = blas.matmul(w.reshape(outputs, channels), _matrices(x)).reshape(batch, outputs, *size)
+    outputs = len(w)
+    if _is_product(w.shape, stride, padding, groups):
+        y = blas.matmul(w.reshape(outputs, w.shape[1]), _matrices(x)).reshape(len(x), outputs, *x.shape[2:])
         return y if b is None else np.add(y, b.reshape(-1, 1, 1), out=y)
-    layout, taps = planes.forward(tuple(window), tuple(size), tuple(stride), tuple(padding), tuple(dilation))
-    out = planes.outputs(window, size, stride, padding, dilation)
-    y = memory.empty((batch, outputs, *out), x.dtype)
-    rows = _Rows(w, groups, outputs // groups, per_group * len(taps), per_group, len(taps))
-    _correlate(x, layout, rows, (planes.Target(taps, out, 0, out[1], 1),), b, y)
+    y = memory.empty((len(x), outputs, *planes.outputs(w.shape[2:], x.shape[2:], stride, padding, dilation)), x.dtype)
+    if y.size:
+        _correlate(_plan(x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), x, w, b, y)
     return y
 
 
 def conv2d_dx(dy, w, x_shape, stride, padding, dilation, groups):
     """dx, as the reference `conv2d_dx` says."""
-    outputs, per_group, *window = w.shape
-    if _is_product(window, stride, padding, groups):
-        return blas.matmul(w.reshape(outputs, per_group).T, _matrices(dy)).reshape(x_shape)
+    if _is_product(w.shape, stride, padding, groups):
+        return blas.matmul(w.reshape(w.shape[:2]).T, _matrices(dy)).reshape(x_shape)
     dx = memory.empty(x_shape, dy.dtype)
-    layout, targets = planes.backward(tuple(window), tuple(x_shape[2:]), tuple(stride), tuple(padding), tuple(dilation))
-    area = window[0] * window[1]
-    _correlate(dy, layout, _Rows(w, groups, per_group, area, outputs // groups, per_group * area), targets, None, dx)
+    if dx.size:
+        _correlate(_plan_dx(tuple(x_shape), w.shape, stride, padding, dilation, groups, dy.dtype.char), dy, w, None, dx)
     return dx
 
 
@@ -55,89 +56,149 @@ def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
     """dw, as the reference `conv2d_dw` says: each part sums its images, and the parts are added in a fixed order."""
     if not dy.size or not x.size:
         return np.zeros(w_shape, dy.dtype)
-    if _is_product(w_shape[2:], stride, padding, groups):
+    if _is_product(w_shape, stride, padding, groups):
         return _sum_of_products(_matrices(dy), _matrices(x).swapaxes(1, 2)).reshape(w_shape)
-    (batch, channels, *size), (outputs, per_group, *window) = x.shape, w_shape
-    layout, taps = planes.forward(tuple(window), tuple(size), tuple(stride), tuple(padding), tuple(dilation))
-    rows, depth = outputs // groups, per_group * len(taps)
-    ranges = parallel.chunks(batch, -(-batch // _ranges(batch * layout.area, outputs * depth)))
-    group_cuts, row_cuts = _shares(groups, rows, gemm.LEFT, PARTS // len(ranges))
-    cuts = list(product(range(len(ranges)), group_cuts, row_cuts))
-    sums = np.zeros((len(ranges), outputs * depth), x.dtype)
-    x, dy, plain = np.ascontiguousarray(x), np.ascontiguousarray(dy), layout.plain()
+    plan = _plan_dw(x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char)
+    x, dy, layout, rows, depth = np.ascontiguousarray(x), np.ascontiguousarray(dy), plan.layout, plan.rows, plan.depth
+    sums = np.zeros((plan.ranges, w_shape[0] * depth), x.dtype)
 
     def part(i):
-        number, g, r = cuts[i]
-        count, height, whole = g.stop - g.start, r.stop - r.start, ranges[number]
-        bytes_each = (count * per_group * layout.phases + count * height) * layout.area * x.itemsize
-        for images in _evenly(whole, CACHE // bytes_each):
-            length = planes.length(layout, images.stop - images.start, x.dtype.char)
-            inputs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, layout)
-            dys = planes.spread(dy, slice(g.start * rows + r.start, (g.stop - 1) * rows + r.stop), images, plain)
-            gemm.dots(dys, height * length, planes.offsets(plain, planes.ORIGIN, height, length), height,
-                      inputs, per_group * layout.phases * length, planes.offsets(layout, taps, per_group, length), depth, count,
-                      length, NEAR, sums[number, (g.start * rows + r.start) * depth:])
+        number, g, r, chunks = plan.cuts[i]
+        height = r.stop - r.start
+        for images in chunks:
+            length, lines, columns = plan.tables[images.stop - images.start]
+            inputs = planes.spread(x, slice(g.start * plan.per_group, g.stop * plan.per_group), images, layout, length)
+            dys = planes.spread(dy, slice(g.start * rows + r.start, (g.stop - 1) * rows + r.stop), images, plan.plain, length)
+            gemm.dots(dys, height * length, lines, height, inputs, plan.per_group * layout.phases * length, columns, depth,
+                      g.stop - g.start, length, NEAR, sums[number, (g.start * rows + r.start) * depth:])
 
-    parallel.run(part, len(cuts), 2 * dy.size * depth)
+    parallel.run(part, len(plan.cuts), 2 * dy.size * depth)
     return sums.sum(0).reshape(w_shape)
 
 
-def _correlate(x, layout, rows, targets, b, y):
-    """Fill y (N, groups * rows, H, W): a part is some images, groups and blocks of rows."""
-    if not y.size:
-        return
-    w, groups, count, _, per_group, _ = rows
-    thin = count <= THIN
-    height = 1 if thin else gemm.ROWS
-    blocks, area = -(-count // height), y.shape[2] * y.shape[3]
+class _Plan(NamedTuple):
+    """A product for each group: `rows` of y, from `per_group` channels of x."""
+
+    layout: planes.Layout
+    targets: tuple[planes.Target, ...]
+    groups: int
+    rows: int
+    per_group: int
+    row: int  # the distance of rows in w
+    columns: list[np.ndarray]  # for each target, the distances in w of the weights that a row sums
+    thin: bool
+    cuts: list[tuple[slice, slice, slice]]  # parts: images, groups, blocks of rows
+    tables: dict[int, tuple]  # for a number of images: length of a plane, and for each target offsets and vectors
+    together: int
+    work: int
+
+
+class _PlanDw(NamedTuple):
+    layout: planes.Layout
+    plain: planes.Layout
+    rows: int
+    per_group: int
+    depth: int
+    ranges: int
+    cuts: list[tuple[int, slice, slice, list[slice]]]  # parts: number of the sum, groups, rows, images at a time
+    tables: dict[int, tuple]  # for a number of images: length of a plane, offsets in dy, offsets in x
+
+
+@lru_cache(256)
+def _plan(x_shape, w_shape, stride, padding, dilation, groups, letter):
+    (_, _, *size), (outputs, per_group, *window) = x_shape, w_shape
+    layout, taps = planes.forward(window, size, stride, padding, dilation)
+    out = planes.outputs(window, size, stride, padding, dilation)
+    distances = per_group * len(taps), per_group, len(taps)
+    return _any_plan(x_shape[0], layout, (planes.Target(taps, out, 0, out[1], 1),), groups, outputs // groups, *distances,
+                     out[0] * out[1], letter)
+
+
+@lru_cache(256)
+def _plan_dx(x_shape, w_shape, stride, padding, dilation, groups, letter):
+    outputs, per_group, *window = w_shape
+    layout, targets = planes.backward(window, x_shape[2:], stride, padding, dilation)
+    area = window[0] * window[1]
+    return _any_plan(x_shape[0], layout, targets, groups, per_group, area, outputs // groups, per_group * area,
+                     x_shape[2] * x_shape[3], letter)
+
+
+def _any_plan(batch, layout, targets, groups, rows, row, per_group, channel, area, letter):
+    thin, size = rows <= THIN, np.dtype(letter).itemsize
+    blocks = -(-rows // (1 if thin else gemm.ROWS))
+    work = batch * groups * rows * sum(per_group * len(t.taps) * t.out[0] * t.out[1] for t in targets)
+    parts, few = _parts(work), -(-FEW * gemm.lanes(letter) // layout.area)
+    in_cache = CACHE // (groups * per_group * layout.phases * layout.area * size)
+    chunks = _evenly(slice(0, batch), min(in_cache, max(-(-batch // parts), few)))
+    cuts = list(product(chunks, *_shares(groups, blocks, 4, parts // len(chunks))))
+    columns = [planes.columns(t.taps, per_group, channel) for t in targets]
+    tables = {}
+    for images in {c.stop - c.start for c in chunks}:
+        length = planes.length(layout, images, letter)
+        tables[images] = length, [(planes.offsets(layout, t.taps, per_group, length),
+                                   *planes.vectors(layout, t, images, groups * rows * area, letter)) for t in targets]
+    tile = lcm(gemm.VECTORS, gemm.THIN)
+    together = (1 + CACHE // (per_group * layout.phases * gemm.REGISTER * tile)) * tile
+    return _Plan(layout, targets, groups, rows, per_group, row, columns, thin, cuts, tables, together, work)
+
+
+@lru_cache(256)
+def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
+    (batch, _, *size), (outputs, per_group, *window) = x_shape, w_shape
+    layout, taps = planes.forward(window, size, stride, padding, dilation)
+    plain, rows, depth = layout.plain(), outputs // groups, per_group * len(taps)
+    parts = _parts(batch * layout.area * outputs * depth)
+    ranges = _evenly(slice(0, batch), -(-batch // max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))))
+    cuts = []
+    for (number, images), g, r in product(enumerate(ranges), *_shares(groups, rows, gemm.LEFT, parts // len(ranges))):
+        lines = (g.stop - g.start) * (per_group * layout.phases + r.stop - r.start)
+        cuts.append((number, g, r, _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize))))
+    tables = {}
+    for images in {c.stop - c.start for *_, chunks in cuts for c in chunks}:
+        length = planes.length(layout, images, letter)
+        tables[images] = (length, planes.offsets(plain, planes.ORIGIN, rows, length),
+                          planes.offsets(layout, taps, per_group, length))
+    return _PlanDw(layout, plain, rows, per_group, depth, len(ranges), cuts, tables)
+
+
+def _correlate(plan, x, w, b, y):
+    """Fill y (N, groups * rows, H, W)."""
+    groups, rows, per_group = plan.groups, plan.rows, plan.per_group
+    height = 1 if plan.thin else gemm.ROWS
+    blocks, area = -(-rows // height), y.shape[2] * y.shape[3]
     bias = np.zeros((groups, blocks * height), x.dtype)
     if b is not None:
-        bias[:, :count] = b.reshape(groups, count)
-    bytes_each = per_group * groups * layout.phases * layout.area * x.itemsize
-    least = -(-FEW * gemm.lanes(x.dtype) // layout.area)
-    chunks = list(_evenly(slice(0, len(x)), min(CACHE // bytes_each, max(-(-len(x) // PARTS), least))))
-    group_cuts, block_cuts = _shares(groups, blocks, 4, PARTS // len(chunks))
-    cuts = list(product(chunks, group_cuts, block_cuts))
-    together = CACHE // (per_group * layout.phases * gemm.REGISTER) // WIDE * WIDE + WIDE
-    packed = [_packed(rows, target.taps, height) for target in targets]
+        bias[:, :rows] = b.reshape(groups, rows)
+    w = np.ascontiguousarray(w).reshape(-1)
+    packed = [_pack(w, groups, plan.row, column, rows, height, blocks) for column in plan.columns]
     x, bias, out = np.ascontiguousarray(x), bias.reshape(-1), y.reshape(-1)
 
     def part(i):
-        images, g, block = cuts[i]
-        number = images.stop - images.start
-        length = planes.length(layout, number, x.dtype.char)
-        inputs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, layout)
-        for target, a in zip(targets, packed):
-            gemm.product(a, bias, g.start, g.stop, count, per_group * len(target.taps), block.start, block.stop, inputs,
-                         per_group * layout.phases * length, planes.offsets(layout, target.taps, per_group, length),
-                         *planes.vectors(layout, target, number, y.shape[1] * area, x.dtype.char), together,
-                         out, images.start * y.shape[1] * area, area, target.step, thin)
+        images, g, block = plan.cuts[i]
+        length, tables = plan.tables[images.stop - images.start]
+        inputs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, plan.layout, length)
+        for target, table, a, column in zip(plan.targets, tables, packed, plan.columns):
+            gemm.product(a, bias, g.start, g.stop, rows, len(column), block.start, block.stop, inputs,
+                         per_group * plan.layout.phases * length, *table, plan.together,
+                         out, images.start * y.shape[1] * area, area, target.step, plan.thin)
 
-    parallel.run(part, len(cuts), 2 * y.size * max(per_group * len(t.taps) for t in targets))
+    parallel.run(part, len(plan.cuts), 2 * plan.work)
 
 
-class _Rows(NamedTuple):
-    """The weights as a matrix for each group, (rows, channels * taps), and the distances in w of its rows and channels."""
+def _pack(w, groups, row, column, rows, height, blocks):
+    """The weights in the order in which `gemm.product` reads them."""
+    packed = gemm.empty(groups * blocks * height * len(column), w.dtype)
+    cuts = parallel.chunks(blocks, max(8, -(-blocks // PARTS)))
 
-    w: np.ndarray
-    groups: int
-    rows: int
-    row: int
-    channels: int
-    channel: int
+    def part(i):
+        gemm.pack_rows(w, groups, len(w) // groups, row, column, rows, height, cuts[i].start, cuts[i].stop, packed)
 
-
-def _packed(rows, taps, height):
-    """The weights of these taps in the order in which `gemm.product` reads them."""
-    w, groups, count, row, channels, channel = rows
-    column = (np.arange(channels)[:, None] * channel + np.array([t[3] for t in taps], np.int64)).reshape(-1)
-    packed = np.empty(groups * -(-count // height) * height * len(column), w.dtype)
-    gemm.pack_rows(np.ascontiguousarray(w).reshape(-1), groups, w.size // groups, row, column, count, height, packed)
+    parallel.run(part, len(cuts), len(w))
     return packed
 
 
-def _is_product(window, stride, padding, groups):
-    return groups == 1 and max(*window, *stride) == 1 and max(padding) == 0
+def _is_product(w_shape, stride, padding, groups):
+    return w_shape[2] * w_shape[3] * stride[0] * stride[1] * groups == 1 and not padding[0] and not padding[1]
 
 
 def _matrices(x):
@@ -160,9 +221,9 @@ def _sum_of_products(a, b):
     return sums.sum(0)
 
 
-def _ranges(places, weights):
-    """Into how many ranges of images the sum for dw is cut: each long, and all their sums together not large."""
-    return max(1, min(PARTS, places // 1024, (1 << 21) // weights))
+def _parts(work):
+    """How many parts so many multiplications are worth."""
+    return min(PARTS, max(1, work // WORTH))
 
 
 def _shares(groups, rows, tile, parts):

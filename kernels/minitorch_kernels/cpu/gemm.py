@@ -39,41 +39,63 @@ def empty(count: int, dtype: np.dtype) -> np.ndarray:
     return buffer[skip:skip + count]
 
 
-def _tile_of(rows, vectors):
-    """The intrinsic for a tile of so many rows by so many vectors."""
+@intrinsic
+def _lanes(typingctx, array):
+    """How many of the array's numbers a register holds, known to the compiler."""
+
+    def codegen(context, builder, signature, arguments):
+        return ir.Constant(ir.IntType(64), _vector(signature.args[0]).count)
+
+    return types.int64(array), codegen
+
+
+def _tile_of(rows, vectors, direct):
+    """The intrinsic for a tile of so many rows by so many vectors, written to y at once or to a buffer."""
 
     @intrinsic
-    def tile(typingctx, a, ia, x, places, ip, offset, k, bias, ib, out):
-        """out[row, v, lane] = bias[ib + row] + sum over k of a[ia + k * rows + row] * x[places[ip + v] + offset[k] + lane]."""
+    def tile(typingctx, a, ia, x, places, v, offset, k, bias, ib, pieces, p, y, y0, y_row):
+        """tile[row, i, lane] = bias[ib + row] + sum over k of a[ia + k * rows + row] * x[places[v + i] + offset[k] + lane].
+
+        direct: piece p + i tells how many lanes of vector i go where in y; else the tile is y.
+        """
 
         def codegen(context, builder, signature, arguments):
-            array = _arrays(context, builder, signature, arguments)
-            (ap, size), (xp, _), (pp, _), (op, _), (bp, _), (yp, _) = (array(i) for i in (0, 2, 3, 5, 7, 9))
-            vector = ir.VectorType(ap.type.pointee, REGISTER // size)
-            bases = [builder.gep(xp, [builder.load(builder.gep(pp, [_add(builder, arguments[4], v)]))]) for v in range(vectors)]
-            begin = [_splat(builder, builder.load(builder.gep(bp, [_add(builder, arguments[8], r)])), vector) for r in range(rows)]
-            first = builder.gep(ap, [arguments[1]])
+            data = _data(context, builder, signature, arguments)
+            vector = _vector(signature.args[0])
+            bases = [builder.gep(data[2], [_get(builder, data[3], arguments[4], i)]) for i in range(vectors)]
+            begin = [_splat(builder, _get(builder, data[7], arguments[8], r), vector) for r in range(rows)]
+            first = builder.gep(data[0], [arguments[1]])
 
             def body(i, sums):
-                shift = builder.load(builder.gep(op, [i]))
+                shift = _get(builder, data[5], i)
                 left = builder.gep(first, [builder.mul(i, ir.Constant(i.type, rows))])
-                right = [_load(builder, builder.gep(base, [shift]), vector, size) for base in bases]
+                right = [_load(builder, builder.gep(base, [shift]), vector) for base in bases]
                 result = []
                 for r in range(rows):
                     value = _splat(builder, builder.load(builder.gep(left, [ir.Constant(i.type, r)])), vector)
-                    result += [_fma(builder, value, right[v], sums[r * vectors + v]) for v in range(vectors)]
+                    result += [_fma(builder, value, right[j], sums[r * vectors + j]) for j in range(vectors)]
                 return result
 
             sums = _loop(builder, arguments[6], 1, body, [s for s in begin for _ in range(vectors)])
-            _keep(builder, sums, yp, size)
+            if not direct:
+                _keep(builder, sums, data[11])
+                return context.get_dummy_value()
+            for i in range(vectors):
+                piece = builder.mul(_add(builder, arguments[10], i), ir.Constant(ir.IntType(64), 3))
+                mask = _mask(builder, 0, _get(builder, data[9], piece, 1), vector)
+                place = builder.add(arguments[12], _get(builder, data[9], piece, 2))
+                for r in range(rows):
+                    _masked_store(builder, sums[r * vectors + i], builder.gep(data[11], [place]), mask)
+                    place = builder.add(place, arguments[13])
             return context.get_dummy_value()
 
-        return types.void(a, types.int64, x, places, types.int64, offset, types.int64, bias, types.int64, out), codegen
+        i8 = types.int64
+        return types.void(a, i8, x, places, i8, offset, i8, bias, i8, pieces, i8, y, i8, i8), codegen
 
     return tile
 
 
-_tile, _thin_tile = _tile_of(ROWS, VECTORS), _tile_of(1, THIN)
+_tile, _direct_tile, _thin_tile = _tile_of(ROWS, VECTORS, False), _tile_of(ROWS, VECTORS, True), _tile_of(1, THIN, False)
 
 
 @intrinsic
@@ -81,112 +103,187 @@ def _dots(typingctx, a, rows, ir_, x, columns, ic, start, count, out):
     """out[LEFT, RIGHT] = sum over `count` places from `start` of a[rows[ir_ + i] + place] * x[columns[ic + j] + place]."""
 
     def codegen(context, builder, signature, arguments):
-        array = _arrays(context, builder, signature, arguments)
-        (ap, size), (rp, _), (xp, _), (cp, _), (yp, _) = (array(i) for i in (0, 1, 3, 4, 8))
-        vector = ir.VectorType(ap.type.pointee, REGISTER // size)
-        begin = arguments[6]
+        data = _data(context, builder, signature, arguments)
+        vector = _vector(signature.args[0])
 
         def pointers(base, table, index, number):
-            steps = [builder.load(builder.gep(table, [_add(builder, index, i)])) for i in range(number)]
-            return [builder.gep(base, [builder.add(step, begin)]) for step in steps]
+            starts = [builder.add(_get(builder, table, index, i), arguments[6]) for i in range(number)]
+            return [builder.gep(base, [start]) for start in starts]
 
-        left, right = pointers(ap, rp, arguments[2], LEFT), pointers(xp, cp, arguments[5], RIGHT)
+        left = pointers(data[0], data[1], arguments[2], LEFT)
+        right = pointers(data[3], data[4], arguments[5], RIGHT)
 
         def body(i, sums):
-            dy = [_load(builder, builder.gep(p, [i]), vector, size) for p in left]
+            dy = [_load(builder, builder.gep(p, [i]), vector) for p in left]
             result = list(sums)
             for j, p in enumerate(right):
-                value = _load(builder, builder.gep(p, [i]), vector, size)
+                value = _load(builder, builder.gep(p, [i]), vector)
                 for r in range(LEFT):
                     result[r * RIGHT + j] = _fma(builder, dy[r], value, sums[r * RIGHT + j])
             return result
 
         zero = ir.Constant(vector, [0.0] * vector.count)
         sums = _loop(builder, arguments[7], vector.count, body, [zero] * (LEFT * RIGHT))
-        _keep(builder, _totals(builder, sums), yp, size)
+        _keep(builder, _totals(builder, sums), data[8])
         return context.get_dummy_value()
 
     return types.void(a, rows, types.int64, x, columns, types.int64, types.int64, types.int64, out), codegen
 
 
-@intrinsic
-def move(typingctx, source, i, target, j, count):
-    """target[j : j + count] = source[i : i + count], for a count up to one vector."""
+def _move_of(step):
+    """The intrinsic that copies a vector to numbers that lie 1 or 2 apart."""
 
-    def codegen(context, builder, signature, arguments):
-        array = _arrays(context, builder, signature, arguments)
-        (sp, size), (tp, _) = array(0), array(2)
-        vector = ir.VectorType(sp.type.pointee, REGISTER // size)
-        number = ir.VectorType(ir.IntType(32), vector.count)
-        order, limit = ir.Constant(number, list(range(vector.count))), builder.trunc(arguments[4], ir.IntType(32))
-        mask = builder.icmp_signed("<", order, _splat(builder, limit, number))
-        start, place = (builder.bitcast(builder.gep(p, [at]), vector.as_pointer()) for p, at in ((sp, arguments[1]), (tp, arguments[3])))
-        align = ir.Constant(ir.IntType(32), size)
-        value = _call(builder, "masked.load", vector, start, align, mask, ir.Constant(vector, ir.Undefined))
-        _call(builder, "masked.store", vector, value, place, align, mask)
-        return context.get_dummy_value()
+    @intrinsic
+    def move(typingctx, source, i, target, j, count):
+        """target[j + n * step] = source[i + n] for each n below `count`, at most one vector."""
 
-    return types.void(source, types.int64, target, types.int64, types.int64), codegen
+        def codegen(context, builder, signature, arguments):
+            data = _data(context, builder, signature, arguments)
+            vector, count = _vector(signature.args[0]), arguments[4]
+            place = builder.gep(data[2], [arguments[3]])
+            value = _masked_load(builder, builder.gep(data[0], [arguments[1]]), _mask(builder, 0, count, vector), vector)
+            if step == 1:
+                _masked_store(builder, value, place, _mask(builder, 0, count, vector))
+                return context.get_dummy_value()
+            even = ir.Constant(ir.VectorType(ir.IntType(1), vector.count), [n % 2 == 0 for n in range(vector.count)])
+            for h in (0, vector.count // 2):
+                spaced = _shuffle(builder, value, value, [h + n // 2 for n in range(vector.count)])
+                mask = _mask(builder, 0, builder.mul(_add(builder, count, -h), ir.Constant(count.type, 2)), vector)
+                _masked_store(builder, spaced, builder.gep(place, [ir.Constant(count.type, 2 * h)]), builder.and_(mask, even))
+            return context.get_dummy_value()
+
+        return types.void(source, types.int64, target, types.int64, types.int64), codegen
+
+    return move
 
 
-def _arrays(context, builder, signature, arguments):
-    """A function that gives, for the number of an argument, the array's data pointer and the bytes of an element."""
-    def array(i):
-        kind = signature.args[i]
-        return context.make_array(kind)(context, builder, arguments[i]).data, kind.dtype.bitwidth // 8
-    return array
+def _window_of(step):
+    """The intrinsic that reads a vector of numbers that lie 1 or 2 apart, with zeros outside a window."""
+
+    @intrinsic
+    def window(typingctx, source, i, first, last, target, j):
+        """target[j + n] = source[i + n * step] for first <= n < last, and zero for the vector's other lanes."""
+
+        def codegen(context, builder, signature, arguments):
+            data = _data(context, builder, signature, arguments)
+            vector, (i, first, last) = _vector(signature.args[0]), arguments[1:4]
+            start = builder.gep(data[0], [i])
+            if step == 1:
+                value = _masked_load(builder, start, _mask(builder, first, last, vector), vector)
+            else:  # two vectors, without the number after the last one, which may lie beyond the array
+                two = ir.Constant(i.type, 2)
+                first, last, halves = builder.mul(first, two), _add(builder, builder.mul(last, two), -1), []
+                for h in (0, vector.count):
+                    mask = _mask(builder, _add(builder, first, -h), _add(builder, last, -h), vector)
+                    halves.append(_masked_load(builder, builder.gep(start, [ir.Constant(i.type, h)]), mask, vector))
+                value = _shuffle(builder, *halves, [2 * n for n in range(vector.count)])
+            _keep(builder, [value], builder.gep(data[4], [arguments[5]]))
+            return context.get_dummy_value()
+
+        return types.void(source, types.int64, types.int64, types.int64, target, types.int64), codegen
+
+    return window
+
+
+_move, _move_to_2 = _move_of(1), _move_of(2)
+_window, _window_of_2 = _window_of(1), _window_of(2)
+
+
+def _data(context, builder, signature, arguments):
+    """For each argument that is an array, the pointer to its numbers."""
+    return [context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else None
+            for kind, value in zip(signature.args, arguments)]
+
+
+def _get(builder, pointer, index, more=0):
+    return builder.load(builder.gep(pointer, [_add(builder, index, more)]))
 
 
 def _add(builder, value, number):
     return builder.add(value, ir.Constant(value.type, number))
 
 
-def _call(builder, name, vector, *arguments):
+def _fma(builder, a, b, c):
+    return _call(builder, "fmuladd", a.type, a.type, a, b, c)  # two instructions where the CPU has no fused one
+
+
+def _mask(builder, first, last, vector):
+    """The lanes from `first` on and below `last`."""
+    kind = ir.VectorType(ir.IntType(32), vector.count)
+    lane = ir.Constant(kind, list(range(vector.count)))
+    mask = builder.icmp_signed("<", lane, _splat(builder, builder.trunc(last, ir.IntType(32)), kind))
+    if isinstance(first, int):
+        return mask
+    from_first = builder.icmp_signed(">=", lane, _splat(builder, builder.trunc(first, ir.IntType(32)), kind))
+    return builder.and_(mask, from_first)
+
+
+def _masked_load(builder, pointer, mask, vector):
+    align = ir.Constant(ir.IntType(32), _size(vector))
+    pointer = builder.bitcast(pointer, vector.as_pointer())
+    return _call(builder, "masked.load", vector, vector, pointer, align, mask, ir.Constant(vector, [0.0] * vector.count))
+
+
+def _masked_store(builder, value, pointer, mask):
+    align = ir.Constant(ir.IntType(32), _size(value.type))
+    pointer = builder.bitcast(pointer, value.type.as_pointer())
+    _call(builder, "masked.store", value.type, ir.VoidType(), value, pointer, align, mask)
+
+
+def _call(builder, name, vector, result, *arguments):
     """A call of LLVM's intrinsic `name` for vectors of this kind."""
-    memory = name.startswith("masked")
-    full = f"llvm.{name}.v{vector.count}f{32 if vector.element == ir.FloatType() else 64}" + ".p0" * memory
-    result = ir.VoidType() if name == "masked.store" else vector
-    function = builder.module.globals.get(full)
+    name = f"llvm.{name}.v{vector.count}f{8 * _size(vector)}" + ".p0" * name.startswith("masked")
+    function = builder.module.globals.get(name)
     if function is None:
-        function = ir.Function(builder.module, ir.FunctionType(result, [x.type for x in arguments]), full)
+        function = ir.Function(builder.module, ir.FunctionType(result, [x.type for x in arguments]), name)
     return builder.call(function, arguments)
 
 
-def _fma(builder, a, b, c):
-    return _call(builder, "fmuladd", a.type, a, b, c)  # two instructions where the CPU has no fused one
+def _vector(array):
+    """LLVM's type of a register full of the numbers of Numba's type `array`."""
+    size = array.dtype.bitwidth // 8
+    return ir.VectorType(ir.FloatType() if size == 4 else ir.DoubleType(), REGISTER // size)
 
 
-def _load(builder, pointer, vector, align):
+def _size(vector):
+    return 4 if vector.element == ir.FloatType() else 8
+
+
+def _shuffle(builder, a, b, order):
+    """The lanes of a and, counted on, of b, in this order."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
+
+
+def _load(builder, pointer, vector):
     load = builder.load(builder.bitcast(pointer, vector.as_pointer()))
-    load.align = align
+    load.align = _size(vector)
     return load
 
 
-def _keep(builder, vectors, pointer, align):
+def _keep(builder, vectors, pointer):
     """Store vectors one after the other."""
     for i, value in enumerate(vectors):
         place = builder.gep(pointer, [ir.Constant(ir.IntType(64), i * value.type.count)])
-        builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=align)
+        builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=_size(value.type))
 
 
 def _splat(builder, scalar, vector):
-    single = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    order = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
-    return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), order)
+    nothing = ir.Constant(vector, ir.Undefined)
+    single = builder.insert_element(nothing, scalar, ir.Constant(ir.IntType(32), 0))
+    return _shuffle(builder, single, nothing, [0] * vector.count)
 
 
 def _totals(builder, vectors):
     """The sums of all lanes of each vector, as lanes of new vectors: two vectors are folded at once, then two of those."""
     lanes, results = vectors[0].type.count, []
-    kind = ir.VectorType(ir.IntType(32), lanes)
     for start in range(0, len(vectors), lanes):
         level, segment = vectors[start:start + lanes], lanes
         while segment > 1:
             segment //= 2
             low = [i for i in range(2 * lanes) if i // segment % 2 == 0]  # the first half of each segment of both
+            high = [i + segment for i in low]
             pairs = [(level[i], level[min(i + 1, len(level) - 1)]) for i in range(0, len(level), 2)]
-            level = [builder.fadd(*(builder.shuffle_vector(a, b, ir.Constant(kind, [i + s for i in low])) for s in (0, segment)))
-                     for a, b in pairs]
+            level = [builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high)) for a, b in pairs]
         results += level
     return results
 
@@ -212,16 +309,17 @@ def _loop(builder, count, step, body, values):
 
 
 @jit
-def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, places, vectors, first, pieces, together,
+def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, places, vectors, first, pieces, simple, together,
             y, y0, y_row, y_step, thin):
     """For groups g0 to g1, and blocks of rows block0 to block1: y at the places of `vectors` vectors.
 
-    a: packed by `pack_rows`, and bias filled up to whole blocks. places[v]: the address of vector v in the x of its group; those lie
-    x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for p from first[v] below first[v + 1], is
-    (lane, number of lanes, address after y0); y_row and y_step lie between the rows and lanes in y. `together` vectors are
-    finished for all rows before the next ones, so that their x stays in the L2 cache. thin: blocks are single rows.
+    a: packed by `pack_rows`, and bias filled up to whole blocks. places[v]: the address of vector v in the x of its group; those
+    lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for p from first[v] below
+    first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie between the rows and lanes in y. simple: each
+    vector has one piece that begins with its first lane. `together` vectors are finished for all rows before the next
+    ones, so that their x stays in the L2 cache. thin: blocks are single rows.
     """
-    lane, height, wide = REGISTER // y.itemsize, (1 if thin else ROWS), (THIN if thin else VECTORS)
+    lane, height, wide = _lanes(y), (1 if thin else ROWS), (THIN if thin else VECTORS)
     blocks = -(-rows // height)
     out = np.empty((max(ROWS * VECTORS, THIN) + 1) * lane, y.dtype)
     for g in range(g0, g1):
@@ -229,21 +327,31 @@ def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, pl
         for v0 in range(0, vectors, together):
             for block in range(block0, block1):
                 at, count = g * blocks + block, min(height, rows - block * height)
+                to = y0 + (g * rows + block * height) * y_row
                 for v in range(v0, min(v0 + together, vectors), wide):
                     if thin:
-                        _thin_tile(a, at * depth, here, places, v, offset, depth, bias, at, out)
+                        _thin_tile(a, at * depth, here, places, v, offset, depth, bias, at, pieces, 0, out, 0, 0)
+                    elif simple and count == ROWS and y_step == 1:
+                        _direct_tile(a, at * ROWS * depth, here, places, v, offset, depth, bias, at * ROWS, pieces, v, y, to, y_row)
+                        continue
                     else:
-                        _tile(a, at * ROWS * depth, here, places, v, offset, depth, bias, at * ROWS, out)
+                        _tile(a, at * ROWS * depth, here, places, v, offset, depth, bias, at * ROWS, pieces, 0, out, 0, 0)
                     for u in range(min(wide, vectors - v)):
                         for p in range(first[v + u], first[v + u + 1]):
-                            source, target = pieces[3 * p] + u * lane, pieces[3 * p + 2] + y0
-                            target += (g * rows + block * height) * y_row
+                            source, number, target = pieces[3 * p] + u * lane, pieces[3 * p + 1], pieces[3 * p + 2] + to
                             for r in range(count):
-                                if y_step == 1:
-                                    move(out, r * wide * lane + source, y, target + r * y_row, pieces[3 * p + 1])
-                                else:
-                                    for j in range(pieces[3 * p + 1]):
-                                        y[target + r * y_row + j * y_step] = out[r * wide * lane + source + j]
+                                _put(out, r * wide * lane + source, y, target + r * y_row, y_step, number)
+
+
+@jit
+def _put(source, i, target, j, step, count):
+    if step == 1:
+        _move(source, i, target, j, count)
+    elif step == 2:
+        _move_to_2(source, i, target, j, count)
+    else:
+        for n in range(count):
+            target[j + n * step] = source[i + n]
 
 
 @jit
@@ -253,7 +361,7 @@ def dots(a, a_group, lines, rows, x, x_group, columns, depth, groups, length, to
     `length` is a multiple of the vector; both tables are filled up to whole tiles. `together` places are finished for all
     i and j before the next ones, so that they stay in the cache.
     """
-    tile = np.empty(LEFT * RIGHT + REGISTER // out.itemsize, out.dtype)
+    tile = np.empty(LEFT * RIGHT + _lanes(out), out.dtype)
     for g in range(groups):
         left, right = a[g * a_group:], x[g * x_group:]
         for start in range(0, length, together):
@@ -267,41 +375,58 @@ def dots(a, a_group, lines, rows, x, x_group, columns, depth, groups, length, to
 
 
 @jit
-def pack_rows(w, groups, group, row, column, rows, height, out):
-    """out[g, block, k, r] = w[g * group + (block * height + r) * row + column[k]]: the order in which `product` reads a."""
-    depth, to = len(column), 0
+def pack_rows(w, groups, group, row, column, rows, height, block0, block1, out):
+    """out[g, block, k, r] = w[g * group + (block * height + r) * row + column[k]], for block0 <= block < block1.
+
+    `product` reads a in this order; rows beyond the last are zeros.
+    """
+    depth, blocks = len(column), -(-rows // height)
     for g in range(groups):
-        for block in range(-(-rows // height)):
+        for block in range(block0, block1):
+            to = (g * blocks + block) * depth * height
             for r in range(height):
                 i = block * height + r
-                for k in range(depth):
-                    out[to + k * height + r] = w[g * group + i * row + column[k]] if i < rows else 0
-            to += depth * height
+                if i < rows:
+                    for k in range(depth):
+                        out[to + k * height + r] = w[g * group + i * row + column[k]]
+                else:
+                    for k in range(depth):
+                        out[to + k * height + r] = 0
 
 
 @jit
-def spread(x, channels, height, width, c0, c1, n0, n1, step, remainders_h, remainders_w, pad, plane, length, lanes, out):
-    """out[channel, phase, image, i, j] = x[image, channel, i * step + remainder - pad, ...], zero outside x; see planes.py."""
-    for k in range(len(out)):
-        out[k] = 0
-    to = 0
+def spread(x, channels, height, width, c0, c1, n0, n1, step, remainders_h, remainders_w, pad, plane, length, out):
+    """out[channel, phase, image, i, j] = x[image, channel, i * step + remainder - pad, ...], zero outside x; see planes.py.
+
+    Each row is written in whole vectors; what they write beyond it, the next row overwrites.
+    """
+    lanes, to = _lanes(out), 0
     for channel in range(c0, c1):
         for rh in remainders_h:
             top, bottom = _inside(height, step[0], rh - pad[0], plane[0])
             for rw in remainders_w:
                 left, right = _inside(width, step[1], rw - pad[1], plane[1])
+                target = to
                 for image in range(n0, n1):
                     line = (image * channels + channel) * height + rh - pad[0]
-                    start = to + (image - n0) * plane[0] * plane[1]
-                    for i in range(top, bottom):
-                        source, target = (line + i * step[0]) * width + rw - pad[1], start + i * plane[1]
+                    for i in range(plane[0]):
+                        source = (line + i * step[0]) * width + rw - pad[1]
+                        last = right if top <= i < bottom else 0
                         if step[1] == 1:
-                            for j in range(left, right, lanes):
-                                move(x, source + j, out, target + j, min(lanes, right - j))
+                            for j in range(0, plane[1], lanes):
+                                _window(x, source + j, left - j, last - j, out, target + j)
+                        elif step[1] == 2:
+                            for j in range(0, plane[1], lanes):
+                                _window_of_2(x, source + 2 * j, left - j, last - j, out, target + j)
                         else:
-                            for j in range(left, right):
-                                out[target + j] = x[source + j * step[1]]
+                            for j in range(plane[1]):
+                                out[target + j] = x[source + j * step[1]] if left <= j < last else 0
+                        target += plane[1]
                 to += length
+                for k in range(target, to):
+                    out[k] = 0
+    for k in range(to, len(out)):
+        out[k] = 0
 
 
 @jit

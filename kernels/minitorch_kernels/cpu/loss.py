@@ -154,7 +154,7 @@ def _weights(target, weight, ignore_index):
     """The sum of the targets' weights; impossible targets are found by `_shares`."""
     total = 0.0
     for t in target:
-        if t != ignore_index and 0 <= t and (t < weight.size or not weight.size):
+        if t != ignore_index and t >= 0 and (t < weight.size or not weight.size):
             total += weight[t] if weight.size else 1.0
     return total
 

@@ -105,8 +105,9 @@ def _packed(a, b, y):
     (a, row, step), (b, b_row, b_step) = _flat(a), _flat(b)
     work = m * n * depth
     parts = min(max(1, work // SPREAD), 8)
-    gemm.pack_rows(a, 1, 0, row, _steps(depth, step), m, gemm.ROWS, left)
-    packs = parallel.chunks(panels, -(-panels // parts))
+    lines, packs = parallel.chunks(blocks, -(-blocks // parts)), parallel.chunks(panels, -(-panels // parts))
+    parallel.run(lambda i: gemm.pack_rows(a, 1, 0, row, _steps(depth, step), m, gemm.ROWS, lines[i].start, lines[i].stop, left),
+                 len(lines), m * depth)
     parallel.run(lambda i: _pack_columns(b, b_row, b_step, n, packs[i].start, packs[i].stop, wide, depth, right), len(packs),
                  panels * panel)
     vectors, places, first, pieces = _tables(depth, n, y.dtype.char)
@@ -118,7 +119,7 @@ def _packed(a, b, y):
     def part(i):
         v, block = cuts[i]
         gemm.product(left, bias, 0, 1, m, depth, block.start, block.stop, right, 0, offsets, places[v], v.stop - v.start,
-                     first[v.start:v.stop + 1], pieces, together, y.reshape(-1), 0, n, 1, False)
+                     first, pieces[3 * v.start:], True, together, y.reshape(-1), 0, n, 1, False)
 
     parallel.run(part, len(cuts), 2 * work)
 

@@ -1,9 +1,9 @@
 """Normalisation on the CPU: sums over each group, then one affine pass while its data are still in the cache.
 
-Sums are taken in float64, of distances d from one element of the group, so that a single pass gives both moments
-without the cancellation of E[x²] - E[x]²: var = mean(d²) - mean(d)², where mean(d)² is at most m var for m elements
-(shifted data; Chan, Golub and LeVeque 1983). The mean that is handed on is rounded to x's type, which matters where
-it is large: the affine passes measure from that rounded mean, and an offset adds what the rounding lost.
+Sums are taken in float64, of distances d from one element of the group, so that a single pass gives both
+moments without the cancellation of E[x²] - E[x]²: var = mean(d²) - mean(d)², where mean(d)² is at most m var
+for m elements (shifted data; Chan, Golub and LeVeque 1983). The mean that is handed on is rounded to x's type,
+which matters where it is large: affine passes measure from the rounded mean, and an offset adds what it lost.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .jit import jit
 PART = 1 << 16  # elements in one part of the work
 RUN = 128  # batch norm takes planes shorter than this as columns of the (N, C S) matrix
 COLUMNS = 1024  # columns in one part: their sums stay in the first-level cache
-U = np.uint64  # as an index it needs no test for counting from the end, which would keep loops from vectorising
+U = np.uint64  # an index of this type is not tested for counting from the end: loops vectorise
 
 
 def batch_norm(x, w, b, eps):
@@ -44,7 +44,8 @@ def batch_norm_backward(dy, x, w, eps, stats=None):
     w = _filled(w, dw.shape, x, 1)
 
     def part(short, low, high, dy, x, dx):
-        products, combine = (_column_products, _column_combine) if short else (_plane_products, _plane_combine)
+        products = _column_products if short else _plane_products
+        combine = _column_combine if short else _plane_combine
         products(dy, x, w, centre, shift, rstd, True, dw, db, scale, slope, offset, low, high)
         combine(dy, x, dx, centre, scale, slope, offset, low, high)
 
@@ -115,12 +116,17 @@ def group_norm(x, w, b, groups, eps):
 
 def group_norm_backward(dy, x, w, groups, eps, stats=None):
     """See `minitorch_kernels.norm.group_norm_backward`."""
-    mean, rstd = [np.ascontiguousarray(a).reshape(-1) for a in stats or group_norm(x, None, None, groups, eps)[1:]]
+    stats = stats or group_norm(x, None, None, groups, eps)[1:]
+    mean, rstd = [np.ascontiguousarray(a).reshape(-1) for a in stats]
     dx, w = memory.empty(x.shape, x.dtype), _filled(w, (groups, x.shape[1] // groups), x, 1)
     x3, dy3, dx3 = [_grouped(a, groups) for a in (x, dy, dx)]
-    dws, dbs = np.empty((2, *x3.shape[:2]))  # a row a sample and group
-    _over_rows(lambda i, s: _group_rows_dx(dy3[s], x3[s], w, mean[s], rstd[s], s.start, dx3[s], dws[s], dbs[s]), x3)
-    dw, db = [a.reshape(x.shape[:2]).sum(axis=0).astype(x.dtype) for a in (dws, dbs)]
+    dws, dbs = sums = np.empty((2, *x3.shape[:2]))  # a row a sample and group
+
+    def part(i, s):
+        _group_rows_dx(dy3[s], x3[s], w, mean[s], rstd[s], s.start, dx3[s], dws[s], dbs[s])
+
+    _over_rows(part, x3)
+    dw, db = sums.reshape(2, *x.shape[:2]).sum(axis=1).astype(x.dtype)
     return dx, dw, db
 
 
@@ -138,15 +144,21 @@ def _layer_backward(dy, x, w, ndim, mean, rstd, centred):
     dy2, x2, dx2 = _rows(dy, ndim), _rows(x, ndim), _rows(dx, ndim)
     means, rstds = np.ascontiguousarray(mean).reshape(-1), np.ascontiguousarray(rstd).reshape(-1)
     w = _filled(w, inner, x, 1).reshape(-1)
-    dws, dbs = np.zeros((2, _parts(x2), x2.shape[1]))  # each part sums into a row of its own
-    _over_rows(lambda i, s: _layer_rows_dx(dy2[s], x2[s], w, means[s], rstds[s], centred, dx2[s], dws[i], dbs[i]), x2)
-    dw, db = [a.sum(axis=0).astype(x.dtype).reshape(inner) for a in (dws, dbs)]
+    dws, dbs = sums = np.zeros((2, -(-len(x2) // _rows_in_part(x2)), x2.shape[1]))  # a row a part
+
+    def part(i, s):
+        _layer_rows_dx(dy2[s], x2[s], w, means[s], rstds[s], centred, dx2[s], dws[i], dbs[i])
+
+    _over_rows(part, x2)
+    dw, db = sums.sum(axis=1).astype(x.dtype).reshape(2, *inner)
     return dx, dw, db
 
 
 def _over_channels(part, *arrays):
-    """Run `part(short, low, high, *arrays)` on blocks of channels: the arrays are (N, C, S), or (N, C S) where the
-    planes are too short for loops of their own."""
+    """Run `part(short, low, high, *arrays)` on blocks of channels.
+
+    The arrays are (N, C, S), or (N, C S) where planes are too short for loops of their own.
+    """
     n, c = arrays[0].shape[:2]
     size = math.prod(arrays[0].shape[2:])
     short = size < RUN
@@ -159,10 +171,6 @@ def _over_rows(part, rows):
     """Run `part(number, slice of rows)` over all rows."""
     parts = parallel.chunks(len(rows), _rows_in_part(rows))
     parallel.run(lambda i: part(i, parts[i]), len(parts), rows.size)
-
-
-def _parts(rows):
-    return -(-len(rows) // _rows_in_part(rows))
 
 
 def _rows_in_part(rows):
@@ -326,7 +334,7 @@ def _layer_rows(x, w, b, eps, centred, y, mean, rstd):
 @jit
 def _layer_rows_dx(dy, x, w, mean, rstd, centred, dx, dw, db):
     size = x.shape[1]
-    dw_block, db_block = np.zeros(size, x.dtype), np.zeros(size, x.dtype)  # few enough rows for x's own precision
+    dw_block, db_block = np.zeros(size, x.dtype), np.zeros(size, x.dtype)  # so few rows that x's type does
     for r in range(x.shape[0]):
         centre, scale = mean[r], rstd[r]
         total, product, apart = 0.0, 0.0, 0.0
@@ -401,8 +409,7 @@ def _sums(x, origin):
 def _moments(origin, total, square, m):
     """Mean and variance from the sums of m distances from `origin` and of their squares."""
     off = total / m
-    variance = square / m - off * off
-    return origin + off, 0.0 if variance < 0 else variance
+    return origin + off, square / m - off * off
 
 
 @jit
@@ -413,7 +420,7 @@ def _affine(x, centre, scale, offset, y):
 
 @jit
 def _products(dy, x, centre):
-    """The sums of dy, of dy d and of d = x - centre; the last is how far, m times, the centre is off the mean."""
+    """The sums of dy, of dy d and of d = x - centre, which tells how far the centre is off the mean."""
     total, product, apart = 0.0, 0.0, 0.0
     for j in range(x.size):
         g, d = np.float64(dy[j]), np.float64(x[j] - centre)
@@ -425,7 +432,7 @@ def _products(dy, x, centre):
 
 @jit
 def _coefficients(scale, rstd, mean_g, mean_gd, off):
-    """slope and offset of dx = g scale + d slope + offset, the projection of g, where d has the mean `off`."""
+    """slope and offset of dx = g scale + d slope + offset, the projection of g; `off` is the mean of d."""
     slope = -scale * rstd * rstd * mean_gd
     return slope, -scale * mean_g - slope * off
 

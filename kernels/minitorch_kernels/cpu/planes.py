@@ -1,12 +1,11 @@
 """Where the images of a convolution lie: planes of channels with their zeros, and tables of addresses in them.
 
-The tables depend on shapes alone and are kept.
+All of it depends on shapes alone.
 """
 from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product
-from math import lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +53,6 @@ def outputs(window, size, stride, padding, dilation):
     return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, window, stride, padding, dilation))
 
 
-@lru_cache(256)
 def forward(window, size, stride, padding, dilation):
     """The layout of x, and all taps."""
     reach = [[i * d for i in range(k)] for k, d in zip(window, dilation)]
@@ -69,7 +67,6 @@ def forward(window, size, stride, padding, dilation):
     return Layout(stride, remainders, padding, plane), tuple(taps)
 
 
-@lru_cache(256)
 def backward(window, size, stride, padding, dilation):
     """The layout of dy, and for each remainder of the input's place modulo the stride a target with its taps.
 
@@ -107,22 +104,25 @@ def length(layout, images, letter):
     return _up(images * layout.area, gemm.lanes(letter))
 
 
-def spread(x, channels, images, layout):
-    """Planes of a slice of the channels and images of a contiguous x, and zeros after them as far as a vector may read."""
-    size = length(layout, images.stop - images.start, x.dtype.char)
+def spread(x, channels, images, layout, size):
+    """Planes, `size` long, of a slice of the channels and images of a contiguous x, and zeros as far as a vector may read."""
     count = (channels.stop - channels.start) * layout.phases * size
     out = gemm.empty(count + layout.area + gemm.lanes(x.dtype), x.dtype)
     gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop, layout.step,
-                *(_array(r) for r in layout.remainders), layout.pad, layout.plane, size, gemm.lanes(x.dtype), out)
+                *_remainders(layout.remainders), layout.pad, layout.plane, size, out)
     return out
 
 
 @lru_cache(256)
-def _array(numbers):
-    return np.array(numbers, np.int64)
+def _remainders(remainders):
+    return [np.array(r, np.int64) for r in remainders]
 
 
-@lru_cache(256)
+def columns(taps, channels, channel):
+    """Where in w the weights of these taps lie for channels so far apart: (channels * taps,)."""
+    return (np.arange(channels)[:, None] * channel + np.array([number for *_, number in taps], np.int64)).reshape(-1)
+
+
 def offsets(layout, taps, channels, size):
     """What each channel's tap adds to the address of a place: (channels * taps,), and zeros to fill a tile."""
     phase, h, w, _ = np.array(taps, np.int64).reshape(-1, 4).T
@@ -130,9 +130,8 @@ def offsets(layout, taps, channels, size):
     return np.pad((planes * size + h * layout.plane[1] + w).reshape(-1), (0, max(gemm.LEFT, gemm.RIGHT)))
 
 
-@lru_cache(256)
 def vectors(layout, target, images, image, letter):
-    """The tables places, vectors, first and pieces of `gemm.product`; `image` is the distance of images in the output.
+    """The tables places, vectors, first, pieces and simple of `gemm.product`; `image` lies between images in the output.
 
     Vectors follow the rows of outputs, or run over the ends of rows where fewer vectors are so needed.
     """
@@ -149,8 +148,15 @@ def vectors(layout, target, images, image, letter):
     real = begin < end
     places, vector = np.unique(of[real], return_inverse=True)
     pieces = np.stack([(place + begin - of)[real], (end - begin)[real], (to + begin * target.step)[real]], 1)
-    fill = -len(places) % lcm(gemm.VECTORS, gemm.THIN)
-    return np.pad(places, (0, fill), "edge"), len(places), np.searchsorted(vector, np.arange(len(places) + 1)), pieces.reshape(-1)
+    first = np.searchsorted(vector, np.arange(len(places) + 1))
+    simple = len(pieces) == len(places) and not pieces[:, 0].any()
+    return fill(places), len(places), first, fill(pieces, 0).reshape(-1), simple
+
+
+def fill(table, *value):
+    """The table with further rows up to the end of a tile that begins in it: the last one again, or this value."""
+    more = max(gemm.VECTORS, gemm.THIN) - 1
+    return np.concatenate([table, np.broadcast_to(value or table[-1:], (more, *table.shape[1:]))])
 
 
 def _up(n, step):

@@ -1,14 +1,15 @@
 """Pooling on the CPU, plane by plane; one spatial axis is treated as a plane of one row.
 
-Rows are short and strides break vectors up, so a block of planes is first split into phases: phase (f, g) holds every
-sh-th row from f and every sw-th column from g of the padded planes, as one flat run. A tap of all windows of the block
-is then one contiguous run of one phase, however short the rows are:
+Rows are short and strides break vectors up, so a block of planes is first split into phases: phase (f, g)
+holds every sh-th row from f and every sw-th column from g of the padded planes, as one flat run. A tap of all
+windows of the block is then one contiguous run of one phase, however short the rows are:
 
     padded x[i sh + a, j sw + b]  =  phase (a mod sh, b mod sw)[i + a // sh, j + b // sw]
 """
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from ..pooling import cells, pool_shape, window_counts
 from .jit import jit
 
 PART = 1 << 15  # elements of x in one part of the work
-U = np.uint64  # as an index it needs no test for counting from the end, which would keep loops from vectorising
 BLOCK = 2048  # elements of a phase in one block of planes: a block stays in the first-level cache
+U = np.uint64  # an index of this type is not tested for counting from the end: loops vectorise
 
 
 def max_pool(x, kernel, stride, padding, dilation, ceil_mode):
@@ -54,8 +55,8 @@ def avg_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_o
     """See `minitorch_kernels.pooling.avg_pool`."""
     out = pool_shape(x.shape[2:], kernel, stride, padding, (1,) * len(kernel), ceil_mode)
     planes, y = _planes(x), memory.empty((*x.shape[:2], *out), x.dtype)
-    ys, divisor = _planes(y), _divisor(x.shape[2:], out, kernel, stride, padding, count_include_pad,
-                                       divisor_override, x.dtype)
+    ys, size = _planes(y), x.shape[2:]
+    divisor = _divisor(size, out, kernel, stride, padding, count_include_pad, divisor_override, x.dtype)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0)
     if planes.shape[1:] == windows[:2] and windows[4:] == (0, 0):  # a window is a plane
         flat = _flat(x)
@@ -69,8 +70,8 @@ def avg_pool_dx(dy, x_shape, kernel, stride, padding, ceil_mode, count_include_p
     """See `minitorch_kernels.pooling.avg_pool_dx`."""
     dx = memory.empty(x_shape, dy.dtype)
     dys, planes = _planes(dy), _planes(dx)
-    divisor = _divisor(x_shape[2:], dy.shape[2:], kernel, stride, padding, count_include_pad, divisor_override,
-                       dy.dtype)
+    size, out = x_shape[2:], dy.shape[2:]
+    divisor = _divisor(size, out, kernel, stride, padding, count_include_pad, divisor_override, dy.dtype)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0)
     if planes.shape[1:] == windows[:2] and windows[4:] == (0, 0):
         _spread(lambda s: _plane_means_dx(dys[s], planes[s], divisor), planes)
@@ -107,7 +108,8 @@ def adaptive_max_pool(x, output_size):
     if windows:
         return max_pool(x, windows, windows, (0,) * len(windows), (1,) * len(windows), False)
     y, index = (memory.empty((*x.shape[:2], *output_size), dtype) for dtype in (x.dtype, np.int64))
-    planes, ys, indices, (rows, columns) = _planes(x), _planes(y), _planes(index), _cells(x.shape[2:], output_size)
+    planes, ys, indices = _planes(x), _planes(y), _planes(index)
+    rows, columns = _cells(x.shape[2:], output_size)
     _spread(lambda s: _cell_largest(planes[s], ys[s], indices[s], rows, columns), planes)
     return y, index
 
@@ -145,6 +147,7 @@ def _cells(size, out):
     return [np.array(cells(n, o), np.int64).reshape(-1, 2) for n, o in zip(_pair(size, 1), _pair(out, 1))]
 
 
+@lru_cache(256)
 def _divisor(size, out, kernel, stride, padding, include_pad, override, dtype):
     """What each window's sum is divided by, of the planes' output shape."""
     if override is not None:
@@ -186,8 +189,8 @@ def _largest(x, y, index, kh, kw, sh, sw, ph, pw, dh, dw):
         at[:] = -1
         for a in range(kh):
             for b in range(kw):
-                first = a * dh // sh * columns + b * dw // sw
-                _compare(phases[a * dh % sh * sw + b * dw % sw, first:first + n], best, at, a * dh * width + b * dw)
+                phase, first = a * dh % sh * sw + b * dw % sw, a * dh // sh * columns + b * dw // sw
+                _compare(phases[phase, first:first + n], best, at, a * dh * width + b * dw)
         for p in range(some):
             for i in range(y.shape[1]):
                 run, corner, least = (p * rows + i) * columns, (i * sh - ph) * width - pw, np.int32(0)
@@ -213,7 +216,7 @@ def _first(start, dilation, kernel, size):
 
 @jit
 def _compare(tap, best, at, offset):
-    """Put the elements of a tap, and their offset from the window's corner, where they are larger than the best."""
+    """Where the tap's element is larger than the best, take it and the tap's offset in the window."""
     offset = np.int32(offset)
     for j in range(best.size):
         better = (tap[j] > best[j]) | (tap[j] != tap[j])

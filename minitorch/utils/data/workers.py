@@ -201,14 +201,27 @@ def _serve(job, init_fn, info, where, receive, send):
         del value  # a batch must not outlive its use because its worker waits
 
 
+def _seed(info, rng_state):
+    """Seed this worker's random generator, or let it go on from `rng_state`."""
+    import minitorch
+
+    minitorch.manual_seed(info.seed)
+    if rng_state is not None:
+        minitorch.set_rng_state(rng_state)
+
+
 # Threads
 
 
 def _serve_in_thread(job, init_fn, info, rng_state, stop, receive, send):
+    import minitorch
+
     def receive_unless_stopped():
         task = receive()
         return None if stop.is_set() else task
 
+    minitorch.default_generator.replace_in_this_thread(minitorch.Generator())
+    _seed(info, rng_state)
     info.dataset = _own_copy(job.dataset)
     _serve(copy.copy(job), init_fn, info, f"in thread DataLoader worker {info.id}", receive_unless_stopped, send)
 
@@ -269,9 +282,7 @@ def _serve_in_process(info, rng_state, tasks, results):
             _send(results, Result(result.task, Failure(error, where)))
 
     minitorch.set_num_threads(1)
-    minitorch.manual_seed(info.seed)
-    if rng_state is not None:
-        minitorch.set_rng_state(rng_state)
+    _seed(info, rng_state)
     random.seed(info.seed)
     base_seed = info.seed - info.id
     np.random.seed(np.random.SeedSequence([info.id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]).generate_state(4))

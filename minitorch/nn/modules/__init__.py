@@ -1,0 +1,41 @@
+"""The layers' home in PyTorch, `torch.nn.modules`: programs import base classes from its files."""
+from __future__ import annotations
+
+import sys
+
+from .. import (
+    activation,
+    containers,
+    conv,
+    distance,
+    dropout,
+    embedding,
+    linear,
+    loss,
+    module,
+    normalization,
+    padding,
+    pooling,
+    resampling,
+    shape,
+)
+from ..module import Module
+
+# file here: file in PyTorch
+_FILES = {
+    activation: ("activation",), containers: ("container",), conv: ("conv",), distance: ("distance",),
+    dropout: ("dropout",), embedding: ("sparse",), linear: ("linear",), loss: ("loss",), module: ("module",),
+    normalization: ("batchnorm", "instancenorm", "normalization"), padding: ("padding",), pooling: ("pooling",),
+    resampling: ("upsampling", "pixelshuffle"), shape: ("flatten", "fold", "channelshuffle"),
+}
+
+__all__ = ["Module"]
+for _file, _names in _FILES.items():
+    for _name in _names:
+        sys.modules[f"{__name__}.{_name}"] = _file
+        globals()[_name] = _file
+    for _name, _value in vars(_file).items():
+        if isinstance(_value, type) and issubclass(_value, Module) and not _name.startswith("_"):
+            globals()[_name] = _value
+            if _name not in __all__:
+                __all__.append(_name)

@@ -1,0 +1,107 @@
+"""Ops that draw random numbers in training: the dropouts and rrelu."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..device import CPU, device_of, move
+from ..op import FUNCTIONS, composite, op
+from ..tensor import Tensor
+from .random import source_of
+
+
+@op(method=False, function=False)
+def masked_scale(k, x, mask, /, scale):
+    """x scale where `mask` is True, 0 elsewhere. The gradient keeps the mask, a byte an element."""
+    return k.dropout(x, mask, scale), lambda dy: k.dropout(dy, mask, scale)
+
+
+@composite(inplace=True)
+def dropout(input, p=0.5, train=True):
+    """In training each element is 0 with probability p, and divided by 1 - p otherwise.
+
+    Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, arXiv 1207.0580.
+    Raises ValueError for p outside of [0, 1].
+    """
+    return _dropped("dropout", input, p, train, input._array.shape)
+
+
+@composite(inplace=True)
+def feature_dropout(input, p=0.5, train=True):
+    """`dropout` of whole channels, (N, C, ...): all elements of one are dropped or kept together."""
+    return _dropped("feature_dropout", input, p, train, _channels("feature_dropout", input))
+
+
+@composite(inplace=True)
+def alpha_dropout(input, p=0.5, train=False):
+    """Dropout to selu's value at -inf, scaled and shifted so that mean 0 and variance 1 stay.
+
+    Klambauer et al., Self-Normalizing Neural Networks, arXiv 1706.02515.
+    """
+    return _alpha_dropped("alpha_dropout", input, p, train, input._array.shape)
+
+
+@composite(inplace=True)
+def feature_alpha_dropout(input, p=0.5, train=False):
+    """`alpha_dropout` of whole channels, (N, C, ...)."""
+    return _alpha_dropped("feature_alpha_dropout", input, p, train, _channels("feature_alpha_dropout", input))
+
+
+@composite
+def rrelu(input, lower=0.125, upper=1 / 3, training=False, inplace=False, *, generator=None):
+    """leaky_relu with a slope drawn between `lower` and `upper` for each element, or their mean outside of training.
+
+    Xu et al., Empirical Evaluation of Rectified Activations in Convolutional Network, arXiv 1505.00853.
+    """
+    if lower > upper:
+        raise RuntimeError("rrelu: Lower bound should be less than or equal to the upper bound, "
+                           f"got {lower} and {upper}")
+    if not training:
+        slope = (lower + upper) / 2
+        return input.leaky_relu_(slope) if inplace else FUNCTIONS["leaky_relu"](input, slope)
+    array = input._array
+    slopes, below = np.ones(array.shape, array.dtype), move(array <= 0, CPU)
+    low, high = (float(array.dtype.type(bound)) for bound in (lower, upper))
+    slopes[below] = source_of(generator).uniform(int(below.sum()), np.float64, low, high)
+    slopes = Tensor._wrap(move(slopes, device_of(array)))
+    return input.mul_(slopes) if inplace else input * slopes
+
+
+def _dropped(name: str, x: Tensor, p: float, train: bool, shape: tuple[int, ...]) -> Tensor:
+    _check(name, p)
+    if not train or p == 0 or x._array.size == 0:
+        return x
+    number = x._array.dtype.type
+    scale = float(number(1) / number(1 - p)) if p < 1 else 0.0  # rounded where PyTorch rounds
+    return masked_scale(x, _mask(x, p, shape), scale=scale)
+
+
+def _alpha_dropped(name: str, x: Tensor, p: float, train: bool, shape: tuple[int, ...]) -> Tensor:
+    _check(name, p)
+    if not train or p == 0 or x._array.size == 0:
+        return x
+    if p == 1:
+        return x * 0
+    alpha = 1.7580993408473766  # selu's limit at -inf, negated
+    a = 1 / math.sqrt((alpha * alpha * p + 1) * (1 - p))
+    mask = _mask(x, p, shape)
+    return masked_scale(x, mask, scale=a) + ((mask.to(x.dtype) - 1) * (alpha * a) + alpha * a * p)
+
+
+def _mask(x: Tensor, p: float, shape: tuple[int, ...]) -> Tensor:
+    """True with probability 1 - p."""
+    if p == 1:
+        return Tensor._wrap(np.zeros(shape, bool))
+    return Tensor._wrap(move(source_of(None).bernoulli(1 - p, shape, np.dtype(bool)), device_of(x._array)))
+
+
+def _channels(name: str, x: Tensor) -> tuple[int, ...]:
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: Feature dropout requires at least 2 dimensions in the input, got {x.ndim}")
+    return (*x._array.shape[:2], *(1,) * (x.ndim - 2))
+
+
+def _check(name: str, p: float) -> None:
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: dropout probability has to be between 0 and 1, but got {p}")

@@ -1,0 +1,325 @@
+"""Random tensors: the generator, and the numbers that PyTorch's CPU generator draws from the same seed.
+
+Tensors on a GPU get the same numbers, drawn on the CPU.
+"""
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from minitorch_kernels import random as kernels
+
+from ..device import device as as_device
+from ..device import device_of, move
+from ..engine import no_grad
+from ..op import FUNCTIONS, composite
+from ..shapes import broadcast
+from ..tensor import Tensor, write
+from .creation import factory, require_tensor, sizes
+
+
+class Generator:
+    """A source of random numbers with a state of its own, for the `generator=` of the functions here.
+
+    >>> g = Generator().manual_seed(0)
+    >>> rand(2, generator=g)
+    tensor([0.4963, 0.7682])
+    """
+
+    def __init__(self, device: Any = "cpu"):
+        self.device = as_device(device)
+        self.source = kernels.Generator()
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from `seed`."""
+        self.source.manual_seed(_seed(seed))
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed of the system's entropy; returns it."""
+        return self.source.seed()
+
+    def initial_seed(self) -> int:
+        """The seed that it last started from."""
+        return self.source.initial_seed()
+
+    def get_state(self) -> Tensor:
+        """The state, as the 5056 bytes that PyTorch's generator has."""
+        return Tensor._wrap(self.source.get_state())
+
+    def set_state(self, new_state: Tensor) -> None:
+        """Go on from a state that `get_state` gave. Raises TypeError or RuntimeError for anything else."""
+        if not isinstance(new_state, Tensor):
+            raise TypeError(f"set_state: expected a torch.ByteTensor, but got {type(new_state).__name__}")
+        self.source.set_state(np.asarray(new_state.cpu()._array))
+
+    def clone_state(self) -> Generator:
+        """A second generator in the same state."""
+        twin = Generator(self.device)
+        twin.source = self.source.clone()
+        return twin
+
+    def __getstate__(self) -> tuple:
+        return str(self.device), self.source
+
+    def __setstate__(self, state: tuple) -> None:
+        self.device, self.source = as_device(state[0]), state[1]
+
+
+class DefaultGenerator(Generator):
+    """What is drawn from without a generator. A thread can put one of its own in its place, as data workers do."""
+
+    @property
+    def source(self) -> kernels.Generator:
+        return getattr(_own, "source", self._shared)
+
+    @source.setter
+    def source(self, source: kernels.Generator) -> None:
+        self._shared = source
+
+    def replace_in_this_thread(self, generator: Generator) -> None:
+        """Let this thread draw from `generator` from now on."""
+        _own.source = generator.source
+
+
+_own = threading.local()
+default_generator = DefaultGenerator()
+FUNCTIONS.update(Generator=Generator, default_generator=default_generator)
+
+
+def source_of(generator: Generator | None) -> kernels.Generator:
+    """The kernel behind `generator`, or behind the default one. Raises TypeError for anything else."""
+    if generator is None:
+        return default_generator.source
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator: expects a Generator, got {type(generator).__name__}")
+    return generator.source
+
+
+# The default generator
+
+@composite(method=False)
+def manual_seed(seed):
+    """Start the default generator again from `seed`; returns it."""
+    return default_generator.manual_seed(seed)
+
+
+@composite(method=False)
+def seed():
+    """Start the default generator again from the system's entropy; returns the seed."""
+    return default_generator.seed()
+
+
+@composite(method=False)
+def initial_seed():
+    """The seed that the default generator last started from."""
+    return default_generator.initial_seed()
+
+
+@composite(method=False)
+def get_rng_state():
+    """The default generator's state, a tensor of bytes."""
+    return default_generator.get_state()
+
+
+@composite(method=False)
+def set_rng_state(new_state):
+    """Set the default generator's state to what `get_rng_state` gave."""
+    default_generator.set_state(new_state)
+
+
+def _seed(seed: Any) -> int:
+    seed = int(seed)
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(f"manual_seed: seed expects -2^63 <= seed < 2^64, got {seed}")
+    return seed
+
+
+# New tensors
+
+@factory(sized=True)
+def rand(xp, size, *, dtype, generator=None):
+    """Uniform in [0, 1)."""
+    return source_of(generator).uniform(size, dtype)
+
+
+@factory(sized=True)
+def randn(xp, size, *, dtype, generator=None):
+    """Normal with mean 0 and variance 1."""
+    return source_of(generator).normal(size, dtype)
+
+
+@factory
+def randint(xp, low=0, high=None, size=None, *, dtype=None, generator=None):
+    """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`.
+
+    >>> manual_seed(0) and None
+    >>> randint(10, (3,))
+    tensor([4, 9, 3])
+    """
+    if isinstance(high, (tuple, list)):
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}")
+    return source_of(generator).randint(int(low), int(high), sizes("randint", size), dtype or np.dtype("int64"))
+
+
+@composite(method=False)
+def randint_like(input, low=0, high=None, *, generator=None, dtype=None, device=None, requires_grad=False, layout=None,
+                 memory_format=None):
+    """Integers in [low, high) of the shape, type and device of `input`."""
+    require_tensor("randint_like", input)
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(input.shape), generator=generator, dtype=dtype or input.dtype,
+                   device=input.device if device is None else device, requires_grad=requires_grad)
+
+
+@factory
+def randperm(xp, n, *, dtype=None, generator=None):
+    """The numbers 0 to n - 1 in random order."""
+    return source_of(generator).randperm(n, dtype or np.dtype("int64"))
+
+
+@composite(method=False)
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, device=None, requires_grad=False,
+           layout=None, pin_memory=False):
+    """Normal numbers of shape `size`, or, where `mean` or `std` is a tensor, one for each of its elements."""
+    given = [v.detach() for v in (mean, std) if isinstance(v, Tensor)]
+    if not given:
+        if size is None:
+            raise TypeError("normal() missing required argument: 'size'")
+        t = FUNCTIONS["empty"](size, dtype=dtype, device=device).normal_(mean, std, generator=generator)
+        return write(out, t, resize=True) if out is not None else t.requires_grad_(requires_grad)
+    if isinstance(std, Tensor) and bool((std < 0).any()):
+        raise RuntimeError("normal: expects all elements of std >= 0.0")
+    shape = broadcast("normal", *(tuple(v.shape) for v in given))
+    with no_grad():
+        t = FUNCTIONS["empty"](shape, dtype=given[0].dtype, device=given[0].device).normal_(generator=generator)
+        t = t.mul_(std).add_(mean)
+    return t if out is None else write(out, t, resize=True)
+
+
+@composite
+def bernoulli(input, p=None, *, generator=None, out=None):
+    """1 with probability `p`, or where that is None with the probability that the element is, else 0."""
+    array = _on_cpu(input)
+    drawn = source_of(generator).bernoulli(array if p is None else p, array.shape, array.dtype)
+    return _placed(drawn, input, out)
+
+
+@composite
+def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
+    """`num_samples` indices of categories for each row of `input`, weights that need not sum to 1."""
+    return _placed(source_of(generator).multinomial(_on_cpu(input), num_samples, replacement), input, out)
+
+
+@composite(method=False)
+def poisson(input, generator=None):
+    """A Poisson number for each element, which is its rate."""
+    rates = _on_cpu(input)
+    if rates.dtype.kind not in "fV":
+        raise NotImplementedError(f'"poisson" not implemented for {input.dtype}')
+    if (rates < 0).any():
+        raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
+    source = source_of(generator)
+
+    def uniform():
+        return source.uniform((), np.float64).item()
+
+    numbers = [_poisson(float(rate), uniform) for rate in rates.ravel()]
+    return _placed(np.array(numbers, rates.dtype).reshape(rates.shape), input, None)
+
+
+def _poisson(rate: float, uniform: Callable[[], float]) -> int:
+    """Products of uniform numbers below 10; from there on transformed rejection.
+
+    W. Hörmann, The transformed rejection method for generating Poisson random variables, Insurance: Mathematics and
+    Economics 12 (1993) 39.
+    """
+    if rate == 0:
+        return 0
+    if rate < 10:
+        count, product = 0, uniform()
+        while product > math.exp(-rate):
+            count, product = count + 1, product * uniform()
+        return count
+    b = 0.931 + 2.53 * math.sqrt(rate)
+    a = -0.059 + 0.02483 * b
+    while True:
+        u, v = uniform() - 0.5, uniform()
+        distance = 0.5 - abs(u)
+        count = math.floor((2 * a / distance + b) * u + rate + 0.43) if distance else -1
+        if distance >= 0.07 and v <= 0.9277 - 3.6224 / (b - 2):
+            return count
+        if count < 0 or (distance < 0.013 and v > distance):
+            continue
+        accepted = math.log(v) + math.log(1.1239 + 1.1328 / (b - 3.4)) - math.log(a / (distance * distance) + b)
+        if accepted <= count * math.log(rate) - rate - math.lgamma(count + 1):
+            return count
+
+
+# In place
+
+def _drawing(name: str, **parameters: float | None) -> None:
+    """The method `name_` with those parameters and defaults; None where there is no default."""
+    def method(self, *args, generator=None, **named):
+        given = {**parameters, **dict(zip(parameters, args)), **named}
+        if len(args) > len(parameters) or given.keys() != parameters.keys() or None in given.values():
+            raise TypeError(f"{name}_(): takes {', '.join(parameters)} and generator, got {args} and {named}")
+        self._check_inplace(name + "_")
+        draw = getattr(source_of(generator), name)
+        return _replaced(self, draw(self._array.shape, self._array.dtype, *map(float, given.values())))
+
+    method.__name__ = method.__qualname__ = name + "_"
+    method.__doc__ = f"Numbers of the {name.replace('_', '-')} distribution, in place."
+    composite(method, function=False)
+
+
+_drawing("normal", mean=0.0, std=1.0)
+_drawing("uniform", **{"from": 0.0, "to": 1.0})
+_drawing("exponential", lambd=1.0)
+_drawing("cauchy", median=0.0, sigma=1.0)
+_drawing("log_normal", mean=1.0, std=2.0)
+_drawing("geometric", p=None)
+
+
+@composite(function=False)
+def bernoulli_(self, p=0.5, *, generator=None):
+    """1 with probability `p`, a number or a tensor of probabilities, else 0, in place."""
+    self._check_inplace("bernoulli_")
+    shape, dtype = self._array.shape, self._array.dtype
+    return _replaced(self, source_of(generator).bernoulli(_on_cpu(p) if isinstance(p, Tensor) else p, shape, dtype))
+
+
+@composite(function=False)
+def random_(self, *bounds, generator=None, **named):
+    """Integers in place: `random_()` in [0, largest], `random_(to)` in [0, to), `random_(from, to)` in [from, to)."""
+    low, high = named.pop("from", None), named.pop("to", None)
+    if named or len(bounds) > 2:
+        raise TypeError(f"random_(): takes from, to and generator, got {bounds} and {named}")
+    if len(bounds) == 2:
+        low, high = bounds
+    elif bounds:
+        low, high = (None, bounds[0]) if high is None else (bounds[0], high)
+    self._check_inplace("random_")
+    return _replaced(self, source_of(generator).random_(self._array.shape, self._array.dtype, low, high))
+
+
+def _replaced(x: Tensor, drawn: np.ndarray) -> Tensor:
+    """`x` with the numbers drawn on the CPU."""
+    return write(x, Tensor._wrap(move(drawn, device_of(x._array))))
+
+
+def _placed(drawn: np.ndarray, like: Tensor, out: Tensor | None) -> Tensor:
+    """The numbers drawn on the CPU as a tensor beside `like`, or in `out`."""
+    t = Tensor._wrap(move(drawn, device_of(like._array)))
+    return t if out is None else write(out, t, resize=True)
+
+
+def _on_cpu(x: Tensor) -> np.ndarray:
+    return move(x._array, as_device("cpu"))
