@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import dtypes
 from .limits import finfo, iinfo
 from .op import FUNCTIONS, composite
 from .shapes import axis
@@ -82,6 +83,18 @@ def is_nonzero(input):
 
 
 @composite(method=False)
+def result_type(tensor1, tensor2):
+    """The type of tensor1 + tensor2, either of which may be a number."""
+    return dtypes.result_type(*(x._array if isinstance(x, Tensor) else x for x in (tensor1, tensor2)))
+
+
+@composite(method=False)
+def can_cast(from_, to):
+    """Whether an in-place result of type `from_` may be written to a tensor of type `to`."""
+    return from_.kind <= to.kind and (to.kind != dtypes.INT or to.is_signed or not from_.is_signed)
+
+
+@composite(method=False)
 def is_tensor(obj):
     """Whether `obj` is a tensor."""
     return isinstance(obj, Tensor)
@@ -115,7 +128,7 @@ channels_last, channels_last_3d = memory_format("channels_last"), memory_format(
 def stride(self, dim=None):
     """The distance from one element to the next, in elements, along each dimension or along `dim`."""
     array = self._array
-    if array.size == 0 or array.flags.c_contiguous:  # NumPy's strides mean nothing where sizes are 0 and 1
+    if array.size == 0:  # where NumPy's strides mean nothing
         strides = tuple(math.prod(max(n, 1) for n in array.shape[i + 1:]) for i in range(array.ndim))
     else:
         strides = tuple(s // array.itemsize for s in array.strides)

@@ -123,8 +123,13 @@ def fill(k, x, value, /):
     """`value`, a number or a 0-d tensor, everywhere."""
     if getattr(value, "ndim", 0):
         raise RuntimeError(f"fill: only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions")
-    return (k.xp.full(x.shape, value, dtype=x.dtype), lambda dy: k.xp.zeros(dy.shape, dy.dtype),
-            lambda dy: k.xp.sum(dy))
+    if type(value) is complex and x.dtype.kind != "c":
+        raise RuntimeError(f"fill: value {value} cannot be converted to type {x.dtype} without overflow")
+    try:
+        y = k.xp.full(x.shape, value, x.dtype)
+    except OverflowError:
+        raise RuntimeError(f"fill: value {value} cannot be converted to type {x.dtype} without overflow") from None
+    return y, lambda dy: k.xp.zeros(dy.shape, dy.dtype), lambda dy: k.xp.sum(dy)
 
 
 @method
@@ -192,7 +197,7 @@ def __int__(self):
 
 @method
 def __complex__(self):
-    return complex(_scalar(self))
+    return complex(item(self))
 
 
 @method
@@ -206,4 +211,8 @@ def _scalar(x: Tensor) -> Any:
     if x._array.size != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
     value = x.item()
-    return value.real if isinstance(value, complex) and value.imag == 0 else value
+    if isinstance(value, complex):
+        if value.imag:
+            raise RuntimeError("value cannot be converted to type double without overflow")
+        return value.real
+    return value

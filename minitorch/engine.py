@@ -324,6 +324,8 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
         dx = k.unbroadcast(dx, shape)
     if dx.dtype != dtype:
         dx = dx.astype(dtype)
+    if type(dy) is list:  # of a node with several outputs
+        return dx, not any(d is not None and (dx is d or k.shares_memory(dx, d)) for d in dy)
     if dx is dy:
         return dx, False
     if dx.base is None:

@@ -21,11 +21,12 @@ class finfo:
         if d.kind < dtypes.FLOAT:
             raise TypeError(f"finfo: requires a floating point input type, got {d}; use iinfo")
         if d is dtypes.bfloat16:
-            self.bits, self.eps, self.max, self.tiny, self.resolution = 16, 2.0**-7, 2.0**127 * (2 - 2.0**-7), 2.0**-126, 0.01
+            self.bits, self.eps, self.max, self.tiny = 16, 2.0**-7, 2.0**127 * (2 - 2.0**-7), 2.0**-126
+            self.resolution = 0.01
         else:
             found = np.finfo(to_numpy(d))
             self.bits, self.eps, self.max, self.tiny = found.bits, float(found.eps), float(found.max), float(found.tiny)
-            self.resolution = float(found.resolution)
+            self.resolution = 10.0**-found.precision
         self.min, self.smallest_normal, self.dtype = -self.max, self.tiny, d.name
 
     def __repr__(self) -> str:

@@ -288,6 +288,7 @@ PIPELINES = {
     "augmented": [T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), T.ToTensor(), T.Normalize(0.5, 0.5)],
     "bytes": [T.CenterCrop(20), T.PILToTensor()],
     "own code after": [T.Pad(2, fill=(1, 2, 3)), T.RandomVerticalFlip(), T.ToTensor(), lambda x: x * 2],
+    "random after": [T.ToTensor(), T.RandomErasing(1.0)],
     "nested": [T.Compose([T.RandomCrop(24)]), T.Compose([T.ToTensor()])],
     "colour first": [T.ColorJitter(0.4), T.ToTensor()],
 }

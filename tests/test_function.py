@@ -172,6 +172,25 @@ def test_mark_dirty():
         b.sum().backward()
 
 
+def test_mark_dirty_says_what_no_operation_said():
+    class Zeroed(Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.detach().numpy()[...] = 0
+            ctx.mark_dirty(x)
+            return x
+
+        @staticmethod
+        def backward(ctx, dy):
+            return 0 * dy
+
+    a = leaf(1.0, 2.0) * 1
+    b = a * a
+    Zeroed.apply(a)
+    with pytest.raises(RuntimeError, match="inplace"):
+        b.sum().backward()
+
+
 def test_an_input_returned_as_it_is():
     class Same(Function):
         @staticmethod
@@ -303,7 +322,8 @@ def test_gradients_of_another_dtype_are_cast():
     assert x.grad.dtype is mt.float32
 
 
-def test_backward_that_returns_dy_shares_nothing():
+@pytest.mark.parametrize("factor", [None, 1])
+def test_backward_that_returns_one_tensor_twice_shares_nothing(factor):
     class Sum(Function):
         @staticmethod
         def forward(ctx, a, b):
@@ -311,7 +331,8 @@ def test_backward_that_returns_dy_shares_nothing():
 
         @staticmethod
         def backward(ctx, dy):
-            return dy, dy
+            g = dy if factor is None else dy * factor
+            return g, g
 
     a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
     seed = mt.ones(2, dtype=mt.float64)

@@ -181,11 +181,19 @@ def detached_view(lib, x, w):
     return y + w
 
 
+def named_operations(lib, x, w):
+    y = x * w
+    index = lib.tensor([[0, 1, 0], [1, 1, 0]])
+    y.clamp_min_(2.0).index_add_(0, lib.tensor([1, 1]), w).masked_fill_(index == 1, 0.25)
+    y.mul_(w).scatter_add_(0, index, x).addmm_(w, w.t() @ w).pow_(2).lerp_(x, 0.3).addcmul_(x, w).div_(w)
+    return y.t_().squeeze_(0).unsqueeze_(1)
+
+
 PROGRAMS = [changed_intermediate, changed_after_use, assigned_slice, assigned_column, assigned_scalar,
             assigned_into_constant, assigned_broadcast, assigned_mask, assigned_by_index, changed_view,
             changed_view_of_view, changed_reshaped, base_changed_under_view, base_replaced_under_view,
             chain_of_changes, unsqueezed_and_expanded, split_in_place, zeroed, copied_into, operators,
-            a_slice_of_itself, detached_view]
+            a_slice_of_itself, detached_view, named_operations]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)

@@ -68,13 +68,22 @@ def test_the_table_prefers_blas_and_use_chooses_another():
         assert "numba       runs" in explain("matmul", a, a) and "blas        refuses" in explain("matmul", a, a)
 
 
-def test_other_types_take_the_reference():
-    half = np.full((1, 4096), 1, np.float16)
-    assert k.matmul(half, half.T)[0, 0] == 4096  # a float16 sum of ones stops at 2048
-    whole = np.arange(6).reshape(2, 3)
-    assert (k.matmul(whole, whole.T) == [[5, 14], [14, 50]]).all()
-    assert k.matmul(np.ones((2, 3), np.float32), np.ones((3, 2))).dtype == np.float64
-    assert "reference   runs" in explain("matmul", whole, whole)
+@pytest.mark.parametrize("rung", RUNGS)
+def test_other_types(rung):
+    with use(matmul=rung):
+        for shape in ((1, 4096), (70, 4096)):  # a float16 sum of ones would stop at 2048
+            half = np.full(shape, 1, np.float16)
+            y = k.matmul(half, half.T)
+            assert y.dtype == np.float16 and (y == 4096).all()
+        whole = np.arange(6).reshape(2, 3)
+        assert (k.matmul(whole, whole.T) == [[5, 14], [14, 50]]).all()
+        assert (k.matmul(np.ones((80, 80), int), np.ones((80, 80), int)) == 80).all()
+        assert k.matmul(np.ones((2, 3), np.float32), np.ones((3, 2))).dtype == np.float64
+        assert k.matmul(np.ones((90, 80), np.float32), np.ones((80, 90))).dtype == np.float64
+        turned = numbers((90, 80)) + 1j * numbers((90, 80), seed=1)
+        np.testing.assert_allclose(k.matmul(turned, turned.T), np.einsum("ik,jk->ij", turned, turned))
+    with use("numba"):
+        assert "numba       refuses: float32 and float64" in explain("matmul", whole, whole)
 
 
 @pytest.mark.parametrize("rung", ["blas", "numba", "blocked"])
@@ -93,27 +102,27 @@ def test_bits_do_not_depend_on_the_number_of_threads(rung, shapes):
 
 
 def test_blas_threads_are_off_inside_and_as_before_afterwards():
-    if blas._set is None:
+    if blas._control is None:
         pytest.skip("NumPy's BLAS offers no control of its threads")
-    before = blas._get()
-    blas._set(3)
+    before = blas._control.get()
+    blas._control.set(3)
     try:
         seen = []
-        blas.run(lambda i: seen.append(blas._get()), 4)
+        blas.run(lambda i: seen.append(blas._control.get()), 4)
         with blas.one_thread:
-            other = threading.Thread(target=lambda: blas.run(lambda i: seen.append(blas._get()), 2))
+            other = threading.Thread(target=lambda: blas.run(lambda i: seen.append(blas._control.get()), 2))
             other.start()
             other.join()
-            seen.append(blas._get())
+            seen.append(blas._control.get())
         with pytest.raises(ZeroDivisionError), blas.one_thread:
             1 / 0
-        assert seen == [1] * 7 and blas._get() == 3
+        assert seen == [1] * 7 and blas._control.get() == 3
     finally:
-        blas._set(before)
+        blas._control.set(before)
 
 
 def test_without_control_of_blas_products_stay_whole(monkeypatch):
-    monkeypatch.setattr(blas, "_set", None)
+    monkeypatch.setattr(blas, "_control", None)
     a, b, order = numbers((300, 301)), numbers((301, 302), seed=1), []
     check(a, b, blas.matmul(a, b))
     blas.run(order.append, 3)

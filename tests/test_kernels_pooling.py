@@ -1,4 +1,4 @@
-"""The pooling kernels against the definition in loops and PyTorch: every version, geometry, gradient and dtype."""
+"""The pooling kernels against the definition in loops and PyTorch: versions, geometries, gradients, dtypes."""
 from __future__ import annotations
 
 import doctest
@@ -340,7 +340,8 @@ def test_which_version_runs():
     assert "numba       runs" in explain("adaptive_avg_pool", x[0], (2,))
     assert "refuses: float32 and float64 only" in explain("max_pool", x.astype(np.float16), *window)
     assert "refuses: 1 or 2 spatial axes only" in explain("adaptive_max_pool", x[None], (2, 2, 2))
-    assert "refuses: int64 positions" in explain("max_pool_dx", x[..., :2, :2], index.astype(np.int32), x.shape)
+    narrow = index.astype(np.int32)
+    assert "refuses: int64 positions" in explain("max_pool_dx", x[..., :2, :2], narrow, x.shape)
 
 
 @pytest.mark.parametrize("name", [name for name in table.names()

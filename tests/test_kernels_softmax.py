@@ -83,7 +83,7 @@ def test_logsumexp_as_scipy(version, shape, dim, keepdim):
     special = pytest.importorskip("scipy.special")
     for dtype in (np.float32, np.float64):
         x = data(shape, dtype)
-        y = k.logsumexp(x, dim, keepdim)
+        y = k.logsumexp(x, dim if keepdim else (dim,), keepdim)
         expected = special.logsumexp(x.astype(np.float64), axis=dim, keepdims=keepdim)
         assert y.shape == np.shape(expected) and y.dtype == dtype
         np.testing.assert_allclose(y, expected, **TOLERANCE[dtype])
@@ -194,6 +194,7 @@ def test_explain_says_what_runs():
     assert "not empty" in explain("softmax", x[:0], 1)
     assert "one dtype" in explain("softmax_dx", x.astype(float), x, 1)
     assert "a single dimension" in explain("logsumexp", x, (0, 1), False)
+    assert "numba       runs" in explain("logsumexp", x, (1,), False)
 
 
 @jit

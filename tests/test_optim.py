@@ -142,6 +142,11 @@ def test_loading_copies_and_casts():
     q.grad = wrap(np.ones(3))
     b.step()
     assert a.state[p]["step"].item() == 1 and b.state[q]["step"].item() == 2
+    kept = a.state[p]["exp_avg"]._array.copy()
+    c = Adam([p])
+    c.load_state_dict(saved)
+    c.step()
+    np.testing.assert_array_equal(a.state[p]["exp_avg"]._array, kept)
     saved["state"][0]["step"] = 7  # as PyTorch before 1.12 has it
     b.load_state_dict(saved)
     b.step()
@@ -511,7 +516,8 @@ def test_warm_restarts_take_fractions(torch):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"mode": "max", "patience": 1}, {"threshold": 0.1, "patience": 1}, {"mode": "max", "threshold": 0.2, "patience": 3},
+    {}, {"mode": "max", "patience": 1}, {"threshold": 0.1, "patience": 1},
+    {"mode": "max", "threshold": 0.2, "patience": 3},
     {"threshold_mode": "abs", "threshold": 0.5, "patience": 0},
     {"mode": "max", "threshold_mode": "abs", "threshold": 0.1, "patience": 1, "cooldown": 2},
     {"patience": 0, "min_lr": [0.1, 0.01], "factor": 0.5}, {"patience": 0, "eps": 0.05, "factor": 0.5}])

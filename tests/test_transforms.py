@@ -147,6 +147,14 @@ def test_normalize():
     np.testing.assert_allclose(tensor.numpy(), expected, rtol=1e-6)
 
 
+def test_normalize_first_used_in_inference_mode_differentiates_later():
+    with minitorch.inference_mode():
+        F.normalize(minitorch.zeros(1, 2, 2), 0.125, 0.375)
+    x = minitorch.zeros(1, 2, 2, requires_grad=True)
+    F.normalize(x, 0.125, 0.375).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 1 / 0.375, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "image, mean, std, error, message",
     [
@@ -339,6 +347,24 @@ def test_bilinear_sampling_is_exact_on_a_plane():
         F.rotate(plane, 5, T.InterpolationMode.BICUBIC)
     with pytest.raises(ValueError, match="scale should be positive"):
         F.affine(plane, 0, (0, 0), 0.0, 0)
+
+
+def test_affine_matrix_is_torchvisions():
+    """Rotation, then shear in y, then in x, as torchvision documents it; seen on a plane, which sampling preserves."""
+    angle, translate, scale, shear = 20.0, (1, -2), 1.4, (12.0, -7.0)
+    a, sx, sy = (math.radians(value) for value in (angle, *shear))
+    turn = np.array([
+        [math.cos(a - sy) / math.cos(sy), -math.cos(a - sy) * math.tan(sx) / math.cos(sy) - math.sin(a)],
+        [math.sin(a - sy) / math.cos(sy), -math.sin(a - sy) * math.tan(sx) / math.cos(sy) + math.cos(a)],
+    ])
+    y, x = np.mgrid[:20, :30] + 0.5
+    offset = np.stack([x - 15 - translate[0], y - 10 - translate[1]]).reshape(2, -1)
+    source_x, source_y = (np.linalg.inv(scale * turn) @ offset + [[15], [10]]).reshape(2, 20, 30)
+    plane = minitorch.from_numpy((2 * x - 3 * y).astype(np.float32)[None])
+    moved = F.affine(plane, angle, translate, scale, shear, T.InterpolationMode.BILINEAR).numpy()[0]
+    inside = (source_x > 0.5) & (source_x < 29.5) & (source_y > 0.5) & (source_y < 19.5)
+    assert inside.sum() > 300
+    np.testing.assert_allclose(moved[inside], (2 * source_x - 3 * source_y)[inside], atol=1e-3)
 
 
 # Colour

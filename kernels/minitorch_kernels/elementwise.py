@@ -77,7 +77,8 @@ def spread(ufunc: Callable, out: np.ndarray, *operands: Any) -> np.ndarray:
     whole = [not isinstance(x, np.ndarray) or x.ndim == 0 for x in operands]
     if out.size < 2 * PART or not all(w or (x.shape == out.shape and x.flags.c_contiguous)
                                       for w, x in zip(whole, operands)):
-        return ufunc(*operands, out=out)
+        ufunc(*operands, out=out)
+        return out
     flat = [x if w else x.reshape(-1) for w, x in zip(whole, operands)]
     target, parts = out.reshape(-1), parallel.chunks(out.size, PART)
 

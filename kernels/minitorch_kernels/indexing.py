@@ -22,8 +22,11 @@ def gather(xp, x, index, axis):
 
 
 @kernel
-def gather_dx(xp, dy, index, axis, shape):
-    """The adjoint of `gather`: zeros of `shape` to which each element of `dy` is added where `index` says."""
+def gather_dx(xp, dy, index, axis, shape, once=False):
+    """The adjoint of `gather`: zeros of `shape` to which each element of `dy` is added where `index` says.
+
+    `once` promises that no place is named twice.
+    """
     return xp.reshape(add_rows(xp, xp.reshape(dy, (-1, 1)), _flat_places(xp, index, axis, shape), prod(shape)), shape)
 
 
@@ -165,7 +168,13 @@ def _gather(x: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
     return x[tuple(key)]
 
 
-def _gather_dx(dy: np.ndarray, index: np.ndarray, axis: int, shape: tuple) -> np.ndarray:
+def _gather_dx(dy: np.ndarray, index: np.ndarray, axis: int, shape: tuple, once: bool = False) -> np.ndarray:
+    if once:
+        out = zeros(np, shape, dy.dtype)
+        key = grid(index.shape, axis)
+        key[axis] = index
+        out[tuple(key)] = dy
+        return out
     places = _flat_places(np, index, axis, shape)
     if dy.dtype.kind == "f":
         return np.bincount(places, dy.reshape(-1), prod(shape)).astype(dy.dtype).reshape(shape)
@@ -214,7 +223,8 @@ def _no_numba(rows: np.ndarray, index: np.ndarray, n: int) -> str | None:
 
 
 gather.version("grid", "cpu", _gather, backend="numpy")
-gather_dx.version("bincount", "cpu", _gather_dx, lambda dy, index, axis, shape: None if dy.ndim else "a scalar",
+gather_dx.version("bincount", "cpu", _gather_dx, 
+                  lambda dy, index, axis, shape, once=False: None if index.ndim else "a scalar",
                   backend="numpy")
 add_rows.version("numba", "cpu", "minitorch_kernels.cpu.indexing:add_rows", _no_numba)
 add_rows.version("sorted", "cpu", _add_rows, backend="numpy")

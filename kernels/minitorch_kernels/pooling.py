@@ -1,8 +1,8 @@
 """Pooling kernels: the largest or the mean element of windows that slide over 1 to 3 spatial axes.
 
 Arrays are (N, C, *spatial). Windows are given as PyTorch gives them: a kernel size, stride, padding and
-dilation an axis, as tuples. The adaptive kinds get an output size instead and cut an axis of n elements into the
-cells [floor(i n / out), ceil((i + 1) n / out)).
+dilation an axis, as tuples. The adaptive kinds get an output size instead and cut an axis of n elements into
+the cells [floor(i n / out), ceil((i + 1) n / out)).
 """
 from __future__ import annotations
 

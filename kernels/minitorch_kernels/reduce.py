@@ -36,6 +36,39 @@ def prod_others(xp, x, axis):
     return xp.prod(xp.where(xp.asarray(others), rows, 1.0), axis=-1)
 
 
+@kernel
+def cumsum(xp, x, axis):
+    """The sums of all elements up to each one along `axis`. float16 and bfloat16 are added up in float32."""
+    return xp.cumsum(x, axis)
+
+
+@kernel
+def cumprod_dx(xp, dy, x, axis):
+    """The gradient of the cumulative product: before[i] g[i], where g[i] = dy[i] + x[i+1] g[i+1].
+
+    `before` is the product of the elements before i. No division, so zeros do no harm.
+    """
+    lines = (slice(None),) * axis
+    xs, dys = ([z[(*lines, i)] for i in range(x.shape[axis])] for z in (x, dy))
+    if not xs:
+        return dy
+    g = [dys[-1]]
+    for a, d in zip(xs[:0:-1], dys[-2::-1]):
+        g.append(d + a * g[-1])
+    g.reverse()
+    before = None
+    for i, a in enumerate(xs[:-1]):
+        before = a if before is None else before * a
+        g[i + 1] = g[i + 1] * before
+    return xp.stack(g, axis=axis)
+
+
+@kernel
+def logcumsumexp(xp, x, axis):
+    """log(cumsum(exp(x))) along `axis`, without overflow."""
+    return xp.logaddexp.accumulate(x, axis)
+
+
 def _sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     if x.dtype.char in "eE":
         return np.add.reduce(x, axis, np.float32, None, keepdims).astype(x.dtype)
@@ -60,6 +93,20 @@ def _spread(x: np.ndarray, axes: tuple[int, ...], shape: tuple[int, ...]) -> np.
     return view
 
 
+def _cumsum(x: np.ndarray, axis: int) -> np.ndarray:
+    if x.dtype.char in "eE":
+        return np.add.accumulate(x, axis, np.float32).astype(x.dtype)
+    return np.add.accumulate(x, axis)
+
+
+def _cumprod_dx(dy: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
+    """Without zeros: the sum of dy y from each element on, divided by it."""
+    if x.shape[axis] < 16 or not x.all():
+        return cumprod_dx.reference(np, dy, x, axis)
+    wide = dy.astype(np.float64) * np.multiply.accumulate(x, axis, np.float64)
+    return (np.flip(np.add.accumulate(np.flip(wide, axis), axis), axis) / x).astype(dy.dtype)
+
+
 def _prod_others(x: np.ndarray, axis: int) -> np.ndarray:
     """The product of what comes before times that of what comes after, each a cumulative product."""
     ones = np.ones_like(x[(slice(None),) * axis + (slice(0, 1),)])
@@ -72,4 +119,6 @@ def _prod_others(x: np.ndarray, axis: int) -> np.ndarray:
 
 sum.version("wide", "cpu", _sum, backend="numpy")
 spread.version("strided", "cpu", _spread, backend="numpy")
+cumsum.version("wide", "cpu", _cumsum, backend="numpy")
+cumprod_dx.version("division", "cpu", _cumprod_dx, backend="numpy")
 prod_others.version("cumulative", "cpu", _prod_others, backend="numpy")

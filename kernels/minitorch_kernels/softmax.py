@@ -54,7 +54,7 @@ def _refuses(x: Any, dim: Any, *options: Any) -> str | None:
     """Why the Numba kernels leave this array to the reference, or None."""
     if x.dtype.char not in "fdeE":
         return "float16, bfloat16, float32 and float64 only"
-    if not isinstance(dim, int):
+    if not isinstance(dim, int) and len(dim) != 1:
         return "a single dimension only"
     return None if x.size and x.ndim else "an array of one dimension or more, not empty, only"
 

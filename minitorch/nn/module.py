@@ -2,15 +2,19 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .. import dtypes
+from ..engine import no_grad
 from ..tensor import Handle, Tensor
+from . import hooks, state
+from .hooks import register_module_forward_hook, register_module_forward_pre_hook
 from .parameter import Buffer, Parameter
 
-_IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
+_KINDS = {"_parameters": ("parameter", "torch.nn.Parameter"), "_buffers": ("buffer", "torch.Tensor"),
+          "_modules": ("child module", "torch.nn.Module")}
 
 
 class Module:
@@ -29,61 +33,67 @@ class Module:
 
     training: bool
     forward: Callable[..., Any]
+    _version = 1  # of what a state dict holds; goes into its metadata
 
     def __init__(self) -> None:
-        put = super().__setattr__
+        put = object.__setattr__.__get__(self)
         put("training", True)
         put("_parameters", {})
         put("_buffers", {})
         put("_modules", {})
         put("_not_saved", set())
         put("_hooks", None)  # made by the first hook: a call without hooks is one comparison
+        put("_state_hooks", {})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        hooks = self._hooks
-        if hooks is None and not _global_hooks:
+        if self._hooks is None and not _on_all_before and not _on_all_after:
             return self.forward(*args, **kwargs)
-        return _call_with_hooks(self, args, kwargs)
+        return hooks.call(self, args, kwargs)
 
     # Attributes
 
     def __getattr__(self, name: str) -> Any:
-        for kind in ("_parameters", "_buffers", "_modules"):
-            members = self.__dict__.get(kind)
-            if members is not None and name in members:
-                return members[name]
+        own = self.__dict__
+        if "_parameters" in own:
+            for kind in ("_parameters", "_buffers", "_modules"):
+                if name in own[kind]:
+                    return own[kind][name]
         if name == "forward":
             return functools.partial(_no_forward, self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        kind = _kind_of(value)
-        members = self.__dict__
-        if kind is not None:
-            if kind not in members:
-                raise AttributeError(f"cannot assign {kind[1:]} before Module.__init__() call")
-            _remove(self, name)
-            if kind == "_parameters":
-                self.register_parameter(name, value)
-            elif kind == "_buffers":
-                self.register_buffer(name, value, value.persistent)
-            else:
-                self.register_module(name, value)
+        kind, own = _kind_of(value), self.__dict__
+        if kind is None:
+            for kind, (what, expected) in _KINDS.items():
+                if name in own.get(kind, ()):
+                    if value is not None and not (kind == "_buffers" and isinstance(value, Tensor)):
+                        raise TypeError(f"cannot assign '{type(value).__name__}' as {what} '{name}' ({expected} or None "
+                                        "expected)")
+                    own[kind][name] = value
+                    return
+            object.__setattr__(self, name, value)
             return
-        for kind in ("_parameters", "_buffers", "_modules"):
-            if name in members.get(kind, ()):
-                if value is not None and not (kind == "_buffers" and isinstance(value, Tensor)):
-                    expected = {"_parameters": "torch.nn.Parameter", "_buffers": "torch.Tensor",
-                                "_modules": "torch.nn.Module"}[kind]
-                    raise TypeError(f"cannot assign '{type(value).__name__}' object to {kind[1:-1]} '{name}' "
-                                    f"({expected} or None expected)")
-                members[kind][name] = value
-                return
-        object.__setattr__(self, name, value)
+        if kind not in own:
+            raise AttributeError(f"cannot assign {kind[1:]} before Module.__init__() call")
+        own.pop(name, None)
+        for other in _KINDS:
+            if other != kind:
+                own[other].pop(name, None)
+        if kind == "_parameters":
+            self.register_parameter(name, value)
+        elif kind == "_buffers":
+            self.register_buffer(name, value, value.persistent)
+        else:
+            own["_modules"][name] = value
 
     def __delattr__(self, name: str) -> None:
-        if not _remove(self, name):
-            object.__delattr__(self, name)
+        for kind in _KINDS:
+            if name in self.__dict__[kind]:
+                del self.__dict__[kind][name]
+                self._not_saved.discard(name)
+                return
+        object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
@@ -248,8 +258,6 @@ class Module:
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
         """Replace each parameter's and buffer's values by `fn` of them; the parameter objects stay."""
-        from ..engine import no_grad
-
         for child in self.children():
             child._apply(fn)
         with no_grad():
@@ -297,20 +305,16 @@ class Module:
         """All parameters and saved buffers by dotted name: the tensors themselves, detached unless `keep_vars`."""
         if args:
             destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args):])
-        out = OrderedDict() if destination is None else destination
-        self._save_to_state_dict(out, prefix, keep_vars)
-        for name, child in self._modules.items():
-            if child is not None:
-                child.state_dict(destination=out, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        return out
+        return state.save(self, destination, prefix, keep_vars)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         """This module's own entries; override it, and `_load_from_state_dict`, for state of another kind."""
-        for name, value in (*self._parameters.items(), *self._buffers.items()):
-            if value is not None and name not in self._not_saved:
+        for name in state.own_names(self):
+            if name == "_extra_state":
+                destination[prefix + name] = self.get_extra_state()
+            else:
+                value = getattr(self, name)
                 destination[prefix + name] = value if keep_vars else value.detach()
-        if type(self).get_extra_state is not Module.get_extra_state:
-            destination[prefix + "_extra_state"] = self.get_extra_state()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy values in by name; with `assign` take the tensors themselves.
@@ -318,52 +322,12 @@ class Module:
         Everything is checked before anything is written. Raises RuntimeError that lists missing and unexpected
         names (unless not `strict`) and every shape that does not fit.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        state = OrderedDict(state_dict)
-        missing: list[str] = []
-        errors: list[str] = []
-        used: set[str] = set()
-        pending: list[Callable[[], None]] = []
-        for path, module in self.named_modules(remove_duplicate=False):
-            prefix = path + "." if path else ""
-            for hook in module.__dict__.get("_before_load", []):
-                hook(module, state, prefix, {}, strict, missing, [], errors)
-            module._load_from_state_dict(state, prefix, assign, missing, used, errors, pending)
-        unexpected = [key for key in state if key not in used]
-        if strict and unexpected:
-            errors.insert(0, "Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
-        if strict and missing:
-            errors.insert(0, "Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
-        if errors:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
-        for write in pending:
-            write()
-        return _IncompatibleKeys(missing, unexpected)
+        return state.load(self, state_dict, strict, assign)
 
-    def _load_from_state_dict(self, state: dict, prefix: str, assign: bool, missing: list[str], used: set[str],
-                              errors: list[str], pending: list[Callable[[], None]]) -> None:
-        """Check this module's own entries, and put what is to be written into `pending`."""
-        for name, own in (*self._parameters.items(), *self._buffers.items()):
-            key = prefix + name
-            if own is None or name in self._not_saved:
-                continue
-            if key not in state:
-                missing.append(key)
-                continue
-            used.add(key)
-            value = state[key]
-            if not isinstance(value, Tensor):
-                errors.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
-                              f"object from checkpoint but received {type(value)}")
-            elif value._array.shape != own._array.shape:
-                errors.append(f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
-                              f"the shape in current model is {own.shape}.")
-            else:
-                pending.append(functools.partial(_take, self, name, value, assign))
-        if type(self).get_extra_state is not Module.get_extra_state and prefix + "_extra_state" in state:
-            used.add(prefix + "_extra_state")
-            pending.append(functools.partial(self.set_extra_state, state[prefix + "_extra_state"]))
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool,
+                              missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
+        """Load this module's own entries: what does not fit goes into the lists."""
+        state.load_own(self, state_dict, prefix, local_metadata, strict, missing_keys, error_msgs)
 
     def get_extra_state(self) -> Any:
         """State beside tensors; override it together with `set_extra_state`."""
@@ -376,37 +340,47 @@ class Module:
 
     def register_forward_pre_hook(self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False) -> Handle:
         """`hook(module, args)` before forward may return new arguments."""
-        return self._register("before", hook, prepend, with_kwargs)
+        return hooks.register(self, "before", hook, prepend, with_kwargs)
 
     def register_forward_hook(self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False,
                               always_call: bool = False) -> Handle:
         """`hook(module, args, output)` after forward may return a new output."""
-        return self._register("after", hook, prepend, with_kwargs)
+        return hooks.register(self, "after", hook, prepend, with_kwargs, always_call)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> Handle:
         """`hook(module, grad_input, grad_output)` once the gradient of the inputs is there; may replace it."""
-        return self._register("backward", hook, prepend, False)
+        return hooks.register(self, "backward", hook, prepend)
 
     register_backward_hook = register_full_backward_hook
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> Handle:
         """`hook(module, grad_output)` once the gradient of the outputs is there; may replace it."""
-        return self._register("backward_pre", hook, prepend, False)
+        return hooks.register(self, "backward_pre", hook, prepend)
 
-    def register_load_state_dict_pre_hook(self, hook: Callable) -> None:
-        """`hook(module, state_dict, prefix, ...)` before values are loaded may change `state_dict`."""
-        self.__dict__.setdefault("_before_load", []).append(hook)
+    def register_load_state_dict_pre_hook(self, hook: Callable) -> Handle:
+        """`hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)` before
+        values are loaded may change `state_dict`."""
+        return self._on_state("before_load", hook)
 
-    _register_load_state_dict_pre_hook = register_load_state_dict_pre_hook
+    def _register_load_state_dict_pre_hook(self, hook: Callable, with_module: bool = False) -> Handle:
+        return self._on_state("before_load", hook if with_module else lambda module, *rest: hook(*rest))
 
-    def _register(self, moment: str, hook: Callable, prepend: bool, with_kwargs: bool) -> Handle:
-        if self._hooks is None:
-            self._hooks = {key: OrderedDict() for key in ("before", "after", "backward_pre", "backward")}
-        hooks = self._hooks[moment]
-        handle = Handle(hooks, _WithKwargs(hook) if with_kwargs else hook)
-        if prepend:
-            hooks.move_to_end(handle.id, last=False)
-        return handle
+    def register_load_state_dict_post_hook(self, hook: Callable) -> Handle:
+        """`hook(module, incompatible_keys)` may change the lists of missing and unexpected names."""
+        return self._on_state("after_load", hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable) -> Handle:
+        """`hook(module, prefix, keep_vars)` before `state_dict` reads."""
+        return self._on_state("before_save", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable) -> Handle:
+        """`hook(module, state_dict, prefix, local_metadata)` may change what `state_dict` returns."""
+        return self._on_state("after_save", hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def _on_state(self, moment: str, hook: Callable) -> Handle:
+        return Handle(self._state_hooks.setdefault(moment, OrderedDict()), hook)
 
     # Printing
 
@@ -428,117 +402,7 @@ class Module:
         self.__dict__.update(state)
 
 
-def register_module_forward_hook(hook: Callable) -> Handle:
-    """A forward hook on every module."""
-    return Handle(_global_hooks, hook)
-
-
-_global_hooks: OrderedDict = OrderedDict()
-
-
-class _WithKwargs:
-    """Marks a hook that takes the keyword arguments too."""
-
-    def __init__(self, hook: Callable):
-        self.hook = hook
-
-
-def _call_with_hooks(module: Module, args: tuple, kwargs: dict) -> Any:
-    hooks = module._hooks or {"before": {}, "after": {}, "backward_pre": {}, "backward": {}}
-    for hook in list(hooks["before"].values()):
-        if isinstance(hook, _WithKwargs):
-            args, kwargs = hook.hook(module, args, kwargs) or (args, kwargs)
-        else:
-            result = hook(module, args)
-            if result is not None:
-                args = result if isinstance(result, tuple) else (result,)
-    backward = None
-    if hooks["backward"] or hooks["backward_pre"]:
-        backward = _BackwardHooks(module, hooks)
-        args = backward.on_inputs(args)
-    output = module.forward(*args, **kwargs)
-    for hook in [*_global_hooks.values(), *hooks["after"].values()]:
-        if isinstance(hook, _WithKwargs):
-            result = hook.hook(module, args, kwargs, output)
-        else:
-            result = hook(module, args, output)
-        output = output if result is None else result
-    return output if backward is None else backward.on_outputs(output)
-
-
-class _BackwardHooks:
-    """Backward hooks of one call: identities around the module's inputs and outputs, which see their gradients."""
-
-    def __init__(self, module: Module, hooks: dict):
-        self.module, self.hooks, self.grad_output = module, hooks, None
-        self.needs_input = False
-
-    def on_inputs(self, args: tuple) -> tuple:
-        tensors = [a for a in args if isinstance(a, Tensor) and a._requires_grad]
-        if not tensors:
-            return args
-        self.needs_input = True
-        passed = iter(_through(tensors, self._input_grads))
-        return tuple(next(passed) if isinstance(a, Tensor) and a._requires_grad else a for a in args)
-
-    def on_outputs(self, output: Any) -> Any:
-        many = isinstance(output, (tuple, list))
-        outputs = list(output) if many else [output]
-        tensors = [y for y in outputs if isinstance(y, Tensor) and y._requires_grad]
-        if not tensors:
-            return output
-        passed = iter(_through(tensors, self._output_grads))
-        outputs = [next(passed) if isinstance(y, Tensor) and y._requires_grad else y for y in outputs]
-        return type(output)(outputs) if many else outputs[0]
-
-    def _output_grads(self, grads: tuple) -> tuple:
-        for hook in list(self.hooks["backward_pre"].values()):
-            result = hook(self.module, grads)
-            if result is not None:
-                grads = result if isinstance(result, tuple) else (result,)
-        self.grad_output = grads
-        if not self.needs_input:  # nothing comes after: the hooks see no input gradient
-            for hook in list(self.hooks["backward"].values()):
-                hook(self.module, (None,), grads)
-        return grads
-
-    def _input_grads(self, grads: tuple) -> tuple:
-        for hook in list(self.hooks["backward"].values()):
-            result = hook(self.module, grads, self.grad_output)
-            if result is not None:
-                grads = result if isinstance(result, tuple) else (result,)
-        return grads
-
-
-def _through(tensors: list[Tensor], on_grads: Callable[[tuple], tuple]) -> list[Tensor]:
-    """The same tensors, with `on_grads` between them and their gradients."""
-    from ..function import Function
-
-    class Passage(Function):
-        @staticmethod
-        def forward(ctx, *xs):
-            return tuple(Tensor._wrap(x._array) for x in xs)
-
-        @staticmethod
-        def backward(ctx, *dys):
-            return on_grads(dys)
-
-    return list(Passage.apply(*tensors))
-
-
-def _take(module: Module, name: str, value: Tensor, assign: bool) -> None:
-    """Write one loaded value."""
-    from ..engine import no_grad
-
-    members = module._parameters if name in module._parameters else module._buffers
-    own = members[name]
-    if not assign:
-        with no_grad():
-            own.copy_(value)
-    elif name in module._parameters:
-        members[name] = value if isinstance(value, Parameter) else Parameter(value, own._requires_grad)
-    else:
-        members[name] = value
+_on_all_before, _on_all_after = hooks.everywhere["before"], hooks.everywhere["after"]
 
 
 def _kind_of(value: Any) -> str | None:
@@ -547,21 +411,6 @@ def _kind_of(value: Any) -> str | None:
     if isinstance(value, Module):
         return "_modules"
     return "_buffers" if isinstance(value, Buffer) else None
-
-
-def _remove(module: Module, name: str) -> bool:
-    """Take `name` out of wherever it is registered."""
-    found = False
-    for kind in ("_parameters", "_buffers", "_modules"):
-        members = module.__dict__.get(kind, {})
-        if name in members:
-            del members[name]
-            found = True
-    if name in module.__dict__:
-        del module.__dict__[name]
-        found = True
-    module.__dict__.get("_not_saved", set()).discard(name)
-    return found
 
 
 def _check_name(module: Module, name: Any, members: dict) -> None:

@@ -1,6 +1,7 @@
 """Complex tensors: their parts, and views of them as real ones."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from .. import shapes
 from ..op import composite, op
 from ..tensor import Tensor
+from .elementwise import zeros_of
 
 
 @op(method=False, function=False)
@@ -26,20 +28,20 @@ def complex_(k, real, imag, /):
 
 
 @composite(method=False)
-def complex(real, imag):
+def complex(real, imag, *, out=None):
     """real + i imag, of two tensors of one floating type.
 
     >>> from minitorch import tensor
     >>> complex(tensor([1.0]), tensor([2.0]))
     tensor([1.+2.j])
     """
-    return complex_(real, imag)
+    return complex_(real, imag) if out is None else complex_(real, imag, out=out)
 
 
 @composite(method=False)
-def polar(abs, angle):
+def polar(abs, angle, *, out=None):
     """abs (cos(angle) + i sin(angle))."""
-    return complex_(abs * angle.cos(), abs * angle.sin())
+    return complex(abs * angle.cos(), abs * angle.sin(), out=out)
 
 
 @op(view=True)
@@ -52,13 +54,13 @@ def view_as_real(k, x, /):
 
 @op(view=True)
 def view_as_complex(k, x, /):
-    """A real tensor, whose last dimension has size 2, as a complex one on the same memory."""
+    """A real tensor, whose last dimension has size 2, as a complex one, on the same memory where
+    each pair lies together."""
     if x.dtype.char not in "fd" or x.ndim == 0 or x.shape[-1] != 2:
         raise RuntimeError("view_as_complex: Tensor must be float32 or float64 and have a last dimension of size 2, "
                            f"got {x.dtype} of shape {x.shape}")
-    if x.strides[-1] != x.itemsize:
-        raise RuntimeError("view_as_complex: Tensor must have a last dimension with stride 1")
-    return x.view(_whole(x.dtype))[..., 0], lambda dy: _split(dy)
+    pairs = x if x.strides[-1] == x.itemsize else k.xp.ascontiguousarray(x)
+    return pairs.view(_whole(x.dtype))[..., 0], lambda dy: _split(dy)
 
 
 def _part(dtype: Any) -> Any:
@@ -115,8 +117,9 @@ def angle(k, x, /):
     """The angle of a complex number in radians; of a real one 0 or pi."""
     if x.dtype.kind in "biu":
         x = x.astype("float32")
-    y = k.xp.angle(x)
-    return y, lambda dy: dy * (1j * x / (abs(x) * abs(x))) if x.dtype.kind == "c" else dy * 0
+    if x.dtype.kind == "c":
+        return k.xp.angle(x), lambda dy: dy * 1j * x / (k.abs(x) * k.abs(x))
+    return k.xp.where(x < 0, math.pi, x * 0), lambda dy: zeros_of(k, dy)
 
 
 @composite
@@ -131,5 +134,6 @@ def is_conj(input):
     return False
 
 
-Tensor.real, Tensor.imag = property(real), property(imag)
+Tensor.real = property(lambda self: real(self) if self.is_complex() else self)
+Tensor.imag = property(imag)
 Tensor.resolve_neg, Tensor.is_neg = Tensor.resolve_conj, Tensor.is_conj

@@ -19,27 +19,38 @@ def _define(nd: int) -> None:
     name, kernel = f"conv{nd}d", f"conv{max(nd, 2)}d"
 
     def conv(k, x, w, b=None, /, stride=1, padding=0, dilation=1, groups=1):
-        """Cross-correlation of x (N, C, *size) with w (O, C/groups, *kernel), plus b (O,)."""
+        """Cross-correlation of x (N, C, *size) with w (O, C/groups, *kernel), plus b (O,).
+
+        `padding` is a size, one an axis, "valid" (none), or "same": the output has the input's size, for stride 1.
+        """
         _check(name, nd, x, w, b, groups)
+        part = None
+        if type(padding) is str:
+            padding, part = _named_padding(name, nd, padding, stride, dilation, w.shape)
         options = _options(name, nd, stride, padding, dilation, groups)
         x_shape, w_shape = x.shape, w.shape
         x_full, w_full = _full(x_shape, nd), _full(w_shape, nd)
         _check_sizes(name, x_full, w_full, options)
         y = getattr(k, kernel)(k.xp.reshape(x, x_full), k.xp.reshape(w, w_full), b, *options)
         y_full = y.shape
+        if part is not None:
+            y = y[part].copy()
+        y_part = y.shape
+
+        def full(dy):
+            dy = k.xp.reshape(dy, y_part)
+            return dy if part is None else k.slice_dx(dy, part, y_full)
 
         def dx(dy):
-            dy = k.xp.reshape(dy, y_full)
-            return k.xp.reshape(getattr(k, kernel + "_dx")(dy, k.xp.reshape(w, w_full), x_full, *options), x_shape)
+            return k.xp.reshape(getattr(k, kernel + "_dx")(full(dy), k.xp.reshape(w, w_full), x_full, *options), x_shape)
 
         def dw(dy):
-            dy = k.xp.reshape(dy, y_full)
-            return k.xp.reshape(getattr(k, kernel + "_dw")(dy, k.xp.reshape(x, x_full), w_full, *options), w_shape)
+            return k.xp.reshape(getattr(k, kernel + "_dw")(full(dy), k.xp.reshape(x, x_full), w_full, *options), w_shape)
 
         def db(dy):
-            return channel_sum(k, k.xp.reshape(dy, y_full))
+            return channel_sum(k, k.xp.reshape(dy, y_part))
 
-        return k.xp.reshape(y, _flat(y_full, x_shape, nd)), dx, dw, db
+        return k.xp.reshape(y, _flat(y_part, x_shape, nd)), dx, dw, db
 
     def conv_dx(k, dy, w, /, x_shape, stride, padding, dilation, groups):
         """The gradient of the convolution for its input."""
@@ -109,6 +120,25 @@ def _options(name: str, nd: int, stride: Any, padding: Any, dilation: Any, group
     if nd == 1:
         return (1, *stride), (0, *padding), (1, *dilation), groups
     return stride, padding, dilation, groups
+
+
+def _named_padding(name: str, nd: int, padding: str, stride: Any, dilation: Any, w_shape: tuple) -> tuple:
+    """The sizes that "valid" and "same" mean, and what to keep of the output, or None for all of it.
+
+    Where "same" asks for one more after than before, both sides get the larger size, and the first output goes.
+    """
+    if padding == "valid":
+        return 0, None
+    if padding != "same":
+        raise RuntimeError(f"{name}: Invalid padding string {padding!r}, expected 'valid' or 'same'")
+    if max(ntuple(name, "stride", stride, nd)) > 1:
+        raise RuntimeError(f"{name}: padding='same' is not supported for strided convolutions, got stride={stride}")
+    total = [d * (n - 1) for d, n in zip(ntuple(name, "dilation", dilation, nd), w_shape[2:])]
+    after = tuple(t - t // 2 for t in total)
+    if not any(t % 2 for t in total):
+        return after, None
+    keep = [slice(t % 2, None) for t in total]
+    return after, (slice(None), slice(None), *([slice(None)] * (max(nd, 2) - nd)), *keep)
 
 
 def _full(shape: tuple, nd: int) -> tuple:

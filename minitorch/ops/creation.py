@@ -170,6 +170,8 @@ def arange(xp, start=0, end=None, step=1, *, dtype=None):
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError(f"arange: upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}")
+    if dtype == "int64":
+        start, end, step = int(start), int(end), int(step)
     whole = all(isinstance(n, int) for n in (start, end, step))
     count = -((start - end) // step) if whole else math.ceil((end - start) / step)
     if dtype is None:

@@ -24,9 +24,9 @@ def gather_(k, x, index, /, dim):
 
 
 @op(method=False, function=False)
-def gather_dx(k, x, index, /, dim, shape):
-    """Zeros of `shape` to which `x` is added at `index` along `dim`."""
-    return k.gather_dx(x, index, dim, shape), lambda dy: _gathered(k, dy, index, dim)
+def gather_dx(k, x, index, /, dim, shape, once=False):
+    """Zeros of `shape` to which `x` is added at `index` along `dim`; `once`: no place is named twice."""
+    return k.gather_dx(x, index, dim, shape, once), lambda dy: _gathered(k, dy, index, dim)
 
 
 @composite

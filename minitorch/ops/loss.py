@@ -49,7 +49,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if target.shape == input.shape and target.is_floating_point():
+    if target._array.dtype.kind in "fV" and target._array.shape == input._array.shape:
         return _cross_entropy_probabilities(input, target, weight, reduction, label_smoothing)
     x, t = _classes("cross_entropy", input, target, weight)
     loss = cross_entropy_classes(x, t._array, None if weight is None else weight._array, ignore_index,
@@ -305,22 +305,23 @@ def _cross_entropy_probabilities(x: Tensor, target: Tensor, weight: Tensor | Non
 
 def _classes(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """Logits with a batch axis, and class indices that fit them."""
-    if target._array.dtype.kind not in "iu":
+    shape, t = x._array.shape, target._array
+    if t.dtype.kind not in "iu":
         raise DTypeError(f"{name}: expected scalar type Long but found {target.dtype.name}: target expects class "
                          "indices (int64), or probabilities of the input's shape")
-    if x.ndim == 0:
+    if not shape:
         raise ShapeError(f"{name}: input expects at least one dimension, got a scalar")
-    expected = () if x.ndim == 1 else (x.shape[0], *x.shape[2:])
-    if tuple(target.shape) != expected:
-        what = "Expected input batch_size to match target batch_size" if x.ndim == 2 else "size mismatch"
-        error = ValueError if x.ndim == 2 and target.ndim == 1 else ShapeError
-        raise error(f"{name}: {what}: input of shape {tuple(x.shape)} expects target of shape {expected}, "
-                    f"got {tuple(target.shape)}")
-    classes = x.shape[0 if x.ndim == 1 else 1]
-    if weight is not None and tuple(weight.shape) != (classes,):
+    single = len(shape) == 1
+    expected = () if single else shape[:1] + shape[2:]
+    if t.shape != expected:
+        what = "Expected input batch_size to match target batch_size" if len(shape) == 2 else "size mismatch"
+        error = ValueError if len(shape) == 2 and t.ndim == 1 else ShapeError
+        raise error(f"{name}: {what}: input of shape {shape} expects target of shape {expected}, got {t.shape}")
+    classes = shape[0 if single else 1]
+    if weight is not None and weight._array.shape != (classes,):
         raise ShapeError(f"{name}: weight tensor should be defined either for all {classes} classes or no classes, "
-                         f"got shape {tuple(weight.shape)}")
-    return (x, target) if x.ndim > 1 else (x.reshape(1, classes), target.reshape(1))
+                         f"got shape {weight._array.shape}")
+    return (x.reshape(1, classes), target.reshape(1)) if single else (x, target)
 
 
 def _same_size(name: str, x: Tensor, target: Tensor) -> None:
@@ -333,7 +334,10 @@ def _same_size(name: str, x: Tensor, target: Tensor) -> None:
 def reduction_of(name: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None,
                  check: bool = True) -> str:
     """The reduction, also from PyTorch's older pair of flags. Raises ValueError, where `check`ed."""
-    if size_average is not None or reduce is not None:
+    if size_average is None and reduce is None:
+        if reduction in ("mean", "sum", "none"):
+            return reduction
+    else:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
         warnings.warn("size_average and reduce args will be deprecated, please use "
                       f"reduction='{reduction}' instead.", stacklevel=3)

@@ -17,7 +17,7 @@ _OPERANDS = (Tensor, int, float, complex, np.ndarray, np.generic)
 # Arithmetic goes to the ops themselves: a small operation costs about a microsecond, one call more would show.
 
 Tensor.__add__ = Tensor.__radd__ = add
-Tensor.__mul__ = Tensor.__rmul__ = mul
+Tensor.__mul__ = mul
 Tensor.__sub__, Tensor.__rsub__, Tensor.__truediv__, Tensor.__pow__ = sub, rsub, div, pow
 Tensor.__neg__, Tensor.__abs__ = neg, abs
 
@@ -39,7 +39,8 @@ for _python, _name in {"floordiv": "floor_divide", "mod": "remainder", "matmul":
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Tensor, f"__{_name}__", _checked(_name))
-Tensor.__rtruediv__, Tensor.__rpow__ = _checked("div", reflected=True), _checked("pow", reflected=True)
+for _python, _name in {"mul": "mul", "truediv": "div", "pow": "pow"}.items():  # [0] * tensor(3) is the list's to compute
+    setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
 
 
 def _invert(self):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+
 import numpy as np
 
 from ..errors import ShapeError

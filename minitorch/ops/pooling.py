@@ -138,7 +138,7 @@ def _define(nd: int) -> None:
         """(sum of x^p)^(1/p) of each window."""
         kernel = ntuple(f"lp_pool{nd}d", "kernel_size", kernel_size, nd)
         mean = FUNCTIONS[f"avg_pool{nd}d"](input.pow(norm_type), kernel, stride, 0, ceil_mode)
-        return (mean.clamp(min=0) * prod(kernel)).pow(1.0 / norm_type)
+        return (mean * prod(kernel)).pow(1.0 / norm_type)
 
     for function in (max_pool_nd, avg_pool_nd, adaptive_avg_pool_nd, adaptive_max_pool_nd, max_unpool_nd, lp_pool_nd):
         function.__name__ = function.__name__.replace("_nd", f"{nd}d")

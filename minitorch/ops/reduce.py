@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from .. import dtypes, shapes
-from ..errors import DimError, DTypeError
+from ..errors import BoundsError, DTypeError
 from ..op import composite, op
 
 _ADDED = {"b": "int64", "i": "int64", "u": "int64"}  # kind of type: the type that its sums have
@@ -44,14 +44,17 @@ def mean(k, x, /, dim=None, keepdim=False, *, dtype=None):
     if x.dtype.kind not in "fcV":
         raise DTypeError("mean: could not infer output dtype. Input dtype must be either a floating point or complex "
                          f"dtype. Got: {dtypes.from_numpy(x.dtype)}")
-    n = count(shape, dims)
-    total = k.sum(x, dims, keepdim)
-    return total / n if n else total * math.nan, lambda dy: k.spread(dy / n if n else dy, dims, shape)
+    n, wide = count(shape, dims) or math.nan, _wide(x)
+    y = k.sum(wide, dims, keepdim) / n
+    half = wide is not x  # sums and n may leave the range of float16
+    return (y.astype(x.dtype) if half else y), lambda dy: k.spread(dy * (1 / n) if half else dy / n, dims, shape)
 
 
 @composite
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """The mean of the elements that are not NaN."""
+    if not (input.is_floating_point() or input.is_complex()):
+        raise DTypeError(f"nanmean: expected input to have floating point or complex dtype but got {input.dtype}")
     found = input == input
     return nansum(input, dim, keepdim, dtype=dtype) / sum(found, dim, keepdim)
 
@@ -75,7 +78,7 @@ def prod(k, x, /, dim=None, keepdim=False, *, dtype=None):
 @op
 def count_nonzero(k, x, /, dim=None):
     """How many elements are not zero."""
-    return (x != 0).sum(shapes.axes("count_nonzero", x, dim), dtype="int64")
+    return (x != 0).sum(dims_of("count_nonzero", x, dim), dtype="int64")
 
 
 # Moments
@@ -151,7 +154,7 @@ def vector_norm_(k, x, /, p, dim, keepdim):
         raise DTypeError("norm: Expected a floating point or complex tensor as input. Got "
                          f"{dtypes.from_numpy(x.dtype)}")
     if p < 0 and 0 in [shape[d] for d in dims] or abs(p) == math.inf and count(shape, dims) == 0:
-        raise DimError(f"norm: cannot compute the {p} norm of no elements: x of shape {shape}, dim {dims}")
+        raise BoundsError(f"norm: cannot compute the {p} norm of no elements: x of shape {shape}, dim {dims}")
     y = _norm(k, _wide(x), p, dims, keepdim)
     kept = shapes.kept(shape, dims)
     return y if y.dtype == x.dtype or x.dtype.kind == "c" else y.astype(x.dtype), lambda dy: _norm_dx(
@@ -222,7 +225,8 @@ def _addable(x: Any, dtype: Any) -> Any:
 
 
 def _wide(x: Any) -> Any:
-    return x.astype("float32") if x.dtype.char in "eE" else x
+    """float16 and bfloat16 arrays as float32."""
+    return x.astype("float32") if getattr(x.dtype, "char", "") in {"e", "E"} else x
 
 
 def _moment(name: str, x: Any, dim: Any, unbiased: Any, correction: Any) -> tuple:
@@ -253,6 +257,7 @@ def _variance_dx(k: Any, dy: Any, x: Any, dims: tuple, degrees: float) -> Any:
     n = count(tuple(x.shape), dims)
     if not degrees:
         return dy * math.nan
+    x = _wide(x)
     return dy * ((x - k.sum(x, dims, True) / n) * (2 / degrees))
 
 
@@ -276,7 +281,7 @@ def _norm_dx(k: Any, dy: Any, x: Any, y: Any, p: float, dims: tuple) -> Any:
     if p == 1:
         return dy * k.sgn(x)
     if p in (math.inf, -math.inf):
-        largest = k.abs(x) == y
+        largest = same(k.abs(x), y)
         return k.sgn(x) * (largest * (dy / k.sum(largest * 1.0, dims, True)))
     zero = y == 0
     safe = k.xp.where(zero, 1.0, y)
@@ -290,6 +295,11 @@ def _norm_dx(k: Any, dy: Any, x: Any, y: Any, p: float, dims: tuple) -> Any:
     return k.sgn(x) * k.xp.where(missing, 0.0, k.xp.where(missing, 1.0, size) ** (p - 1)) * (scale * safe)
 
 
+def same(x: Any, y: Any) -> Any:
+    """Whether elements are equal, nan to nan."""
+    return (x == y) | ((x != x) & (y != y))
+
+
 def _finite(k: Any, y: Any) -> Any:
-    """`y` with 0 for infinities, so that inf - inf does not arise: exp(-inf - 0) is the 0 that is meant."""
-    return k.xp.where(k.abs(y) == math.inf, 0.0, y)
+    """`y` with 0 for -inf, so that inf - inf does not arise where all x are -inf: exp(-inf - 0) is the 0 that is meant."""
+    return k.xp.where(y == -math.inf, 0.0, y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 from ..op import FUNCTIONS, composite, op
-from ..tensor import Tensor
+from ..tensor import Tensor, write
 from .elementwise import floating
 
 
@@ -15,7 +15,7 @@ def polygamma_(k, x, /, n):
 
 
 @composite(method=False)
-def polygamma(n, input):
+def polygamma(n, input, *, out=None):
     """The n-th derivative of digamma, n >= 0.
 
     >>> from minitorch import tensor
@@ -24,7 +24,8 @@ def polygamma(n, input):
     """
     if n < 0:
         raise RuntimeError(f"polygamma: polygamma(n, x) does not support negative n, got {n}")
-    return FUNCTIONS["digamma"](input) if n == 0 else polygamma_(input, n)
+    y = FUNCTIONS["digamma"](input) if n == 0 else polygamma_(input, n)
+    return y if out is None else write(out, y, resize=True)
 
 
 def _polygamma_method(self, n):

@@ -29,7 +29,7 @@ def array_from(values: Any, dtype: np.dtype | None = None) -> np.ndarray:
     if isinstance(values, (np.ndarray, np.generic)):
         _check_numpy(values.dtype)
         return np.array(values, dtype or values.dtype)
-    if isinstance(values, str):
+    if isinstance(values, (str, bytes)):
         raise TypeError(f"tensor: invalid data type {type(values).__name__!r}")
     leaves, shape = _flatten(values)
     if isinstance(leaves, np.ndarray):
@@ -113,6 +113,26 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """A 0-d tensor, of the default type unless `dtype` says otherwise."""
     return _tensor(array_from(s, _numpy(dtype or dtypes.get_default_dtype())), device, requires_grad)
+
+
+@composite(function=False)
+def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+    """The tensor's memory for another library, by the DLPack protocol. Raises BufferError where a gradient is recorded."""
+    if self._requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    return self._array.__dlpack__(stream=stream)
+
+
+@composite(function=False)
+def __dlpack_device__(self):
+    """The kind of device and its number, as DLPack counts them."""
+    return self._array.__dlpack_device__()
+
+
+@composite(method=False)
+def to_dlpack(tensor):
+    """A DLPack capsule on the tensor's memory."""
+    return __dlpack__(tensor)
 
 
 @composite(method=False)

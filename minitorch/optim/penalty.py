@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from ..tensor import Tensor
 
-
-def l1_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
+def l1_penalty(params: Iterable[Any], weight: float = 1.0) -> Any:
     """weight Σ|p|, which drives parameters to zero.
 
     >>> from minitorch import tensor
@@ -16,7 +15,7 @@ def l1_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
     return sum(p.abs().sum() * weight for p in params)
 
 
-def l2_penalty(params: Iterable[Tensor], weight: float = 1.0) -> Tensor:
+def l2_penalty(params: Iterable[Any], weight: float = 1.0) -> Any:
     """weight / 2 Σp², whose gradient, weight p, is what an optimizer's `weight_decay` adds.
 
     >>> from minitorch import tensor

@@ -66,7 +66,7 @@ def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
         number, g, r, chunks = plan.cuts[i]
         height = r.stop - r.start
         for images in chunks:
-            length, lines, columns = plan.tables[images.stop - images.start]
+            length, lines, columns = plan.tables[images.stop - images.start, height]
             inputs = planes.spread(x, slice(g.start * plan.per_group, g.stop * plan.per_group), images, layout, length)
             dys = planes.spread(dy, slice(g.start * rows + r.start, (g.stop - 1) * rows + r.stop), images, plan.plain, length)
             gemm.dots(dys, height * length, lines, height, inputs, plan.per_group * layout.phases * length, columns, depth,
@@ -101,7 +101,7 @@ class _PlanDw(NamedTuple):
     depth: int
     ranges: int
     cuts: list[tuple[int, slice, slice, list[slice]]]  # parts: number of the sum, groups, rows, images at a time
-    tables: dict[int, tuple]  # for a number of images: length of a plane, offsets in dy, offsets in x
+    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, offsets in dy and in x
 
 
 @lru_cache(256)
@@ -154,10 +154,10 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
         lines = (g.stop - g.start) * (per_group * layout.phases + r.stop - r.start)
         cuts.append((number, g, r, _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize))))
     tables = {}
-    for images in {c.stop - c.start for *_, chunks in cuts for c in chunks}:
+    for images, height in {(c.stop - c.start, r.stop - r.start) for _, _, r, chunks in cuts for c in chunks}:
         length = planes.length(layout, images, letter)
-        tables[images] = (length, planes.offsets(plain, planes.ORIGIN, rows, length),
-                          planes.offsets(layout, taps, per_group, length))
+        tables[images, height] = (length, planes.offsets(plain, planes.ORIGIN, height, length),
+                                  planes.offsets(layout, taps, per_group, length))
     return _PlanDw(layout, plain, rows, per_group, depth, len(ranges), cuts, tables)
 
 

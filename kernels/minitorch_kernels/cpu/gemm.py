@@ -21,7 +21,7 @@ from .jit import jit
 
 _features = llvmlite.binding.get_host_cpu_features()
 REGISTER = 64 if _features.get("avx512f") else 32 if _features.get("avx") else 16  # bytes
-_MANY = REGISTER != 32  # AVX has 16 registers; AVX-512 and NEON have 32
+_MANY = REGISTER == 64 or not _features.get("sse2")  # AVX-512 and NEON have 32 registers, SSE and AVX have 16
 ROWS, VECTORS = (8 if _MANY else 4), 3
 THIN = 8  # vectors of a tile with one row
 LEFT, RIGHT = (4 if _MANY else 2), 6  # the tile of `dots`

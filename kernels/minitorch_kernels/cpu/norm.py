@@ -3,7 +3,7 @@
 Sums are taken in float64, of distances d from one element of the group, so that a single pass gives both
 moments without the cancellation of E[x²] - E[x]²: var = mean(d²) - mean(d)², where mean(d)² is at most m var
 for m elements (shifted data; Chan, Golub and LeVeque 1983). The mean that is handed on is rounded to x's type,
-which matters where it is large: affine passes measure from the rounded mean, and an offset adds what it lost.
+which matters where it is large: affine passes measure from the rounded mean, an offset adds what it lost.
 """
 from __future__ import annotations
 

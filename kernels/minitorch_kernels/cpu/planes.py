@@ -22,6 +22,7 @@ class Layout(NamedTuple):
     remainders: tuple[tuple[int, ...], tuple[int, ...]]
     pad: tuple[int, int]
     plane: tuple[int, int]
+    reach: int  # how far beyond a place the taps read
 
     @property
     def phases(self) -> int:
@@ -35,7 +36,7 @@ class Layout(NamedTuple):
 
     def plain(self) -> Layout:
         """The same places for an array that is neither padded nor split."""
-        return Layout((1, 1), ((0,), (0,)), (0, 0), self.plane)
+        return Layout((1, 1), ((0,), (0,)), (0, 0), self.plane, 0)
 
 
 class Target(NamedTuple):
@@ -64,7 +65,7 @@ def forward(window, size, stride, padding, dilation):
     for number, (h, w) in enumerate(product(*reach)):
         phase = remainders[0].index(h % stride[0]) * len(remainders[1]) + remainders[1].index(w % stride[1])
         taps.append((phase, h // stride[0], w // stride[1], number))
-    return Layout(stride, remainders, padding, plane), tuple(taps)
+    return Layout(stride, remainders, padding, plane, max(h * plane[1] + w for _, h, w, _ in taps)), tuple(taps)
 
 
 def backward(window, size, stride, padding, dilation):
@@ -84,7 +85,8 @@ def backward(window, size, stride, padding, dilation):
     for rh, rw in product(range(stride[0]), range(stride[1])):
         taps = tuple((0, h + pad[0], w + pad[1], i * window[1] + j) for i, h in meets[0][rh] for j, w in meets[1][rw])
         targets.append(Target(taps, (counts[0][rh], counts[1][rw]), rh * size[1] + rw, stride[0] * size[1], stride[1]))
-    return Layout((1, 1), ((0,), (0,)), pad, plane), tuple(t for t in targets if min(t.out))
+    reach = max((h * plane[1] + w for t in targets for _, h, w, _ in t.taps), default=0)
+    return Layout((1, 1), ((0,), (0,)), pad, plane, reach), tuple(t for t in targets if min(t.out))
 
 
 def _shared(places, reach, size, step, shifts):
@@ -107,7 +109,7 @@ def length(layout, images, letter):
 def spread(x, channels, images, layout, size):
     """Planes, `size` long, of a slice of the channels and images of a contiguous x, and zeros as far as a vector may read."""
     count = (channels.stop - channels.start) * layout.phases * size
-    out = gemm.empty(count + layout.area + gemm.lanes(x.dtype), x.dtype)
+    out = gemm.empty(count + layout.reach + gemm.lanes(x.dtype), x.dtype)
     gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop, layout.step,
                 *_remainders(layout.remainders), layout.pad, layout.plane, size, out)
     return out

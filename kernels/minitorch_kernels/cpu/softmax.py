@@ -36,6 +36,7 @@ def log_softmax_dx(dy, y, dim):
 
 
 def logsumexp(x, dim, keepdim):
+    dim = dim if isinstance(dim, int) else dim[0]
     top, log = normalisers(wide(x), dim)
     if np.isinf(top).any():  # -inf - -inf: such rows need a case of their own, which the reference has
         return reference_of_logsumexp(np, x, dim, keepdim)
@@ -92,7 +93,7 @@ def _cut(shape, dim):
     inner, several rows at a time.
     """
     n, size = shape[dim], math.prod(shape)
-    inner = math.prod(shape[dim + 1:]) if -1 != dim != len(shape) - 1 else 1
+    inner = 1 if dim in (-1, len(shape) - 1) else math.prod(shape[dim + 1:])
     outer = size // (n * inner)
     if inner == 1:
         step = max(1, PART // n)
@@ -118,9 +119,9 @@ def _exp_of(x):
 
 
 def _exp32(x):
-    t = x * LOG2E_32 + SHIFT_32  # SHIFT's last digit is 1 and its low bits are the bias: t rounds to the integer k,
-    k = t - SHIFT_32             # and its bits, moved to the exponent's place, are the number 2^k
-    power = np.int32(np.float32(t).view(np.int32) << np.int32(23)).view(np.float32)
+    t = x * LOG2E_32 + SHIFT_32  # so large a sum is rounded to a whole number: k, besides SHIFT;
+    k = t - SHIFT_32
+    power = np.int32(np.float32(t).view(np.int32) << np.int32(23)).view(np.float32)  # its low bits as exponent: 2^k
     r = (x - k * LN2_HIGH_32) - k * LN2_LOW_32
     p = T7_32 * r + T6_32
     p = p * r + T5_32
@@ -156,7 +157,7 @@ def _exp64(x):
 
 
 LOG2E = 1 / math.log(2)
-SHIFT = 1.5 * 2**52 + 1023
+SHIFT = 1.5 * 2**52 + 1023  # the last digit before the point is the last bit; 1023 is the exponent's bias
 LN2_HIGH = 0.693147180559890330187045037746429443359375  # the first 42 bits of ln 2: times k it is exact
 LN2_LOW = 5.497923018708371e-14  # ln 2 - LN2_HIGH
 TOP, BOTTOM = 1023.49 * math.log(2), -1022 * math.log(2)

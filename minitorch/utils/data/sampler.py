@@ -126,7 +126,7 @@ class RandomSampler(_GeneratorSampler):
 
         n, count = len(self.data_source), self.num_samples
         if self.replacement:
-            for size in [32] * (count // 32) + [count % 32]:  # PyTorch's block size, which fixes the draws
+            for size in [32] * (count // 32) + [count % 32]:  # PyTorch's blocks: a pass left early draws as much
                 yield from minitorch.randint(high=n, size=(size,), generator=generator).tolist()
         else:
             for _ in range(count // n):

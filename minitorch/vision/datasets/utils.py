@@ -7,7 +7,6 @@ import os
 import shutil
 import tarfile
 import tempfile
-import urllib.request
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +36,8 @@ def download_url(url: str, root, filename: str | None = None, md5: str | None = 
     The file appears under its name only when it is complete. Raises DatasetError where it cannot be fetched
     or has another checksum than `md5`.
     """
+    import urllib.request
+
     target = Path(root).expanduser() / (filename or os.path.basename(url))
     if check_integrity(target, md5):
         return target

@@ -1,6 +1,8 @@
 """Between PIL images, arrays and tensors: types, layouts and ranges of values."""
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from minitorch.errors import ShapeError
@@ -96,8 +98,6 @@ def normalize(tensor: Tensor, mean, std, inplace: bool = False) -> Tensor:
     if tensor.ndim < 3:
         raise ValueError(f"normalize: Expected tensor to be a tensor image of size (..., C, H, W). Got {tensor.shape}")
     mean, std = (_channel_values(name, values, tensor) for name, values in (("mean", mean), ("std", std)))
-    if bool((std == 0).any()):
-        raise ValueError(f"normalize: std has a zero after conversion to {tensor.dtype}, leading to division by zero.")
     if inplace:
         return tensor.sub_(mean).div_(std)
     return (tensor - mean) / std
@@ -145,11 +145,22 @@ def _fromarray(pixels, channels, mode):
 
 
 def _channel_values(name, values, tensor):
-    from minitorch import as_tensor
+    """A number, or one a channel as (C, 1, 1), in the type and on the device of `tensor`."""
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    values = tuple(values) if isinstance(values, (list, tuple)) else values
+    if isinstance(values, tuple) and len(values) not in (1, tensor.shape[-3]):
+        raise ShapeError(f"normalize: expected {name} for {tensor.shape[-3]} channels, got {len(values)} values")
+    return _constants(name, values, tensor.dtype, tensor.device)
 
-    values = as_tensor(values, dtype=tensor.dtype, device=tensor.device)
-    if values.ndim == 1:
-        if len(values) not in (1, tensor.shape[-3]):
-            raise ShapeError(f"normalize: expected {name} for {tensor.shape[-3]} channels, got {len(values)} values")
-        values = values.view(-1, 1, 1)
-    return values
+
+@functools.lru_cache(maxsize=64)
+def _constants(name, values, dtype, device):
+    """Made once: for small images it takes longer than the arithmetic."""
+    from minitorch import as_tensor, inference_mode
+
+    with inference_mode(False):  # they outlive the block that asks for them first
+        constants = as_tensor(values, dtype=dtype, device=device)
+    if name == "std" and bool((constants == 0).any()):
+        raise ValueError(f"normalize: std has a zero after conversion to {dtype}, leading to division by zero.")
+    return constants.view(-1, 1, 1) if constants.ndim else constants
