@@ -129,14 +129,15 @@ def _serialise(tensors: dict[str, np.ndarray], tree: str) -> bytes:
 
 def _parse(content: bytes, name: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays and metadata of a safetensors file. Raises CheckpointError."""
-    if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
-        raise CheckpointError(f"load: {name}: this is a pickle file of PyTorch's, not a safetensors file. Loading it would "
-                              "run code from the file. Save its state dict with safetensors.torch.save_file")
     try:
         arrays = _safetensors().numpy.load(content)
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8:8 + length]).get("__metadata__", {})
     except Exception as error:
+        if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
+            raise CheckpointError(f"load: {name}: this is a pickle file, as PyTorch writes them, not a safetensors file. "
+                                  "Loading it would run code from the file. Save its state dict with "
+                                  "safetensors.torch.save_file") from None
         raise CheckpointError(f"load: {name}: not a safetensors file, or a damaged one ({error})") from None
     # the arrays lie in `content`, which is read-only: copies can be trained
     return {key: array.copy() for key, array in arrays.items()}, metadata

@@ -157,7 +157,8 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                 nodes[parent.number] = parent
                 grads[parent.number] = [None] * parent.outputs
                 heappush(heap, -parent.number)
-            grads[parent.number][node.index] = dy
+            before = grads[parent.number][node.index]  # second derivatives reach an output by several edges
+            grads[parent.number][node.index] = dy if before is None else before + dy
             continue
         functions, edges, k = node.backward, node.inputs, node.k
         if needed is not None:
@@ -317,21 +318,25 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
     if lifted:
         if tuple(dx.shape) != shape:
             dx = k.unbroadcast(dx, shape)
-        return (dx if dx._array.dtype == dtype else dx.to(dtype)), False
+        return (dx if dx._array.dtype == dtype else _real(dx, dtype).to(dtype)), False
     if type(dx) is not ndarray:
         dx = k.xp.asarray(dx)  # NumPy turns 0-d results into scalars
     if dx.shape != shape:
         dx = k.unbroadcast(dx, shape)
     if dx.dtype != dtype:
-        dx = dx.astype(dtype)
-    if type(dy) is list:  # of a node with several outputs
-        return dx, not any(d is not None and (dx is d or k.shares_memory(dx, d)) for d in dy)
-    if dx is dy:
+        dx = _real(dx, dtype).astype(dtype)
+    given = dy if type(dy) is list else (dy,)  # a list: of a node with several outputs
+    if any([dx is d for d in given]):
         return dx, False
     if dx.base is None:
         return dx, True
     spread = not (dx.flags.c_contiguous and getattr(dx.flags, "writeable", True))  # broadcast: one place, many elements
-    return dx, not (spread or k.shares_memory(dx, dy))
+    return dx, not (spread or any([d is not None and k.shares_memory(dx, d) for d in given]))
+
+
+def _real(dx: Any, dtype: Any) -> Any:
+    """`dx`, or its real part where the input is real: what is imaginary has no effect on it."""
+    return dx.real if getattr(dx, "_array", dx).dtype.kind == "c" and dtype.kind != "c" else dx
 
 
 def _leading_to(targets: dict[int, Any], edges: list[Any]) -> set[int]:

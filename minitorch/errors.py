@@ -21,6 +21,10 @@ class DeviceError(RuntimeError):
     """Tensors on different devices, or a device that is not there."""
 
 
+class LinAlgError(RuntimeError, ValueError):
+    """A matrix that an algorithm of linear algebra cannot take: singular, or not positive-definite."""
+
+
 class GraphError(RuntimeError):
     """A graph that cannot be differentiated: freed, overwritten, or never recorded."""
 

@@ -284,7 +284,7 @@ class Op:
             return tensor_kernels()
         if name == "y":
             return Tensor._wrap(value, node) if hasattr(value, "dtype") else \
-                [Tensor._wrap(v, None) for v in value]
+                [Tensor._wrap(v, Output(node, i, v.shape, v.dtype)) for i, v in enumerate(value)]
         if name in self.params:
             if self.variadic:
                 return [_input_tensor(v, edge) for v, edge in zip(value, node.inputs)]
@@ -297,7 +297,11 @@ class Op:
         if mode.grad and any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
             node = self.record(k, inputs, result, ys[0])
             node.outputs = len(ys)
+            keeps = any(output for _, output, _, _ in self._kept)
             for i, y in enumerate(ys):
+                if keeps and i:
+                    y._version = [0]
+                    node.versions.append((y._version, 0, "y"))
                 if y._array.dtype.kind in "fcV":
                     y._node, y._requires_grad = Output(node, i, y._array.shape, y._array.dtype), True
         if self.view:

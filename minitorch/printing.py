@@ -69,9 +69,10 @@ def _suffixes(t: Tensor) -> list[str]:
     d, default = t.dtype, dtypes.get_default_dtype()
     if t.device.type != "cpu":
         found.append(f"device='{t.device}'")
-    if t._array.size == 0:
-        if t.ndim != 1:
-            found.append(f"size={tuple(t.shape)}")
+    empty = t._array.size == 0
+    if t.ndim != 1 if empty else not _options.edgeitems:
+        found.append(f"size={tuple(t.shape)}")
+    if empty:
         if d is not default:
             found.append(f"dtype={d}")
     elif d not in (default, default.to_complex(), dtypes.int64, dtypes.bool):

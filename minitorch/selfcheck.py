@@ -195,6 +195,8 @@ def gradient_error(case: Any, sample: Any, dtype: str = "float64", device: str =
         if dx.shape != tuple(x.shape):
             raise AssertionError(f"{case.id}: the gradient of argument {place} has shape {dx.shape}, not {x.shape}")
         v = _normal(rng, dx.shape, dx.dtype.kind == "c")
+        if sample.big:  # some elements only: among very many a few are always near a kink
+            v *= rng.permutation(v.size).reshape(v.shape) < 64
 
         def value(t, place=place, v=v):
             return inner(weights, trial.reference({place: t * v}))

@@ -7,7 +7,7 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,16 @@ class Tensor:
     _hooks: Any = None
     _inference = False
     __array_priority__ = 1000  # `ndarray * tensor` is the tensor's to compute
+
+    if TYPE_CHECKING:  # methods and operators are attached by ops/, where they are defined
+        def __getattr__(self, name: str) -> Any: ...
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __getattr__
+        __matmul__ = __rmatmul__ = __pow__ = __rpow__ = __mod__ = __floordiv__ = __and__ = __or__ = __xor__ = __getattr__
+        __lt__ = __le__ = __gt__ = __ge__ = __getattr__
+        __getitem__: Any
+        __neg__: Any
+        __invert__: Any
+        __setitem__: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         t = object.__new__(cls)

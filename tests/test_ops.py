@@ -78,7 +78,7 @@ def test_layout(case, sample, layout):
         arranged = [None if w is None else arrange(w.astype(host(y).dtype)) for w, y in zip(weights, ys)]
         scale = max(1.0, *(np.max(np.abs(g), initial=0.0) for g in gradients(plain, weights)))
         for g, h in zip(gradients(plain, weights), gradients(strided, arranged)):
-            assert error(h / scale, np.asarray(g, np.float64) / scale, case.id) <= tolerance(case, dtype, True)
+            assert error(h / scale, wide(g) / scale, case.id) <= tolerance(case, dtype, True)
 
 
 def fortran(array):
@@ -214,7 +214,7 @@ def test_backend(case, sample, backend):
             compare(again(), ys, tolerance(case, dtype))
             for g, h in zip(gradients(again, weights) if differentiable else [], expected):
                 scale = max(1.0, np.max(np.abs(h), initial=0.0))
-                assert error(g / scale, np.asarray(h, np.float64) / scale, case.id) <= tolerance(case, dtype, True)
+                assert error(g / scale, wide(h) / scale, case.id) <= tolerance(case, dtype, True)
 
 
 @pytest.mark.parametrize("case, sample", [
@@ -352,7 +352,12 @@ def compare(found, expected, limit):
     for y, e in zip(found, expected):
         wanted = host(e)
         assert host(y).dtype == wanted.dtype
-        assert error(host(y), wanted.astype(np.float64) if wanted.dtype.kind in "fV" else wanted, "output") <= limit
+        assert error(host(y), wide(wanted), "output") <= limit
+
+
+def wide(array):
+    """Floating and complex values in double precision, others as they are."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64) if array.dtype.kind in "fcV" else array
 
 
 def same_bits(a, b):

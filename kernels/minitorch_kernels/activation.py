@@ -154,7 +154,25 @@ def _conjugate(x: Any) -> Any:
     return x.conj() if "complex" in str(x.dtype) else x
 
 
-# Fast versions on the CPU
+# Versions for the CPU
+
+def _in_float32(entry):
+    """Numbers of 16 bits in float32 from beginning to end, so that a function rounds once."""
+    def version(*operands):
+        wide = [x.astype(np.float32) if isinstance(x, np.ndarray) else x for x in operands]
+        return entry.reference(np, *wide).astype(operands[0].dtype)
+
+    entry.version("float32", "cpu", version, refuses=_not_16_bits, backend="numpy")
+
+
+def _not_16_bits(x, *rest):
+    return None if x.dtype.char in "eE" else "float16 and bfloat16 only"
+
+
+for _entry in (sigmoid, leaky_relu, leaky_relu_dx, elu, elu_dx, gelu, gelu_dx, silu, silu_dx, softplus, softplus_dx,
+               logsigmoid, mish, mish_dx):
+    _in_float32(_entry)
+
 
 def _sigmoid_dx_into(dy, y, out):
     np.subtract(1, y, out=out)

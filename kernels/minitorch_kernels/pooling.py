@@ -56,7 +56,7 @@ def max_pool_dx(xp, dy, index, x_shape):
 
 @kernel
 def max_unpick(xp, x, index):
-    """The adjoint of `max_pool_dx`: the elements of each plane of `x` at the places `index`.
+    """The adjoint of `max_pool_dx`: the elements of each plane of `x` at the places `index`; 0 where that is -1.
 
     >>> max_unpick(np, np.array([[[5.0, 6.0, 7.0]]]), np.array([[[2, 0]]]))
     array([[[7., 5.]]])
@@ -64,7 +64,7 @@ def max_unpick(xp, x, index):
     planes = x.shape[:2]
     flat = xp.reshape(x, (*planes, math.prod(x.shape[2:])))
     y = xp.take_along_axis(flat, xp.reshape(index, (*planes, math.prod(index.shape[2:]))), 2)
-    return xp.reshape(y, index.shape)
+    return xp.where(index < 0, 0.0, xp.reshape(y, index.shape))
 
 
 @kernel

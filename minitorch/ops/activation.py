@@ -8,7 +8,7 @@ from minitorch_kernels.activation import SELU_ALPHA, SELU_SCALE
 from .. import dtypes, shapes
 from ..errors import DTypeError, ShapeError
 from ..op import op
-from .elementwise import refuse
+from .elementwise import floating, refuse
 
 
 # With a corner at zero
@@ -43,6 +43,8 @@ def hardtanh(k, x, /, min_val=-1.0, max_val=1.0):
 
 def _between(name: str, k: Any, x: Any, low: float, high: float) -> tuple:
     refuse(name, x, "bc")
+    if x.dtype.kind in "iuV":
+        low, high = x.dtype.type(low), x.dtype.type(high)
     return k.minimum(k.maximum(x, low), high), lambda dy: k.xp.where((x > low) & (x < high), dy, 0)
 
 
@@ -81,7 +83,7 @@ def _channel_shape(x: Any, own: tuple[int, ...]) -> tuple[int, ...]:
 @op(inplace=True)
 def threshold(k, x, /, threshold, value):
     """x where it is above `threshold`, else `value`."""
-    return k.xp.where(x > threshold, x, k.xp.asarray(value, x.dtype)), lambda dy: k.xp.where(x > threshold, dy, 0)
+    return k.xp.where(x <= threshold, x.dtype.type(value), x), lambda dy: k.xp.where(x <= threshold, 0, dy)
 
 
 @op
@@ -128,10 +130,10 @@ def elu(k, x, /, alpha=1.0):
 
 @op(inplace=True)
 def celu(k, x, /, alpha=1.0):
-    """x where it is positive, else alpha (exp(x / alpha) - 1). Raises ZeroDivisionError for alpha 0."""
+    """x where it is positive, else alpha (exp(x / alpha) - 1). Raises RuntimeError for alpha 0."""
     refuse("celu", x, "biuc")
     if alpha == 0:
-        raise ZeroDivisionError("celu: alpha cannot be 0")
+        raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0")
     return k.elu(x, alpha, 1.0, 1 / alpha), lambda dy: k.elu_dx(dy, x, alpha, 1.0, 1 / alpha)
 
 
@@ -186,14 +188,15 @@ def logsigmoid(k, x, /):
 def softsign(k, x, /):
     """x / (1 + |x|)."""
     refuse("softsign", x, "bc")
-    d = 1 + k.abs(x)
-    return x / d, lambda dy: dy / ((1 + k.abs(x)) * (1 + k.abs(x)))
+    x = floating(x)
+    return x / (1 + k.abs(x)), lambda dy: dy / ((1 + k.abs(x)) * (1 + k.abs(x)))
 
 
 @op
 def tanhshrink(k, x, /):
     """x - tanh(x)."""
     refuse("tanhshrink", x, "b")
+    x = floating(x)
     return x - k.tanh(x), lambda dy: dy * (k.tanh(x) * k.tanh(x))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .. import shapes
 from ..op import composite, op
 from ..tensor import Tensor
-from .elementwise import zeros_of
+from .elementwise import floating, is_complex, zeros_of
 
 
 @op(method=False, function=False)
@@ -116,10 +116,13 @@ def conj(k, x, /):
 def angle(k, x, /):
     """The angle of a complex number in radians; of a real one 0 or pi."""
     if x.dtype.kind in "biu":
-        x = x.astype("float32")
-    if x.dtype.kind == "c":
-        return k.xp.angle(x), lambda dy: dy * 1j * x / (k.abs(x) * k.abs(x))
-    return k.xp.where(x < 0, math.pi, x * 0), lambda dy: zeros_of(k, dy)
+        x = floating(x)
+    y = k.xp.angle(x) if x.dtype.kind == "c" else k.xp.where(x < 0, math.pi, k.xp.where(x == x, 0, x))
+    return y, lambda dy: _angle_dx(k, dy, x)
+
+
+def _angle_dx(k: Any, dy: Any, x: Any) -> Any:
+    return dy * 1j * x / (k.abs(x) * k.abs(x)) if is_complex(x) else zeros_of(k, dy)
 
 
 @composite

@@ -18,20 +18,20 @@ def _define(nd: int) -> None:
     """The three ops in `nd` dimensions. One dimension runs as two, with height 1."""
     name, kernel = f"conv{nd}d", f"conv{max(nd, 2)}d"
 
-    def conv(k, x, w, b=None, /, stride=1, padding=0, dilation=1, groups=1):
-        """Cross-correlation of x (N, C, *size) with w (O, C/groups, *kernel), plus b (O,).
+    def conv(k, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
+        """Cross-correlation of x (N, C, *size) with weight (O, C/groups, *kernel), plus bias (O,).
 
         `padding` is a size, one an axis, "valid" (none), or "same": the output has the input's size, for stride 1.
         """
-        _check(name, nd, x, w, b, groups)
+        _check(name, nd, x, weight, bias, groups)
         part = None
         if type(padding) is str:
-            padding, part = _named_padding(name, nd, padding, stride, dilation, w.shape)
+            padding, part = _named_padding(name, nd, padding, stride, dilation, weight.shape)
         options = _options(name, nd, stride, padding, dilation, groups)
-        x_shape, w_shape = x.shape, w.shape
+        x_shape, w_shape = x.shape, weight.shape
         x_full, w_full = _full(x_shape, nd), _full(w_shape, nd)
         _check_sizes(name, x_full, w_full, options)
-        y = getattr(k, kernel)(k.xp.reshape(x, x_full), k.xp.reshape(w, w_full), b, *options)
+        y = getattr(k, kernel)(k.xp.reshape(x, x_full), k.xp.reshape(weight, w_full), bias, *options)
         y_full = y.shape
         if part is not None:
             y = y[part].copy()
@@ -42,10 +42,12 @@ def _define(nd: int) -> None:
             return dy if part is None else k.slice_dx(dy, part, y_full)
 
         def dx(dy):
-            return k.xp.reshape(getattr(k, kernel + "_dx")(full(dy), k.xp.reshape(w, w_full), x_full, *options), x_shape)
+            dx = getattr(k, kernel + "_dx")(full(dy), k.xp.reshape(weight, w_full), x_full, *options)
+            return k.xp.reshape(dx, x_shape)
 
         def dw(dy):
-            return k.xp.reshape(getattr(k, kernel + "_dw")(full(dy), k.xp.reshape(x, x_full), w_full, *options), w_shape)
+            dw = getattr(k, kernel + "_dw")(full(dy), k.xp.reshape(x, x_full), w_full, *options)
+            return k.xp.reshape(dw, w_shape)
 
         def db(dy):
             return channel_sum(k, k.xp.reshape(dy, y_part))
@@ -66,26 +68,34 @@ def _define(nd: int) -> None:
         return (y, lambda g: getattr(k, kernel)(x, g, None, stride, padding, dilation, groups),
                 lambda g: getattr(k, kernel + "_dx")(dy, g, x_shape, stride, padding, dilation, groups))
 
-    def conv_transpose(k, x, w, b=None, /, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-        """The adjoint of convolution: x (N, C, *size), w (C, O/groups, *kernel), b (O,)."""
+    def conv_transpose(k, x, weight, bias=None, /, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+        """The adjoint of convolution: x (N, C, *size), weight (C, O/groups, *kernel), bias (O,)."""
         full_name = f"conv_transpose{nd}d"
-        _check_transposed(full_name, nd, x, w, b, groups)
+        _check_transposed(full_name, nd, x, weight, bias, groups)
         options = _options(full_name, nd, stride, padding, dilation, groups)
         extra = (0,) * (max(nd, 2) - nd) + ntuple(full_name, "output_padding", output_padding, nd)
-        x_shape, w_shape = x.shape, w.shape
+        x_shape, w_shape = x.shape, weight.shape
         x_full, w_full = _full(x_shape, nd), _full(w_shape, nd)
         y_full = _transposed_shape(full_name, x_full, w_full, options, extra)
-        y = getattr(k, kernel + "_dx")(k.xp.reshape(x, x_full), k.xp.reshape(w, w_full), y_full, *options)
-        if b is not None:
-            y = y + k.xp.reshape(b, (-1,) + (1,) * (len(y_full) - 2))
+        behind = [e // s for e, s in zip(extra, options[0])]  # windows on y that start where x has ended
+
+        def full(x):
+            x = k.xp.reshape(x, x_full)
+            return k.xp.pad(x, [(0, 0), (0, 0), *((0, n) for n in behind)]) if any(behind) else x
+
+        y = getattr(k, kernel + "_dx")(full(x), k.xp.reshape(weight, w_full), y_full, *options)
+        if bias is not None:
+            y = y + k.xp.reshape(bias, (-1,) + (1,) * (len(y_full) - 2))
 
         def dx(dy):
-            dy = k.xp.reshape(dy, y_full)
-            return k.xp.reshape(getattr(k, kernel)(dy, k.xp.reshape(w, w_full), None, *options), x_shape)
+            dx = getattr(k, kernel)(k.xp.reshape(dy, y_full), k.xp.reshape(weight, w_full), None, *options)
+            if any(behind):
+                dx = dx[(slice(None), slice(None), *map(slice, x_full[2:]))]
+            return k.xp.reshape(dx, x_shape)
 
         def dw(dy):
-            dy = k.xp.reshape(dy, y_full)
-            return k.xp.reshape(getattr(k, kernel + "_dw")(k.xp.reshape(x, x_full), dy, w_full, *options), w_shape)
+            dw = getattr(k, kernel + "_dw")(full(x), k.xp.reshape(dy, y_full), w_full, *options)
+            return k.xp.reshape(dw, w_shape)
 
         def db(dy):
             return channel_sum(k, k.xp.reshape(dy, y_full))

@@ -135,7 +135,7 @@ def _power_dn(k: Any, dy: Any, x: Any, n: Any, y: Any) -> Any:
     """dy y log(x), but 0 where x is 0 and the power too."""
     if not hasattr(x, "dtype"):
         return k.mul(dy, y * math.log(x)) if x > 0 else k.mul(dy, k.xp.where(n >= 0, 0.0, y * -math.inf))
-    zero = (x == 0) & ((n.real if _complex(n) else n) >= 0)
+    zero = (x == 0) & ((n.real if is_complex(n) else n) >= 0)
     return k.mul(dy, conjugate(k.xp.where(zero, 0.0, y * k.log(k.xp.where(zero, 1.0, x)))))
 
 
@@ -166,7 +166,7 @@ def sign(k, x, /):
 def sgn(k, x, /):
     """x / |x|, and 0 for 0: the sign of complex numbers too."""
     y = x.copy() if x.dtype.kind == "b" else k.sgn(x)
-    return y, lambda dy: (dy - (dy * conjugate(y)).real * y) / k.abs(x) if _complex(x) else zeros_of(k, dy)
+    return y, lambda dy: (dy - (dy * conjugate(y)).real * y) / k.abs(x) if is_complex(x) else zeros_of(k, dy)
 
 
 @op(inplace=True)
@@ -329,7 +329,7 @@ def floats(a: Any, b: Any) -> tuple[Any, Any]:
 
 def conjugate(x: Any) -> Any:
     """The complex conjugate of an array or a tensor; real ones as they are."""
-    return x.conj() if _complex(x) else x.conjugate() if type(x) is complex else x
+    return x.conj() if is_complex(x) else x.conjugate() if type(x) is complex else x
 
 
 def zeros_of(k: Any, dy: Any) -> Any:
@@ -343,7 +343,8 @@ def refuse(name: str, x: Any, kinds: str) -> None:
         raise NotImplementedError(f'"{name}" not implemented for {dtypes.from_numpy(x.dtype)!r}')
 
 
-def _complex(x: Any) -> bool:
+def is_complex(x: Any) -> bool:
+    """Whether an array or a tensor is complex; numbers count as real."""
     return hasattr(x, "dtype") and x.dtype.kind in ("c", COMPLEX)
 
 

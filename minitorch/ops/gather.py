@@ -94,7 +94,7 @@ def scatter_add_(k, x, src, index, /, dim):
 
 
 @composite(inplace=True)
-def scatter(input, dim, index, src=None, *, value=None, reduce=None):
+def scatter(input, dim, index, src=None, *, value=None, reduce=None, out=None):
     """A copy of `input` with the elements of `src`, or one `value`, at the positions that `index` names along `dim`.
 
     y[index[i][j]][j] = src[i][j] for dim 0: the adjoint of `gather`. Where several elements go to one place, any of
@@ -104,23 +104,24 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
     if given is None:
         raise TypeError("scatter(): missing required argument: 'src' or 'value'")
     if input.ndim == 0 or index.ndim == 0:
-        return _flat(scatter, input, dim, index, given, reduce=reduce)
+        return into(out, _flat(scatter, input, dim, index, given, reduce=reduce))
     if reduce is None:
-        return scatter_(input, given, index, dim)
+        return into(out, scatter_(input, given, index, dim))
     if reduce not in ("add", "multiply"):
         raise RuntimeError(f"scatter: reduce argument must be either add or multiply, got {reduce!r}")
     if not isinstance(given, Tensor):
         given = Tensor._wrap(input._array[(slice(0, 1),) * input.ndim] * 0 + given).to(input.dtype)
         given = given.broadcast_to(index._array.shape)
-    return scatter_add(input, dim, index, given) if reduce == "add" else input.scatter_reduce(dim, index, given, "prod")
+    combine, how = (scatter_add, ()) if reduce == "add" else (scatter_reduce, ("prod",))
+    return into(out, combine(input, dim, index, given, *how))
 
 
 @composite(inplace=True)
-def scatter_add(input, dim, index, src):
+def scatter_add(input, dim, index, src, *, out=None):
     """A copy of `input` to which each element of `src` is added where `index` says along `dim`."""
     if input.ndim == 0 or index.ndim == 0:
-        return _flat(scatter_add, input, dim, index, src)
-    return scatter_add_(input, src, index, dim)
+        return into(out, _flat(scatter_add, input, dim, index, src))
+    return into(out, scatter_add_(input, src, index, dim))
 
 
 @composite(inplace=True)
@@ -218,7 +219,7 @@ def index_fill(input, dim, index, value):
 
 
 @composite(inplace=True)
-def index_put(input, indices, values, accumulate=False):
+def index_put(input, indices, values, accumulate=False, *, out=None):
     """A copy of `input` with `values` at input[indices], or with `accumulate` added there.
 
     >>> import minitorch as torch
@@ -228,7 +229,7 @@ def index_put(input, indices, values, accumulate=False):
     if isinstance(values, Tensor) and values._array.dtype != input._array.dtype:
         raise DTypeError("index_put: Index put requires the source and destination dtypes match, got "
                          f"{input.dtype} for the destination and {values.dtype} for the source.")
-    return index_put_(input, values, tuple(indices), accumulate)
+    return into(out, index_put_(input, values, tuple(indices), accumulate))
 
 
 # What gathering and scattering share

@@ -59,7 +59,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         _record(x if basic is None else slice_(x, basic), indices, value)
         return
     target = x._array if basic is None else slice_.op.body(None, x._array, basic)[0]
-    array = value._array if isinstance(value, Tensor) else value
+    array = _trimmed(value._array) if isinstance(value, Tensor) else value
     if not getattr(target.flags, "writeable", True):
         raise RuntimeError("setitem: unsupported operation: the tensor's memory is read-only (expanded, or from a "
                            "read-only NumPy array). Please clone() the tensor before performing the operation.")
@@ -70,8 +70,8 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
             target[_key(indices)] = array
         else:
             target[...] = array
-    except ValueError:
-        raise _misfit(array, target.shape if not indices else target[_key(indices)].shape) from None
+    except (ValueError, TypeError):  # TypeError: too many dimensions for a mask
+        raise _misfit(getattr(value, "_array", value), target.shape if not indices else target[_key(indices)].shape) from None
     except IndexError as error:
         raise _out_of_range("setitem", error, target, indices) from None
     x._bump()
@@ -139,7 +139,7 @@ def index_put_(k, x, values, /, indices, accumulate=False):
             y += k.index_dx(place, arrays, x.shape)
         else:
             y[key] = values
-    except ValueError:
+    except (ValueError, TypeError):
         raise _misfit(values, x[key].shape) from None
     except IndexError as error:
         raise _out_of_range("index_put", error, x, arrays) from None
@@ -278,6 +278,13 @@ def _zeroed(dy: Any, indices: list) -> Any:
     dx = dy.copy()
     dx[_key(indices)] = 0
     return dx
+
+
+def _trimmed(value: Any) -> Any:
+    """`value` without dimensions of size 1 in front: they count for nothing, and NumPy's masks do not take them."""
+    while value.ndim and value.shape[0] == 1:
+        value = value[0]
+    return value
 
 
 def _misfit(value: Any, shape: tuple) -> ShapeError:

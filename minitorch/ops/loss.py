@@ -100,6 +100,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 @composite(method=False)
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     """Quadratic within `delta`, linear beyond (Huber 1964): d^2 / 2, or delta (|d| - delta / 2)."""
+    reduction_of("huber_loss", reduction)
     if delta <= 0:
         raise RuntimeError(f"huber_loss: does not support non-positive values for delta, got {delta}")
     _same_size("huber_loss", input, target)
@@ -174,6 +175,7 @@ def poisson_nll_loss(input, target, log_input=True, full=False, size_average=Non
 @composite(method=False)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """Negative log-likelihood under a normal distribution of the given mean and variance."""
+    reduction_of("gaussian_nll_loss", reduction)
     if isinstance(var, (int, float)):
         var = FUNCTIONS["full_like"](input, var)
     if var.shape != input.shape and var.ndim == input.ndim - 1:
@@ -213,6 +215,7 @@ def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, r
 @composite(method=False)
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """x1 . x2 / (|x1| |x2|) along `dim`."""
+    x1, x2 = FUNCTIONS["broadcast_tensors"](x1, x2)
     norm1, norm2 = (x.square().sum(dim).sqrt().clamp(min=eps) for x in (x1, x2))
     return (x1 * x2).sum(dim) / (norm1 * norm2)
 

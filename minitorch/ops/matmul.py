@@ -240,7 +240,7 @@ def kron(input, other, *, out=None):
 @composite(method=False)
 def chain_matmul(*matrices, out=None):
     """The product of several matrices, in the order that takes the fewest multiplications."""
-    from .linalg import multi_dot
+    from .matrices import multi_dot
 
     given = matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
     return into(out, multi_dot(list(given)) if len(given) > 1 else given[0])

@@ -79,6 +79,14 @@ for _new, _name in ALIASES.items():
             setattr(Tensor, _new + _suffix, getattr(Tensor, _name + _suffix))
 
 
+# In-place methods that are functions too
+
+for _name in ("abs acos asin atan ceil celu clamp clamp_max clamp_min clip cos cosh dropout erf erfc exp exp2 expm1 "
+              "feature_dropout fill floor frac log log10 log1p log2 logit nan_to_num neg reciprocal relu round rsqrt selu "
+              "sigmoid sin sinc sinh sqrt square tan tanh threshold trunc xlogy").split():
+    FUNCTIONS[_name + "_"] = getattr(Tensor, _name + "_")
+
+
 # The order of arguments of PyTorch 0.4, in which many optimizers are written: add_(alpha, other)
 
 def _scale_first(method: Callable, n: int, keyword: str) -> Callable:

@@ -41,14 +41,9 @@ def max_pool_dx(k, dy, /, index, x_shape):
 
 @op(method=False, function=False)
 def max_unpick(k, x, /, index):
-    """The values of each plane at the places `index`."""
-    n, c = x.shape[:2]
-    shape, places = x.shape, 1
-    for s in index.shape[2:]:
-        places *= s
-    flat = k.xp.reshape(x, (n, c, -1 if x.size else 0))
-    y = k.xp.take_along_axis(flat, k.xp.reshape(index, (n, c, places)), 2).reshape(index.shape)
-    return y, lambda dy: k.max_pool_dx(dy, index, shape)
+    """The values of each plane at the places `index`, 0 where that is -1."""
+    shape = x.shape
+    return k.max_unpick(x, index), lambda dy: k.max_pool_dx(dy, index, shape)
 
 
 @op(method=False, function=False)
@@ -99,7 +94,7 @@ def _define(nd: int) -> None:
         kernel, stride, padding = _window(name, nd, kernel_size, stride, padding)
         _check_window(name, x, kernel, stride, padding, (1,) * nd, ceil_mode)
         if divisor_override == 0:
-            raise ValueError(f"{name}: divisor must be not zero")
+            raise RuntimeError(f"{name}: divisor must be not zero, got divisor_override=0")
         return _unbatched(avg_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override),
                           batched)
 
@@ -130,14 +125,15 @@ def _define(nd: int) -> None:
         if x.numel() and not 0 <= int(index.min()) <= int(index.max()) < places:
             raise ShapeError(f"{name}: Found an invalid max index: {int(index.max())} (output volumes are of size "
                              f"{'x'.join(map(str, size))})")
-        flat = FUNCTIONS["zeros"](n, c, places, dtype=x.dtype, device=x.device)
-        y = flat.scatter(2, index.reshape(n, c, -1), x.reshape(n, c, -1)).reshape(n, c, *size)
+        flat, values = FUNCTIONS["zeros"](n, c, places, dtype=x.dtype, device=x.device), prod(x._array.shape[2:])
+        y = flat.scatter(2, index.reshape(n, c, values), x.reshape(n, c, values)).reshape(n, c, *size)
         return _unbatched(y, batched)
 
     def lp_pool_nd(input, norm_type, kernel_size, stride=None, ceil_mode=False):
         """(sum of x^p)^(1/p) of each window."""
         kernel = ntuple(f"lp_pool{nd}d", "kernel_size", kernel_size, nd)
         mean = FUNCTIONS[f"avg_pool{nd}d"](input.pow(norm_type), kernel, stride, 0, ceil_mode)
+        mean = FUNCTIONS["where"](mean == 0, 0.0, mean)  # whose gradient is 0 there: the root's is infinite
         return (mean * prod(kernel)).pow(1.0 / norm_type)
 
     for function in (max_pool_nd, avg_pool_nd, adaptive_avg_pool_nd, adaptive_max_pool_nd, max_unpool_nd, lp_pool_nd):
@@ -146,6 +142,9 @@ def _define(nd: int) -> None:
 
 
 def _batched(name: str, x: Any, nd: int) -> tuple[Any, bool]:
+    if 0 in x._array.shape[-nd:]:
+        raise ShapeError(f"{name}: Expected input to have non-zero size for non-batch dimensions, got shape "
+                         f"{tuple(x.shape)}")
     if x.ndim == nd + 2:
         return x, True
     if x.ndim == nd + 1:
@@ -192,7 +191,12 @@ def _output_size(name: str, nd: int, size: Any, x: Any) -> tuple[int, ...]:
     sizes = (size,) * nd if isinstance(size, int) or size is None else tuple(size)
     if len(sizes) != nd:
         raise ShapeError(f"{name}: output_size expects {nd} values, got {size}")
-    return tuple(n if s is None else int(s) for s, n in zip(sizes, x.shape[2:]))
+    sizes = tuple(n if s is None else int(s) for s, n in zip(sizes, x.shape[2:]))
+    if min(sizes) < 0:
+        raise ShapeError(f"{name}: elements of output_size must be greater than or equal to 0, got {sizes}")
+    if not x.is_floating_point():
+        raise NotImplementedError(f"{name}: expects a floating type, got {x.dtype}")
+    return sizes
 
 
 for _nd in (1, 2, 3):

@@ -44,10 +44,11 @@ def mean(k, x, /, dim=None, keepdim=False, *, dtype=None):
     if x.dtype.kind not in "fcV":
         raise DTypeError("mean: could not infer output dtype. Input dtype must be either a floating point or complex "
                          f"dtype. Got: {dtypes.from_numpy(x.dtype)}")
-    n, wide = count(shape, dims) or math.nan, _wide(x)
-    y = k.sum(wide, dims, keepdim) / n
+    n, wide = count(shape, dims), _wide(x)
+    y = k.sum(wide, dims, keepdim) / (n or math.nan)
     half = wide is not x  # sums and n may leave the range of float16
-    return (y.astype(x.dtype) if half else y), lambda dy: k.spread(dy * (1 / n) if half else dy / n, dims, shape)
+    return ((y.astype(x.dtype) if half else y),
+            lambda dy: k.spread(dy * (1 / (n or 1)) if half else dy / (n or 1), dims, shape))
 
 
 @composite
@@ -172,7 +173,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if dtype is not None:
         input = input.to(dtype)
     if p == "nuc":
-        from .linalg import matrix_norm
+        from .matrices import matrix_norm
 
         y = matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim)
     else:

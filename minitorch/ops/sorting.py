@@ -103,8 +103,8 @@ def _arranged(k: Any, x: Any, at: int, index: Any) -> tuple:
     """[values, indices] for elements picked along an axis, each at most once, and the gradient."""
     shape = x.shape
     if not shape:
-        made = index.shape if index.size != 1 else ()
+        made, dtype = (() if index.size else (0,)), x.dtype
         return [x.reshape(1)[index].reshape(made), index.reshape(made)], joint(
-            lambda dy, needs: [dy[0].reshape(shape) if made == () else k.xp.zeros(shape, dtype=x.dtype)])
+            lambda dy, needs: [k.xp.zeros((), dtype=dtype) if made else dy[0].reshape(())])
     return [k.gather(x, index, at), k.xp.ascontiguousarray(index).copy()], joint(
         lambda dy, needs: [k.gather_dx(dy[0], index, at, shape, True)])

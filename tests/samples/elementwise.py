@@ -291,3 +291,9 @@ register(OpCase("view_as_complex", lambda x: x[..., 0] + 1j * x[..., 1], [
     Sample(lambda rng: (rng.standard_normal((4, 2)),))], dtypes=WIDE,
     errors=[BadInput((np.ones((2, 3)),), {}, RuntimeError, "size 2")]))
 
+register(OpCase("real", np.real, [Sample(lambda rng: (rng.standard_normal(5) + 0.5j,))], dtypes=WIDE))
+register(OpCase("imag", np.imag, [Sample(lambda rng: (rng.standard_normal(5) + 0.5j,))], dtypes=WIDE,
+                errors=[BadInput((np.ones(2),), {}, RuntimeError, "non-complex")]))
+register(OpCase("to_copy", lambda x, dtype=None: x.astype(dtype or x.dtype), [
+    Sample(arrays_like((2, 3)), {"dtype": np.dtype("float64")}), Sample(arrays_like((2, 3))),
+    Sample((INTS,), {"dtype": np.dtype("float32")})], torch=None))
