@@ -44,8 +44,8 @@ globals().update({name: getattr(_dtypes, name) for name in _dtypes.NAMES})
 globals().update(_FUNCTIONS)  # every op and composite, by its name: defined in ops/, listed nowhere else
 
 # imported when first used: `minitorch.nn` costs nothing to a program that only differentiates
-_LAZY = ("autograd", "backends", "checkpoint", "cuda", "linalg", "metrics", "nn", "optim", "random", "utils", "vision",
-         "selfcheck", "train", "viz")
+_LAZY = ("autograd", "checkpoint", "cuda", "linalg", "metrics", "nn", "optim", "random", "utils", "vision",
+         "selfcheck", "train")
 
 
 def __getattr__(name: str) -> _Any:

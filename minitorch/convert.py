@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .device import device_of, move
 from .device import device as as_device
+from .device import device_of, move
 from .dtypes import dtype as Dtype
 from .op import composite, op
 from .tensor import Tensor, write

@@ -25,7 +25,8 @@ class finfo:
             self.resolution = 0.01
         else:
             found = np.finfo(to_numpy(d))
-            self.bits, self.eps, self.max, self.tiny = found.bits, float(found.eps), float(found.max), float(found.tiny)
+            self.bits, numbers = found.bits, (found.eps, found.max, found.tiny)
+            self.eps, self.max, self.tiny = map(float, numbers)
             self.resolution = 10.0**-found.precision
         self.min, self.smallest_normal, self.dtype = -self.max, self.tiny, d.name
 

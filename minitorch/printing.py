@@ -89,11 +89,8 @@ def _array_text(array: np.ndarray, indent: int) -> str:
         array = array.astype(np.float32)
     summarise = array.size > _options.threshold
     shown = _summary(array) if summarise else array
-    if array.dtype.kind == "c":
-        forms = [_Form(shown.real), _Form(shown.imag)]
-    else:
-        forms = [_Form(shown)]
-    return _nested(array, indent, summarise, forms)
+    parts = [shown.real, shown.imag] if array.dtype.kind == "c" else [shown]
+    return _nested(array, indent, summarise, [_Form(part) for part in parts])
 
 
 def _summary(array: np.ndarray) -> np.ndarray:

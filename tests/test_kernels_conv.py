@@ -1,4 +1,7 @@
-"""The convolution kernels against the definition in loops, SciPy and PyTorch: every version, geometry, gradient and dtype."""
+"""The convolution kernels against the definition in loops, SciPy and PyTorch: versions, geometries, gradients."""
+import os
+import subprocess
+import sys
 from itertools import product
 
 import numpy as np
@@ -7,7 +10,6 @@ import pytest
 from minitorch_kernels import explain, kernels, parallel, use
 
 k = kernels(np)
-NAMES = ("conv2d", "conv2d_dx", "conv2d_dw")
 GEOMETRIES = {  # x, w, stride, padding, dilation, groups
     "plain": ((2, 3, 9, 7), (4, 3, 3, 3), (1, 1), (0, 0), (1, 1), 1),
     "padded": ((2, 3, 9, 7), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1),
@@ -28,6 +30,8 @@ GEOMETRIES = {  # x, w, stride, padding, dilation, groups
     "depthwise multiplied": ((2, 3, 9, 8), (6, 1, 3, 2), (1, 1), (1, 0), (1, 1), 3),
     "many channels": ((1, 20, 4, 5), (33, 20, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "one place": ((2, 3, 3, 3), (4, 3, 3, 3), (1, 1), (0, 0), (1, 1), 1),
+    "in parts": ((9, 16, 17, 17), (40, 16, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "one large image": ((1, 8, 33, 40), (70, 8, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "conv1d": ((3, 2, 1, 40), (3, 2, 1, 5), (1, 2), (0, 2), (1, 1), 1),
     "many images": ((19, 2, 5, 5), (3, 2, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "empty batch": ((0, 3, 6, 6), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1),
@@ -52,7 +56,8 @@ def by_definition(x, w, b, dy, stride, padding, dilation, groups):
     y, dpadded, dw = np.empty(dy.shape), np.zeros(padded.shape), np.zeros(w.shape)
     inputs, outputs = w.shape[1], w.shape[0] // groups
     for place in product(*map(range, dy.shape[2:])):
-        window = tuple(slice(i * s, i * s + d * (m - 1) + 1, d) for i, s, d, m in zip(place, stride, dilation, w.shape[2:]))
+        window = tuple(slice(i * s, i * s + d * (m - 1) + 1, d)
+                       for i, s, d, m in zip(place, stride, dilation, w.shape[2:]))
         for o in range(w.shape[0]):
             g = o // outputs
             here = (slice(None), slice(g * inputs, (g + 1) * inputs), *window)
@@ -60,7 +65,8 @@ def by_definition(x, w, b, dy, stride, padding, dilation, groups):
             for n in range(len(x)):
                 dw[o] += dy[(n, o, *place)] * padded[here][n]
                 dpadded[here][n] += dy[(n, o, *place)] * w[o]
-    return y, dpadded[(slice(None), slice(None), *(slice(p, p + n) for p, n in zip(padding, x.shape[2:])))], dw
+    inner = (slice(p, p + n) for p, n in zip(padding, x.shape[2:]))
+    return y, dpadded[(slice(None), slice(None), *inner)], dw
 
 
 def compute(x, w, b, dy, options, d="2d"):
@@ -82,8 +88,9 @@ def test_every_version_follows_the_definition(version, dtype, name):
     *arrays, options = problem(name, dtype)
     with use(version):
         check(compute(*arrays, options), by_definition(*arrays, **options), dtype)
-        no_bias = k.conv2d(*arrays[:2], None, **options)
-        np.testing.assert_allclose(no_bias + arrays[2][:, None, None], k.conv2d(*arrays[:3], **options), atol=1e-5)
+        x, w, b, _ = arrays
+        without = k.conv2d(x, w, None, **options)
+        np.testing.assert_allclose(without + b[:, None, None], k.conv2d(x, w, b, **options), atol=1e-5)
 
 
 @pytest.mark.parametrize("version", ["reference", "numba"])
@@ -99,9 +106,15 @@ def test_scipy_agrees():
     x, w, b, _, options = problem("plain")
     y = k.conv2d(x, w, None, **options)
     np.testing.assert_allclose(y[1, 2], signal.correlate(x[1], w[2], "valid")[0], atol=1e-12)
-    x, w = np.random.default_rng(0).standard_normal((1, 2, 5, 6, 7)), np.random.default_rng(1).standard_normal((3, 2, 2, 3, 4))
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 2, 5, 6, 7)), rng.standard_normal((3, 2, 2, 3, 4))
     y = k.conv3d(x, w, None, (1, 1, 1), (0, 0, 0), (1, 1, 1), 1)
     np.testing.assert_allclose(y[0, 1], signal.correlate(x[0], w[1], "valid")[0], atol=1e-12)
+
+
+def results(y, tensors):
+    """Torch's y, dx and dw."""
+    return [y.detach().numpy(), tensors[0].grad.numpy(), tensors[1].grad.numpy()]
 
 
 @pytest.mark.parametrize("version", ["reference", "numba"])
@@ -113,14 +126,15 @@ def test_torch_agrees(version, seed):
     padding, window = tuple(rng.integers(0, 4, 2).tolist()), rng.integers(1, 5, 2)
     groups, n, c, o = (int(rng.integers(1, top)) for top in (4, 12, 5, 10))
     size = [int(d * (m - 1) + 1 + rng.integers(0, 30)) for d, m in zip(dilation, window)]
-    arrays = [rng.standard_normal(s) for s in ((n, c * groups, *size), (o * groups, c, *window), (o * groups,))]
+    shapes = (n, c * groups, *size), (o * groups, c, *window), (o * groups,)
+    arrays = [rng.standard_normal(s) for s in shapes]
     tensors = [torch.from_numpy(a).requires_grad_() for a in arrays]
     y = torch.conv2d(*tensors, stride, padding, dilation, groups)
     dy = rng.standard_normal(tuple(y.shape))
     y.backward(torch.from_numpy(dy))
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     with use(version):
-        check(compute(*arrays, dy, options), [t.detach().numpy() for t in (y, tensors[0].grad, tensors[1].grad)], factor=200)
+        check(compute(*arrays, dy, options), results(y, tensors), factor=200)
 
 
 @pytest.mark.parametrize("options", [
@@ -131,15 +145,16 @@ def test_torch_agrees(version, seed):
 def test_three_dimensions(options, batch):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(s) for s in ((batch, 4, 6, 9, 8), (6, 4 // options["groups"], 2, 3, 2), (6,))]
+    shapes = (batch, 4, 6, 9, 8), (6, 4 // options["groups"], 2, 3, 2), (6,)
+    arrays = [rng.standard_normal(s) for s in shapes]
     tensors = [torch.from_numpy(a).requires_grad_() for a in arrays]
     y = torch.conv3d(*tensors, *options.values())
     dy = rng.standard_normal(tuple(y.shape))
     y.backward(torch.from_numpy(dy))
-    check(compute(*arrays, dy, options, "3d"), [t.detach().numpy() for t in (y, tensors[0].grad, tensors[1].grad)], factor=100)
+    check(compute(*arrays, dy, options, "3d"), results(y, tensors), factor=100)
 
 
-@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise large", "depthwise", "many channels"])
+@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise large", "depthwise", "in parts"])
 def test_bits_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(parallel, "SMALL", 0)  # also so small a problem is spread
     *arrays, options = problem(name, np.float32)
@@ -159,8 +174,8 @@ def test_explain_says_which_version_runs():
     calls = {"conv2d": (x, w, b), "conv2d_dx": (dy, w, x.shape), "conv2d_dw": (dy, x, w.shape)}
     for name, arguments in calls.items():
         assert "numba       runs" in explain(name, *arguments, **options)
-        assert "numba       refuses: float32" in explain(name, *(a.astype(np.float16) if hasattr(a, "astype") else a
-                                                               for a in arguments), **options)
+        halves = [a.astype(np.float16) if isinstance(a, np.ndarray) else a for a in arguments]
+        assert "numba       refuses: float32" in explain(name, *halves, **options)
     assert "refuses: the bias" in explain("conv2d", x, w, b.astype(np.float64), **options)
 
 
@@ -178,3 +193,47 @@ def test_not_a_number_stays_where_it_is():
     x[0, 1, 0, 0] = np.nan
     y = k.conv2d(x, w, None, **options)
     assert np.isnan(y[0, :, :2, :2]).all() and np.isnan(y).sum() == 4 * w.shape[0]
+
+
+GUARDED = """
+import ctypes, mmap
+import numpy as np
+from minitorch_kernels import kernels, memory
+from minitorch_kernels.cpu import gemm
+
+protect = ctypes.CDLL(None).mprotect
+protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+def guarded(shape, dtype):
+    size, page = int(np.prod(shape)) * np.dtype(dtype).itemsize, mmap.PAGESIZE
+    room = -(-size // page) * page
+    memory = np.frombuffer(mmap.mmap(-1, room + page), np.uint8)
+    assert protect(memory.ctypes.data + room, page, 0) == 0
+    memory[:room] = 0xFF  # NaN
+    return memory[room - size:room].view(dtype).reshape(shape)
+
+memory.empty, gemm.empty = guarded, lambda count, dtype: guarded((count,), dtype)
+k = kernels(np)
+for seed in range(30):
+    rng = np.random.default_rng(seed)
+    (sh, sw, dh, dw), (ph, pw) = (int(i) for i in rng.integers(1, 4, 4)), (int(i) for i in rng.integers(0, 5, 2))
+    n, c, o, kh, kw = (int(i) for i in rng.integers(1, (9, 20, 40, 6, 6)))
+    h, w = (max(1, d * (m - 1) + 1 - 2 * p + int(rng.integers(0, 30))) for d, m, p in ((dh, kh, ph), (dw, kw, pw)))
+    x, weight = guarded((n, c, h, w), np.float32), guarded((o, c, kh, kw), np.float32)
+    x[...], weight[...] = 1, 1
+    options = (sh, sw), (ph, pw), (dh, dw), 1
+    y = k.conv2d(x, weight, None, *options)
+    y[...] = 1
+    assert not np.isnan(k.conv2d(x, weight, None, *options)).any()
+    assert not np.isnan(k.conv2d_dx(y, weight, x.shape, *options)).any()
+    assert not np.isnan(k.conv2d_dw(y, x, weight.shape, *options)).any()
+    assert not np.isnan(k.matmul(x[0, 0], x[0, 0].T)).any()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="uses mprotect")
+def test_nothing_is_read_or_written_beyond_an_array():
+    """Each array ends where a page begins that nobody may touch."""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    run = subprocess.run([sys.executable, "-c", GUARDED], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -200,6 +200,21 @@ def _one_buffer(entry, into):
     entry.version("pooled", "cpu", version, backend="numpy")
 
 
+def _too_small_for(least):
+    """The predicate of a version for arrays of `least` elements: below, loading compiled code takes longer."""
+    def refuses(x, *rest):
+        if x.size < least:
+            return f"fewer than {least} elements"
+        arrays = [x, *(y for y in rest if isinstance(y, np.ndarray))]
+        if any(y.dtype.char not in "fd" or y.dtype != x.dtype for y in arrays):
+            return "float32 and float64 only"
+        if any(y.shape != x.shape or not y.flags.c_contiguous for y in arrays):
+            return "C-contiguous arrays of one shape only"
+        return None
+
+    return refuses
+
+
 def _not_large(x, y, *rest):
     if y.size < POOLED or x.shape != y.shape:
         return f"fewer than {POOLED} elements, or shapes that differ"
@@ -210,5 +225,8 @@ def _not_large(x, y, *rest):
 
 _one_buffer(sigmoid_dx, _sigmoid_dx_into)
 _one_buffer(tanh_dx, _tanh_dx_into)
+for _entry in (sigmoid, silu, silu_dx, gelu, gelu_dx):
+    _entry.version("numba", "cpu", f"minitorch_kernels.cpu.smooth:{_entry.name}",
+                   refuses=_too_small_for(2048 if "gelu" in _entry.name else POOLED))
 relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_not_large)
 dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_not_large)

@@ -1,8 +1,8 @@
-"""Convolution (cross-correlation, as in PyTorch) in two and three dimensions: output, and gradients of both operands.
+"""Convolution (cross-correlation, as in PyTorch) in two and three dimensions, and the gradients of its operands.
 
-Shapes: x (N, C, *size), w (O, C / groups, *window), b (O,) or None, y and dy (N, O, *out) with
-out = (size + 2 padding - dilation (window - 1) - 1) // stride + 1; stride, padding and dilation have one number for each dimension.
-Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
+Shapes: x (N, C, *size), w (O, C / groups, *window), b (O,) or None, y and dy (N, O, *out), where
+out = (size + 2 padding - dilation (window - 1) - 1) // stride + 1; stride, padding and dilation have one number for
+each dimension. Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .table import kernel
 
 @kernel
 def conv2d(xp, x, w, b, stride, padding, dilation, groups):
-    """Each output is the sum of a window of x weighted by w; `dilation` spreads the window, `groups` splits the channels."""
+    """Each output is the sum of a window of x weighted by w; `dilation` spreads it, `groups` split the channels."""
     return _conv(xp, x, w, b, stride, padding, dilation, groups)
 
 
@@ -51,43 +51,47 @@ def conv3d_dw(xp, dy, x, w_shape, stride, padding, dilation, groups):
 
 def _conv(xp, x, w, b, stride, padding, dilation, groups):
     """y = w @ columns(x): one product for each group (im2col; Chellapilla et al., 2006)."""
-    outputs, window = w.shape[0], w.shape[2:]
-    columns, (batch, *out) = _columns(xp, _pad(xp, x, padding, padding), window, stride, dilation, groups)
+    outputs = w.shape[0]
+    x = _pad(xp, x, padding, padding)
+    columns, (batch, *out) = _columns(xp, x, w.shape[2:], stride, dilation, groups)
     w = xp.reshape(w, (groups, outputs // groups, columns.shape[1]))
-    y = xp.reshape(xp.matmul(w, columns), (outputs, batch, *out))
-    y = xp.swapaxes(y, 0, 1)
+    y = xp.swapaxes(xp.reshape(xp.matmul(w, columns), (outputs, batch, *out)), 0, 1)
     return y if b is None else y + xp.reshape(b, (1, outputs) + (1,) * len(out))
 
 
 def _conv_dx(xp, dy, w, x_shape, stride, padding, dilation, groups):
-    """dx is the convolution, with stride 1, of the spread-out dy with the window turned around and its channels exchanged."""
-    window, spatial = w.shape[2:], range(len(stride))
+    """dx is the convolution, with stride 1, of the spread-out dy.
+
+    Its window is w turned around, with input and output channels exchanged.
+    """
+    window, axes = w.shape[2:], range(len(stride))
     w = xp.reshape(w, (groups, w.shape[0] // groups, w.shape[1], *window))
-    w = xp.reshape(xp.flip(xp.swapaxes(w, 1, 2), tuple(3 + i for i in spatial)), (x_shape[1], dy.shape[1] // groups, *window))
+    w = xp.flip(xp.swapaxes(w, 1, 2), tuple(3 + i for i in axes))
+    w = xp.reshape(w, (x_shape[1], dy.shape[1] // groups, *window))
     dy = _spread(xp, dy, stride)
-    reach = [dilation[i] * (window[i] - 1) for i in spatial]
-    before = [reach[i] - padding[i] for i in spatial]
-    after = [x_shape[2 + i] + reach[i] - before[i] - dy.shape[2 + i] for i in spatial]
-    return _conv(xp, _pad(xp, dy, before, after), w, None, (1,) * len(stride), (0,) * len(stride), dilation, groups)
+    reach = [dilation[i] * (window[i] - 1) for i in axes]
+    before = [reach[i] - padding[i] for i in axes]
+    after = [x_shape[2 + i] + reach[i] - before[i] - dy.shape[2 + i] for i in axes]
+    dy = _pad(xp, dy, before, after)
+    return _conv(xp, dy, w, None, (1,) * len(stride), (0,) * len(stride), dilation, groups)
 
 
 def _conv_dw(xp, dy, x, w_shape, stride, padding, dilation, groups):
     """dw = dy @ columns(x)^T, summed over the batch and all places by the product itself."""
-    columns, _ = _columns(xp, _pad(xp, x, padding, padding), w_shape[2:], stride, dilation, groups, dy.shape[2:])
+    x = _pad(xp, x, padding, padding)
+    columns, _ = _columns(xp, x, w_shape[2:], stride, dilation, groups)
     dy = xp.reshape(xp.swapaxes(dy, 0, 1), (groups, w_shape[0] // groups, columns.shape[2]))
     return xp.reshape(xp.matmul(dy, xp.swapaxes(columns, 1, 2)), w_shape)
 
 
-def _columns(xp, x, window, stride, dilation, groups, out=None):
-    """im2col of a padded x: (groups, C / groups * window, N * out), and the shape (N, *out) of its last axis."""
+def _columns(xp, x, window, stride, dilation, groups):
+    """im2col of a padded x: (groups, C / groups * window, N * out), and what its last axis is: (N, *out)."""
     batch, channels, *size = x.shape
-    if out is None:
-        out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, window, stride, dilation)]
+    out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, window, stride, dilation)]
     shifted = []
     for offset in product(*map(range, window)):
-        starts = [i * d for i, d in zip(offset, dilation)]
-        place = tuple(slice(i, i + s * (n - 1) + 1, s) for i, n, s in zip(starts, out, stride))
-        shifted.append(x[(slice(None), slice(None), *place)])
+        places = (slice(i * d, i * d + s * (n - 1) + 1, s) for i, d, s, n in zip(offset, dilation, stride, out))
+        shifted.append(x[(slice(None), slice(None), *places)])
     columns = xp.swapaxes(xp.stack(shifted, 1), 0, 2)  # (C, window, N, *out)
     return xp.reshape(columns, (groups, channels // groups * prod(window), batch * prod(out))), (batch, *out)
 
@@ -98,7 +102,8 @@ def _pad(xp, x, before, after):
     if any(i or j for i, j in widths):
         x = xp.pad(x, [(0, 0), (0, 0), *widths])
     if min(*before, *after) < 0:
-        x = x[(slice(None), slice(None), *(slice(max(-i, 0), n - max(-j, 0)) for i, j, n in zip(before, after, x.shape[2:])))]
+        kept = (slice(max(-i, 0), n - max(-j, 0)) for i, j, n in zip(before, after, x.shape[2:]))
+        x = x[(slice(None), slice(None), *kept)]
     return x
 
 
@@ -114,7 +119,7 @@ def _spread(xp, x, stride):
 
 def _not_float(first: Any, second: Any, *_: Any, **__: Any) -> str | None:
     kind = first.dtype.char
-    return None if kind == second.dtype.char and kind in "fd" else "float32 and float64 alone"
+    return None if kind == second.dtype.char and kind in "fd" else "float32 and float64 only"
 
 
 def _not_float_bias(x: Any, w: Any, b: Any, *_: Any, **__: Any) -> str | None:

@@ -9,16 +9,16 @@ from .table import kernel
 
 @kernel
 def matmul(xp, a, b):
-    """The product of matrices, of stacks of them (broadcast against each other), or with a vector on either side.
+    """The product of two matrices, of stacks of them (broadcast), or with a vector on either side.
 
-    a: (..., m, k) or (k,), b: (..., k, n) or (k,). Sums of float16 products are kept in float32.
+    a: (..., m, k) or (k,), b: (..., k, n) or (k,). Products of float16 are summed in float32.
     """
     return xp.matmul(a, b)
 
 
 def _not_float(a: Any, b: Any) -> str | None:
     kind = a.dtype.char
-    return None if kind == b.dtype.char and kind in "fd" and a.ndim and b.ndim else "float32 and float64 alone"
+    return None if kind == b.dtype.char and kind in "fd" else "float32 and float64 only"
 
 
 matmul.version("blas", "cpu", blas.matmul, backend="numpy")

@@ -1,9 +1,9 @@
 """Special functions, and the elementwise ones that array modules lack. float64 within some 1e-15 of the value.
 
 erf, erfc: W. J. Cody, Rational Chebyshev approximations for the error function, Math. Comp. 23 (1969) 631.
-erfinv: M. J. Wichura, Algorithm AS 241: the percentage points of the normal distribution, Appl. Statist. 37 (1988) 477.
-lgamma, digamma, polygamma: the recurrence, the reflection formula and the asymptotic series, NIST Digital Library of
-Mathematical Functions 5.5, 5.11, 5.15; around 2, where lgamma is 0, its Taylor series (5.7.3).
+erfinv: M. J. Wichura, Algorithm AS 241: the percentage points of the normal distribution, Appl. Statist. 37
+(1988) 477. lgamma, digamma, polygamma: the recurrence, the reflection formula and the asymptotic series, NIST
+Digital Library of Mathematical Functions 5.5, 5.11, 5.15; around 2, where lgamma is 0, its Taylor series (5.7.3).
 """
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import math
 from typing import Any
 
 from .table import kernel
-
 
 # What array modules lack
 
@@ -58,8 +57,8 @@ def sinc_slope(xp, x):
     """The derivative of sinc: (cos(pi x) - sinc(x)) / x, and near 0 its Taylor series."""
     near = xp.abs(x) < 0.1
     far = xp.where(near, 1, x)
-    series = _polynomial([(-1) ** k * 2 * k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(9, 0, -1)],
-                         x * x) * x
+    terms = [(-1) ** k * 2 * k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(9, 0, -1)]
+    series = _polynomial(terms, x * x) * x
     return xp.where(near, series, (xp.cos(math.pi * far) - xp.sin(math.pi * far) / (math.pi * far)) / far)
 
 
@@ -129,7 +128,8 @@ def _reduced_lgamma(xp: Any, y: Any) -> Any:
         z = xp.where(above, z - 1, z)
         product = xp.where(above, product * z, product)
     z = xp.where(y < 1.5, y - 1, z - 2)
-    return z * _polynomial(_lgamma_series(), z) + xp.where(y < 1.5, -xp.log1p(xp.where(y < 1.5, z, 0)), xp.log(product))
+    series = z * _polynomial(_lgamma_series(), z)
+    return series + xp.where(y < 1.5, -xp.log1p(xp.where(y < 1.5, z, 0)), xp.log(product))
 
 
 def _stirling(xp: Any, y: Any) -> Any:
@@ -244,3 +244,15 @@ _FAR_TAIL = ([2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.2426609473
              [2.04426310338993978564e-15, 1.42151175831644588870e-7, 1.84631831751005468180e-5,
               7.86869131145613259100e-4, 1.48753612908506148525e-2, 1.36929880922735805310e-1,
               5.99832206555887937690e-1, 1.0])
+
+
+def _not_for_libm(x: Any) -> str | None:
+    if x.size < 1024:
+        return "fewer than 1024 elements"
+    if x.dtype.char not in "fd":
+        return "float32 and float64 only"
+    return None if x.flags.c_contiguous else "C-contiguous arrays only"
+
+
+for _entry in (erf, erfc, lgamma):
+    _entry.version("numba", "cpu", f"minitorch_kernels.cpu.special:{_entry.name}", refuses=_not_for_libm)

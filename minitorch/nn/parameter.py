@@ -19,7 +19,7 @@ class Parameter(Tensor):
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         t = object.__new__(cls)
-        t._array = np.empty(0, np.float32) if data is None else data._array
+        t._array = _array_of("Parameter", data)
         if requires_grad:
             t.requires_grad = True
         return t
@@ -36,9 +36,17 @@ class Buffer(Tensor):
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Buffer:
         t = object.__new__(cls)
-        t._array = np.empty(0, np.float32) if data is None else data._array
+        t._array = _array_of("Buffer", data)
         t.persistent = persistent
         return t
 
     def __init__(self, data: Any = None, *, persistent: bool = True):
         pass
+
+
+def _array_of(name: str, data: Any) -> Any:
+    if data is None:
+        return np.empty(0, np.float32)
+    if not isinstance(data, Tensor):
+        raise TypeError(f"{name}: data expects a Tensor, got {type(data).__name__}")
+    return data._array

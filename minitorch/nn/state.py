@@ -10,7 +10,14 @@ from ..engine import no_grad
 from ..tensor import Tensor
 from .parameter import Parameter
 
-IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
+
+class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+    """What did not match between a module and a state dict."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return super().__repr__() if any(self) else "<All keys matched successfully>"
 
 
 def save(module: Any, destination: dict | None, prefix: str, keep_vars: bool) -> dict:
@@ -51,7 +58,7 @@ def load(module: Any, state_dict: Any, strict: bool, assign: bool) -> Incompatib
         part._load_from_state_dict(*arguments)
     known = {f"{path}.{name}" if path else name for path, part in modules for name in own_names(part)}
     keys = IncompatibleKeys(missing, [key for key in state if key not in known])
-    for path, part in modules:
+    for _, part in modules:
         for hook in part._state_hooks.get("after_load", {}).values():
             hook(part, keys)
     if strict:

@@ -10,7 +10,6 @@ from ..errors import DTypeError, ShapeError
 from ..op import op
 from .elementwise import floating, refuse
 
-
 # With a corner at zero
 
 @op(inplace=True)

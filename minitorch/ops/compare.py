@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from ..dtypes import promote
 from ..errors import DTypeError
 from ..op import composite, op

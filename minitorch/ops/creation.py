@@ -169,7 +169,8 @@ def arange(xp, start=0, end=None, step=1, *, dtype=None):
     if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
-        raise RuntimeError(f"arange: upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}")
+        raise RuntimeError("arange: upper bound and lower bound inconsistent with step sign: "
+                           f"{start} to {end} by {step}")
     if dtype == "int64":
         start, end, step = int(start), int(end), int(step)
     whole = all(isinstance(n, int) for n in (start, end, step))
@@ -223,7 +224,7 @@ def _spaced(xp: Any, name: str, start: Any, end: Any, steps: int, dtype: Any, cu
 
 @factory
 def eye(xp, n, m=None, *, dtype=None):
-    """Ones on the diagonal of n × m zeros (n × n by default)."""
+    """Ones on the diagonal of n by m zeros (n by n unless said)."""
     for argument, size in (("n", n), ("m", 0 if m is None else m)):
         if size < 0:
             raise RuntimeError(f"eye: {argument} must be greater or equal to 0, got {size}")
@@ -232,13 +233,13 @@ def eye(xp, n, m=None, *, dtype=None):
 
 @factory
 def tril_indices(xp, row, col, offset=0, *, dtype=None):
-    """The rows and columns, a row of the result each, of the lower triangle of a row × col matrix."""
+    """The rows and columns, a row of the result each, of the lower triangle of a row by col matrix."""
     return _triangle(xp, "tril_indices", row, col, dtype, lambda i, j: j - i <= offset)
 
 
 @factory
 def triu_indices(xp, row, col, offset=0, *, dtype=None):
-    """The rows and columns, a row of the result each, of the upper triangle of a row × col matrix."""
+    """The rows and columns, a row of the result each, of the upper triangle of a row by col matrix."""
     return _triangle(xp, "triu_indices", row, col, dtype, lambda i, j: j - i >= offset)
 
 

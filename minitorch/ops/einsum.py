@@ -10,7 +10,8 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from ..errors import ShapeError
+from .. import dtypes
+from ..errors import DTypeError, ShapeError
 from ..op import composite, op
 from ..tensor import Tensor
 from .elementwise import conjugate
@@ -50,6 +51,8 @@ def einsum(equation, *operands):
         kept = tuple([n for n in left if n in needed]) + tuple([n for n in right if n in needed and n not in left])
         if not terms:
             kept = tuple([n for n in result if n in kept])
+        if a._array.dtype != b._array.dtype and any(n in right and n not in kept for n in left):
+            raise DTypeError(f"einsum: operands must have the same dtype, but got {a.dtype} and {b.dtype}")
         terms.insert(i, (contract(a, b, left, right, kept), kept))
     return _finished(*terms[0], result)
 
@@ -72,9 +75,9 @@ def _either(k: Any, a: Any, b: Any, left: tuple, right: tuple, kept: tuple) -> A
 
 
 def _contracted(k: Any, a: Any, b: Any, left: tuple, right: tuple, kept: tuple) -> Any:
-    steps = _plan(left, right, kept)
-    order_a, order_b, groups, back = steps
+    order_a, order_b, groups, back = _plan(left, right, kept)
     batch, rows, inner, columns = groups
+    a, b = dtypes.promote(a, b)
     a, b = a.transpose(order_a), b.transpose(order_b)
     if not inner:  # elementwise: BLAS gains nothing from sums of one product
         y = a.reshape(a.shape + (1,) * columns) * b.reshape(b.shape[:batch] + (1,) * rows + b.shape[batch:])
@@ -114,7 +117,7 @@ def _parsed(equation: str, dims: tuple[int, ...]) -> tuple[tuple, tuple]:
         dots = sorted({n for n in every if n >= _ELLIPSIS}, reverse=True)
         return labels, tuple(dots + sorted([n for n in set(every) if every.count(n) == 1 and n < _ELLIPSIS]))
     widest = max([n - _ELLIPSIS + 1 for names in labels for n in names if n >= _ELLIPSIS], default=0)
-    result = _labels(equation, output, len(output.replace("...", "")) + widest)
+    result = _labels(equation, output, len(output.replace("...", "")) + (widest if "..." in output else 0))
     for n in result:
         if result.count(n) > 1:
             raise RuntimeError(f"einsum: output subscript {chr(n)} appears more than once in {equation!r}")

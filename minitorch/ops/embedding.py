@@ -57,8 +57,11 @@ def _bags(index: np.ndarray, offsets: Tensor | None, include_last: bool) -> tupl
         raise ValueError("embedding_bag: input has to be 2D, or 1D with 1D offsets, got input of shape "
                          f"{index.shape} and offsets {None if offsets is None else tuple(offsets.shape)}")
     starts = offsets._array[:-1] if include_last else offsets._array
+    if len(starts) and (np.diff(offsets._array) < 0).any() or (offsets._array > len(index)).any():
+        raise ShapeError(f"embedding_bag: offsets must not decrease, nor be greater than input's length {len(index)}, "
+                         f"got {offsets.tolist()}")
     if len(starts) and starts[0] != 0:
-        raise ValueError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to "
+        raise ShapeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to "
                          f"start from position 0. However, got {int(starts[0])}")
     bag = np.searchsorted(starts, np.arange(len(index)), side="right") - 1
     return index, bag, len(starts)

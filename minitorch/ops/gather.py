@@ -185,6 +185,9 @@ def index_select_(k, x, index, /, dim):
 def index_select(input, dim, index, *, out=None):
     """The slices along `dim` that the vector `index` names, in its order. Raises BoundsError for one out of range."""
     if input.ndim == 0:
+        if index._array.size != 1:
+            raise ShapeError("index_select: Index to scalar can have only 1 value, got "
+                             f"{index._array.size} value(s)")
         return into(out, reshape(index_select_(reshape(input, 1), reshape(index, -1), dim), ()))
     index = index if index.ndim else reshape(index, 1)
     return into(out, index_select_(input, index, dim))
@@ -193,10 +196,10 @@ def index_select(input, dim, index, *, out=None):
 @composite(inplace=True)
 def index_add(input, dim, index, source, *, alpha=1):
     """A copy of `input` to which `alpha` times each slice of `source` is added where `index` says along `dim`."""
+    if input.ndim == 0:
+        return _flat(index_add, input, dim, index, source, alpha=alpha)
+    index = index if index.ndim else reshape(index, 1)
     at = _slices("index_add", input, dim, index, source)
-    if source._array.dtype != input._array.dtype:
-        raise DTypeError("index_add: self and source expected to have the same dtype, but got (self) "
-                         f"{input.dtype} and (source) {source.dtype}")
     added = index_dx(source, (None,) * at + (index,), input._array.shape)
     return input + (added if alpha == 1 else added * alpha)
 
@@ -204,6 +207,9 @@ def index_add(input, dim, index, source, *, alpha=1):
 @composite(inplace=True)
 def index_copy(input, dim, index, source):
     """A copy of `input` with the slices of `source` where `index` says along `dim`."""
+    if input.ndim == 0:
+        return _flat(index_copy, input, dim, index, source)
+    index = index if index.ndim else reshape(index, 1)
     at = _slices("index_copy", input, dim, index, source)
     return index_put_(input, source, (None,) * at + (index,))
 
@@ -215,6 +221,8 @@ def index_fill(input, dim, index, value):
     if isinstance(value, Tensor) and value.ndim:
         raise ShapeError(f"index_fill: only supports a 0-dimensional value tensor, but got {value.ndim} dimension(s)")
     _vector("index_fill", input._array, index._array, at, negative=True)
+    if input.ndim == 0:
+        return reshape(index_fill(reshape(input, 1), 0, index, value), ())
     return index_put_(input, value, (None,) * at + (index,))
 
 
@@ -328,8 +336,11 @@ def _extreme_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y
 def _product_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y: Any, own: Any) -> tuple:
     """dy y / factor; where a factor is zero, it alone may get the product of the others.
 
-    Logarithms turn the products of the factors that are not zero into sums, which scattering can form.
+    Logarithms turn the products of the factors that are not zero into sums, which scattering can form. What makes out
+    a zero has no derivative, so second derivatives come from the products written out.
     """
+    if isinstance(dy, Tensor):
+        return _written_out(k, dy, x, src, index, at, own)
     shape = tuple(x.shape)
     factor = x if own is None else k.xp.where(own == 0, 1.0, x)
     zeros = (factor == 0) * 1.0 + k.gather_dx((src == 0) * 1.0, index, at, shape)
@@ -346,11 +357,24 @@ def _product_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y
     return dx if own is None else dx * own, ds
 
 
+def _written_out(k: Any, dy: Tensor, x: Tensor, src: Tensor, index: Tensor, at: int, own: Any) -> tuple:
+    """The gradients of a product with one factor of the result's shape for each position of `index` along the axis."""
+    places = [index.narrow(at, j, 1) for j in range(index.shape[at])]
+    ones = x.detach() * 0 + 1
+    factors = [x if own is None else k.xp.where(own == 0, 1.0, x)]
+    factors += [scatter_(ones, src.narrow(at, j, 1), place, at) for j, place in enumerate(places)]
+    others = k.prod_others(k.xp.stack(factors), 0) * dy
+    ds = k.xp.concatenate([gather_(others[j + 1], place, at) for j, place in enumerate(places)], axis=at)
+    return others[0] if own is None else others[0] * own, ds
+
+
 def _log_size(k: Any, x: Any) -> Any:
     return k.log(k.xp.where(x == 0, 1.0, k.abs(x)))
 
 
 def _covers(name: str, src: Any, index: Any) -> None:
+    if not hasattr(src, "dtype"):
+        raise TypeError(f"{name}(): argument 'src' must be Tensor, not {type(src).__name__}")
     if index.size and ((src.ndim or 1) != (index.ndim or 1) or any(n > m for n, m in zip(index.shape, src.shape))):
         raise ShapeError(f"{name}: Expected index {list(index.shape)} to be no larger than src {list(src.shape)}")
 
@@ -383,6 +407,9 @@ def _vector(name: str, x: Any, index: Any, at: int, negative: bool = False) -> N
 def _slices(name: str, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
     """The axis, after the checks that `source` has a slice an index."""
     at = shapes.axis(name, x, dim)
+    if source._array.dtype != x._array.dtype:
+        raise DTypeError(f"{name}: self and source expected to have the same dtype, but got (self) {x.dtype} and "
+                         f"(source) {source.dtype}")
     _vector(name, x._array, index._array, at)
     expected = list(x._array.shape)
     expected[at:at + 1] = [index._array.size]

@@ -71,7 +71,8 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         else:
             target[...] = array
     except (ValueError, TypeError):  # TypeError: too many dimensions for a mask
-        raise _misfit(getattr(value, "_array", value), target.shape if not indices else target[_key(indices)].shape) from None
+        region = target[_key(indices)] if indices else target
+        raise _misfit("setitem", getattr(value, "_array", value), region.shape) from None
     except IndexError as error:
         raise _out_of_range("setitem", error, target, indices) from None
     x._bump()
@@ -134,13 +135,15 @@ def index_put_(k, x, values, /, indices, accumulate=False):
     y = x.copy()
     key = _key(arrays)
     try:
+        if getattr(values, "ndim", 0) > _region_ndim(x, arrays):
+            raise _misfit("index_put", values, x[key].shape)
         if accumulate:
             place = k.xp.broadcast_to(k.xp.asarray(values, x.dtype), y[key].shape)
             y += k.index_dx(place, arrays, x.shape)
         else:
             y[key] = values
-    except (ValueError, TypeError):
-        raise _misfit(values, x[key].shape) from None
+    except ValueError:
+        raise _misfit("index_put", values, x[key].shape) from None
     except IndexError as error:
         raise _out_of_range("index_put", error, x, arrays) from None
     return y, lambda dy: dy if accumulate else _zeroed(dy, arrays), lambda dy: _read(dy, arrays)
@@ -169,7 +172,7 @@ def _record(view: Tensor, indices: Any, value: Any) -> None:
         try:
             value = value.broadcast_to(shape)
         except ShapeError:
-            raise _misfit(value._array, shape) from None
+            raise _misfit("setitem", value._array, shape) from None
         write(view, value)
 
 
@@ -268,6 +271,13 @@ def _key(indices: Any) -> tuple:
     return tuple([slice(None) if i is None else i for i in indices])
 
 
+def _region_ndim(x: Any, indices: list) -> int:
+    """The number of dimensions of x[indices]."""
+    arrays = [i for i in indices if i is not None]
+    consumed = sum([i.ndim if i.dtype.kind == "b" else 1 for i in arrays])
+    return x.ndim - consumed + max([1 if i.dtype.kind == "b" else i.ndim for i in arrays], default=0)
+
+
 def _read(dy: Any, indices: list) -> Any:
     return index_(dy, indices) if isinstance(dy, Tensor) else dy[_key(indices)]
 
@@ -287,8 +297,8 @@ def _trimmed(value: Any) -> Any:
     return value
 
 
-def _misfit(value: Any, shape: tuple) -> ShapeError:
-    return ShapeError(f"setitem: shape mismatch: value tensor of shape {list(getattr(value, 'shape', ()))} cannot be "
+def _misfit(name: str, value: Any, shape: tuple) -> ShapeError:
+    return ShapeError(f"{name}: shape mismatch: value tensor of shape {list(getattr(value, 'shape', ()))} cannot be "
                       f"broadcast to indexing result of shape {list(shape)}")
 
 

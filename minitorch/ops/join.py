@@ -36,6 +36,9 @@ def cat(k, *tensors, dim=0):
         if x.shape == (0,) and first.ndim != 1:
             cuts.append(None)
             continue
+        if x.ndim != first.ndim:
+            raise ShapeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated" if x.ndim == 0 else
+                             f"cat: Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}")
         if x.shape[:at] != first.shape[:at] or x.shape[at + 1:] != first.shape[at + 1:]:
             raise ShapeError(f"cat: Sizes of tensors must match except in dimension {at}. Expected shape like "
                              f"{first.shape} but got {x.shape} for tensor number {i} in the list.")
@@ -166,6 +169,10 @@ def combinations(input, r=2, with_replacement=False):
 
     if input.ndim != 1:
         raise ShapeError(f"combinations: Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"combinations: Expect a non-negative number, but got {r}")
+    if r == 0:
+        return input[:0]
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = np.array(list(choose(range(len(input)), r)), np.int64).reshape(-1, r)
     return input[Tensor._wrap(rows)]

@@ -63,8 +63,11 @@ def put(input, index, source, accumulate=False):
     """A copy of `input` with the elements of `source` at the flat positions of `index`, or added there."""
     _flat_range("put", input, index)
     if source._array.size != index._array.size:
-        raise ShapeError(f"put: Expected source and index to have the same number of elements, but got source.numel() = "
+        raise BoundsError(f"put: Expected source and index to have the same number of elements, but got source.numel() = "
                          f"{source._array.size}, index.numel() = {index._array.size}")
+    if source._array.dtype != input._array.dtype:
+        raise DTypeError("put: self and source expected to have the same dtype, but got self.dtype = "
+                         f"{input.dtype} and source.dtype = {source.dtype}")
     y = index_put_(reshape(input, -1), reshape(source, -1), (reshape(index, -1),), accumulate)
     return reshape(y, input._array.shape)
 
@@ -105,6 +108,10 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     values = input._array if isinstance(input, Tensor) else k.xp.asarray(input)
     if side == "left" and right:
         raise RuntimeError("searchsorted: side and right can't be set to opposites, got side of left while right was True")
+    if side not in (None, "left", "right"):
+        raise RuntimeError(f"searchsorted: side can only be 'left' or 'right' but got {side}")
+    if edges.ndim == 0:
+        raise ShapeError("searchsorted: boundaries tensor should have positive dimension, but got 0 dimension")
     if edges.ndim != 1 and edges.shape[:-1] != values.shape[:-1]:
         raise ShapeError("searchsorted: boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
                          f"tensor and input value tensor must match, but we got boundaries tensor {list(edges.shape)} "
@@ -187,6 +194,9 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     x = input._array
     xp = kernels_of(x).xp
     at = None if dim is None else shapes.axis("unique", input, dim)
+    if at is not None and 0 in x.shape[:at] + x.shape[at + 1:]:
+        raise ShapeError(f"unique: There are 0 sized dimensions in {list(x.shape)}, and they aren't selected, so unique "
+                         "cannot be applied")
     found = xp.unique(x, return_inverse=True, return_counts=True, axis=at, equal_nan=False)
     inverse = found[1].reshape(x.shape if at is None else -1)
     return _picked(found[0], inverse, found[2], return_inverse, return_counts)

@@ -70,6 +70,8 @@ def linear(k, x, weight, bias=None, /):
     if bias is not None:
         if bias.shape != weight.shape[:1] and bias.shape not in ((), (1,)):
             raise ShapeError(f"linear: bias expects shape ({weight.shape[0]},), got {bias.shape}")
+        if bias.dtype != y.dtype:
+            raise _mixed("linear", x, bias)
         y += bias
     rows = x.ndim == 2
     return (y, lambda dy: k.matmul(dy, weight),
@@ -83,39 +85,31 @@ def linear(k, x, weight, bias=None, /):
 @composite
 def mm(input, mat2, *, out=None):
     """The product of two matrices."""
-    _dims("mm", input=(input, 2), mat2=(mat2, 2))
-    return into(out, matmul(input, mat2))
+    return into(out, _checked("mm", input=(input, 2), mat2=(mat2, 2)))
 
 
 @composite
 def bmm(input, mat2, *, out=None):
     """The products of two stacks of matrices, (b, m, k) and (b, k, n)."""
-    _dims("bmm", input=(input, 3), mat2=(mat2, 3))
-    if input._array.shape[0] != mat2._array.shape[0]:
-        raise ShapeError("bmm: Expected size for first two dimensions of batch2 tensor to be: "
-                         f"{[input.shape[0], input.shape[2]]} but got: {list(mat2.shape[:2])}.")
-    return into(out, matmul(input, mat2))
+    return into(out, _stacks("bmm", input=(input, 3), mat2=(mat2, 3)))
 
 
 @composite
 def mv(input, vec, *, out=None):
     """A matrix times a vector."""
-    _dims("mv", input=(input, 2), vec=(vec, 1))
-    return into(out, matmul(input, vec))
+    return into(out, _checked("mv", input=(input, 2), vec=(vec, 1)))
 
 
 @composite
 def dot(input, tensor, *, out=None):
     """Σ aᵢ bᵢ of two vectors."""
-    _dims("dot", input=(input, 1), tensor=(tensor, 1))
-    return into(out, matmul(input, tensor))
+    return into(out, _checked("dot", input=(input, 1), tensor=(tensor, 1)))
 
 
 @composite
 def vdot(input, other, *, out=None):
     """`dot` with the first vector conjugated."""
-    _dims("vdot", input=(input, 1), other=(other, 1))
-    return into(out, matmul(input.conj(), other))
+    return into(out, _checked("vdot", input=(input.conj(), 1), other=(other, 1)))
 
 
 @composite
@@ -150,27 +144,27 @@ def ger(input, vec2, *, out=None):
 @composite(inplace=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
     """beta input + alpha mat1 mat2; with beta 0 `input` does not count, even where it is nan."""
-    _dims("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
-    return into(out, _scaled_sum(input, matmul(mat1, mat2), beta, alpha))
+    return into(out, _scaled_sum("addmm", input, _checked("addmm", mat1=(mat1, 2), mat2=(mat2, 2)), beta, alpha))
 
 
 @composite(inplace=True)
 def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
     """beta input + alpha mat vec."""
-    _dims("addmv", mat=(mat, 2), vec=(vec, 1))
-    return into(out, _scaled_sum(input, matmul(mat, vec), beta, alpha))
+    return into(out, _scaled_sum("addmv", input, _checked("addmv", mat=(mat, 2), vec=(vec, 1)), beta, alpha))
 
 
 @composite(inplace=True)
 def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
     """beta input + alpha times the outer product of two vectors."""
-    return into(out, _scaled_sum(input, outer(vec1, vec2), beta, alpha))
+    _dims("addr", vec1=(vec1, 1), vec2=(vec2, 1))
+    return into(out, _scaled_sum("addr", input, unsqueeze(vec1, 1) * vec2, beta, alpha))
 
 
 @composite(inplace=True)
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     """beta input + alpha times the products of two stacks of matrices."""
-    return into(out, _scaled_sum(input, bmm(batch1, batch2), beta, alpha))
+    return into(out, _scaled_sum("baddbmm", input, _stacks("baddbmm", batch1=(batch1, 3), batch2=(batch2, 3)), beta,
+                                 alpha))
 
 
 @composite(inplace=True)
@@ -181,7 +175,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     if a[0] != b[0] or a[2] != b[1]:
         raise ShapeError(f"addbmm: batch1 and batch2 shapes do not fit, got {list(a)} and {list(b)}")
     left = reshape(permute(batch1, 1, 0, 2), a[1], a[0] * a[2])
-    return into(out, _scaled_sum(input, matmul(left, reshape(batch2, b[0] * b[1], b[2])), beta, alpha))
+    return into(out, _scaled_sum("addbmm", input, matmul(left, reshape(batch2, b[0] * b[1], b[2])), beta, alpha))
 
 
 # Made of products
@@ -265,6 +259,8 @@ def cross(input, other, dim=None, *, out=None):
         if 3 not in sizes:
             raise ShapeError(f"cross: no dimension of size 3 in input of shape {list(input.shape)}")
         dim = sizes.index(3) - len(sizes)
+    for x in (input, other):
+        shapes.axis("cross", x, dim)
     if input._array.shape[dim] != 3 or other._array.shape[dim] != 3:
         raise ShapeError(f"cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and "
                          f"{other.shape[dim]}")
@@ -287,18 +283,40 @@ def _mixed(name: str, a: Any, b: Any) -> DTypeError:
                       f"{dtypes.from_numpy(b.dtype).name}")
 
 
-def _dims(name: str, **given: tuple[Tensor, int]) -> None:
+def _dims(name: str, **given: tuple[Tensor, int]) -> list[Tensor]:
+    """The tensors, each of which must have its number of dimensions."""
     for argument, (x, n) in given.items():
         if x.ndim != n:
             raise ShapeError(f"{name}: {argument} expects {n} dimension{'s' * (n > 1)}, got shape {list(x.shape)}")
+    return [x for x, _ in given.values()]
 
 
-def _scaled_sum(x: Tensor, y: Tensor, beta: float, alpha: float) -> Tensor:
+def _checked(name: str, **given: tuple[Tensor, int]) -> Tensor:
+    """The product of two tensors with these numbers of dimensions; errors name the function that the user called."""
+    a, b = _dims(name, **given)
+    _check(name, a._array, b._array)
+    return matmul(a, b)
+
+
+def _stacks(name: str, **given: tuple[Tensor, int]) -> Tensor:
+    """The products of two stacks of equally many matrices."""
+    (a, b), (_, second) = _dims(name, **given), given
+    if a._array.shape[0] != b._array.shape[0]:
+        raise ShapeError(f"{name}: {second} expects {a.shape[0]} matrices, got shape {list(b.shape)}")
+    return _checked(name, **given)
+
+
+def _scaled_sum(name: str, x: Tensor, y: Tensor, beta: float, alpha: float) -> Tensor:
+    if x._array.dtype != y._array.dtype and name != "addr":
+        raise _mixed(name, x._array, y._array)
+    if float in (type(beta), type(alpha)) and x._array.dtype.kind in "biu" and y._array.dtype.kind in "biu":
+        raise DTypeError(f"{name}: For integral input tensors, beta and alpha must not be a floating point number, got "
+                         f"beta={beta} and alpha={alpha}")
+    if shapes.broadcast(name, x._array.shape, y._array.shape) != y._array.shape:
+        raise ShapeError(f"{name}: input of shape {list(x.shape)} cannot be broadcast to the product's {list(y.shape)}")
     y = y if alpha == 1 else y * alpha
     if beta == 0:
-        return y.broadcast_to(shapes.broadcast("addmm", x._array.shape, y._array.shape)).clone()
-    if shapes.broadcast("addmm", x._array.shape, y._array.shape) != y._array.shape:
-        raise ShapeError(f"addmm: input of shape {list(x.shape)} cannot be broadcast to the product's {list(y.shape)}")
+        return y
     return (x if beta == 1 else x * beta) + y
 
 

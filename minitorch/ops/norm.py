@@ -1,10 +1,12 @@
 """Normalisation: over the batch, the last axes, or groups of channels."""
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from ..errors import ShapeError
-from ..op import composite, joint, op
+from ..limits import finfo
+from ..op import FUNCTIONS, composite, joint, op
 
 
 @op(method=False, function=False)
@@ -14,7 +16,7 @@ def batch_norm_train(k, x, w=None, b=None, /, running_mean=None, running_var=Non
     Ioffe and Szegedy 2015. The running variance takes the unbiased estimate, as PyTorch's does.
     """
     y, mean, var = k.batch_norm(x, w, b, eps)
-    if running_mean is not None:
+    if running_mean is not None and x.size:
         count = x.size // x.shape[1]
         _move(running_mean, mean, momentum)
         _move(running_var, var * (count / max(count - 1, 1)), momentum)
@@ -25,6 +27,7 @@ def batch_norm_train(k, x, w=None, b=None, /, running_mean=None, running_var=Non
 @op(method=False, function=False)
 def batch_norm_apply(k, x, w=None, b=None, /, mean=None, var=None, eps=1e-5):
     """Normalise each channel by given statistics."""
+    mean, var = mean.copy(), var.copy()  # backward must find them as they are: training moves them in place
     y = k.batch_norm_apply(x, w, b, mean, var, eps)
     return y, joint(lambda dy, needs: k.batch_norm_apply_backward(dy, x, w, mean, var, eps))
 
@@ -48,8 +51,8 @@ def group_norm_channels(k, x, w=None, b=None, /, groups=1, eps=1e-5):
 @op(method=False, function=False)
 def rms_norm_last(k, x, w=None, /, ndim=1, eps=1e-5):
     """Divide by the root mean square over the last `ndim` axes. Zhang and Sennrich 2019."""
-    y, rms = k.rms_norm(x, w, ndim, eps)
-    return y, joint(lambda dy, needs: k.rms_norm_backward(dy, x, w, ndim, eps))
+    y, stats = k.rms_norm(x, w, ndim, eps)
+    return y, joint(lambda dy, needs: k.rms_norm_backward(dy, x, w, ndim, eps, stats=stats))
 
 
 @composite(method=False)
@@ -61,19 +64,14 @@ def batch_norm(input, running_mean=None, running_var=None, weight=None, bias=Non
     """
     if input.ndim < 2:
         raise ShapeError(f"batch_norm: input expects (N, C, ...), got shape {tuple(input.shape)}")
-    channels = input.shape[1]
-    for name, t in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight),
-                    ("bias", bias)):
-        if t is not None and tuple(t.shape) != (channels,):
-            raise ShapeError(f"batch_norm: {name} expects shape ({channels},) for x of shape {tuple(input.shape)}, "
-                             f"got {tuple(t.shape)}")
+    _check_channels("batch_norm", input, running_mean, running_var, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: expected running_mean and running_var to be defined when training=False")
         return batch_norm_apply(input, weight, bias, running_mean._array, running_var._array, eps)
-    if input.shape[0] > 0 and input._array.size == channels:
-        raise ValueError("batch_norm: Expected more than 1 value per channel when training, "
-                         f"got input size {input.shape}")
+    _check_count("batch_norm", input, input.shape[0] * prod(input.shape[2:]))
+    if eps <= 0:
+        raise ValueError(f"batch_norm: eps must be positive during training, but got {eps}")
     return batch_norm_train(input, weight, bias, running_mean, running_var, momentum, eps)
 
 
@@ -89,9 +87,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     """Root-mean-square normalisation over the last axes; `eps` is the type's own by default."""
     shape = _normalized("rms_norm", input, normalized_shape, weight, None)
     if eps is None:
-        import numpy as np
-
-        eps = float(np.finfo(input._array.dtype).eps)
+        eps = finfo(input.dtype).eps
     return rms_norm_last(input, weight, len(shape), eps)
 
 
@@ -104,26 +100,32 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     if num_groups < 1 or channels % num_groups:
         raise ShapeError(f"group_norm: Expected number of channels in input to be divisible by num_groups, but got "
                          f"input of shape {tuple(input.shape)} and num_groups={num_groups}")
-    for name, t in (("weight", weight), ("bias", bias)):
-        if t is not None and tuple(t.shape) != (channels,):
-            raise ShapeError(f"group_norm: {name} expects shape ({channels},), got {tuple(t.shape)}")
+    _check_channels("group_norm", input, None, None, weight, bias)
+    _check_count("group_norm", input, input.shape[0] * (channels // num_groups) * prod(input.shape[2:]))
     return group_norm_channels(input, weight, bias, num_groups, eps)
 
 
 @composite(method=False)
 def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True,
                   momentum=0.1, eps=1e-5):
-    """Each channel of each item by its own statistics (Ulyanov 2016), or by running ones."""
+    """Each channel of each item by its own statistics (Ulyanov 2016), or by running ones.
+
+    Raises ValueError where a channel of an item has one value.
+    """
+    if input.ndim < 2:
+        raise ShapeError(f"instance_norm: input expects (N, C, ...), got shape {tuple(input.shape)}")
+    _check_channels("instance_norm", input, running_mean, running_var, weight, bias)
     if not use_input_stats:
-        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    n, channels, count = input.shape[0], input.shape[1], 1
-    for s in input.shape[2:]:
-        count *= s
-    if count == 1:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("instance_norm: Expected running_mean and running_var to be defined when "
+                               "use_input_stats is false")
+        return batch_norm_apply(input, weight, bias, running_mean._array, running_var._array, eps)
+    n, channels, *size = input._array.shape
+    if prod(size) == 1:
         raise ValueError("instance_norm: Expected more than 1 spatial element when training, "
                          f"got input size {input.shape}")
-    if running_mean is not None:
-        planes = input._array.reshape(n, channels, count)
+    if running_mean is not None and input._array.size:
+        planes = input._array.reshape(n, channels, prod(size))
         _move(running_mean, planes.mean(2).mean(0), momentum)
         _move(running_var, planes.var(2, ddof=1).mean(0), momentum)
     return group_norm_channels(input, weight, bias, channels, eps)
@@ -131,13 +133,34 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
 
 @composite(method=False)
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
-    """Across neighbouring channels (Krizhevsky 2012)."""
-    from ..op import FUNCTIONS
-
-    flat = (input * input).reshape(input.shape[0], 1, input.shape[1], -1)
+    """Across `size` neighbouring channels (Krizhevsky 2012): x / (k + alpha mean(x^2))^beta."""
+    if input.ndim < 3:
+        raise ValueError("local_response_norm: Expected 3D or higher dimensionality input "
+                         f"(got {input.ndim} dimensions)")
+    if size < 1:
+        raise ShapeError(f"local_response_norm: size expects at least 1, got {size}")
+    n, channels, *rest = input._array.shape
+    if 0 in (n, *rest):
+        return input.clone()
+    flat = (input * input).reshape(n, 1, channels, prod(rest))
     padded = FUNCTIONS["constant_pad"](flat, [0, 0, size // 2, (size - 1) // 2], 0.0)
     mean = FUNCTIONS["avg_pool2d"](padded, (size, 1), 1).reshape(input.shape)
     return input / (mean * alpha + k) ** beta
+
+
+def _check_channels(name: str, x: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any) -> None:
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{name}: running_mean and running_var must either both be None or neither be None")
+    expected = x._array.shape[1:2]
+    for key, t in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+        if t is not None and t._array.shape != expected:
+            raise ShapeError(f"{name}: {key} expects shape {expected} for x of shape {tuple(x.shape)}, "
+                             f"got {tuple(t.shape)}")
+
+
+def _check_count(name: str, x: Any, count: int) -> None:
+    if count == 1:
+        raise ValueError(f"{name}: Expected more than 1 value per channel when training, got input size {x.shape}")
 
 
 def _move(running: Any, value: Any, momentum: float | None) -> None:
@@ -155,5 +178,5 @@ def _normalized(name: str, x: Any, shape: Any, w: Any, b: Any) -> tuple[int, ...
                          f"[*, {', '.join(map(str, shape))}], but got input of size {list(x.shape)}")
     for key, t in (("weight", w), ("bias", b)):
         if t is not None and tuple(t.shape) != shape:
-            raise ShapeError(f"{name}: {key} expects shape {shape}, got {tuple(t.shape)}")
+            raise ShapeError(f"{name}: {key} expects shape {shape}, the normalized_shape, got {tuple(t.shape)}")
     return shape

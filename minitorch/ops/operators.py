@@ -4,13 +4,12 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ..op import FUNCTIONS
 from ..tensor import Tensor
-from .elementwise import abs, add, div, floor_divide, mul, neg, pow, remainder, rsub, sub
+from .elementwise import abs, add, div, mul, neg, pow, rsub, sub
 
 _OPERANDS = (Tensor, int, float, complex, np.ndarray, np.generic)
 
@@ -23,7 +22,7 @@ Tensor.__neg__, Tensor.__abs__ = neg, abs
 
 
 def _checked(name: str, reflected: bool = False) -> Callable:
-    """The op `name`, found when it is first used, for operands that it has; Python asks the other operand for others."""
+    """The op `name`, looked up at its first use; operands of other types are left to their own operators."""
     def operator(self, other):
         if not isinstance(other, _OPERANDS):
             return NotImplemented
@@ -39,7 +38,7 @@ for _python, _name in {"floordiv": "floor_divide", "mod": "remainder", "matmul":
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Tensor, f"__{_name}__", _checked(_name))
-for _python, _name in {"mul": "mul", "truediv": "div", "pow": "pow"}.items():  # [0] * tensor(3) is the list's to compute
+for _python, _name in {"mul": "mul", "truediv": "div", "pow": "pow"}.items():  # [0] * tensor(3) is the list's
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
 
 
@@ -58,8 +57,8 @@ def _positive(self):
 Tensor.__invert__, Tensor.__pos__ = _invert, _positive
 FUNCTIONS["positive"] = Tensor.positive = _positive
 
-for _python, _name in {"iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "ifloordiv": "floor_divide_",
-                       "imod": "remainder_", "ipow": "pow_", "iand": "bitwise_and_", "ior": "bitwise_or_",
+for _python, _name in {"iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "imod": "remainder_",
+                       "ifloordiv": "floor_divide_", "ipow": "pow_", "iand": "bitwise_and_", "ior": "bitwise_or_",
                        "ixor": "bitwise_xor_", "ilshift": "bitwise_left_shift_",
                        "irshift": "bitwise_right_shift_"}.items():
     setattr(Tensor, f"__{_python}__", getattr(Tensor, _name))
@@ -81,9 +80,10 @@ for _new, _name in ALIASES.items():
 
 # In-place methods that are functions too
 
-for _name in ("abs acos asin atan ceil celu clamp clamp_max clamp_min clip cos cosh dropout erf erfc exp exp2 expm1 "
-              "feature_dropout fill floor frac log log10 log1p log2 logit nan_to_num neg reciprocal relu round rsqrt selu "
-              "sigmoid sin sinc sinh sqrt square tan tanh threshold trunc xlogy").split():
+_IN_PLACE = """abs acos asin atan ceil celu clamp clamp_max clamp_min clip cos cosh dropout erf erfc exp exp2 expm1
+feature_dropout fill floor frac log log10 log1p log2 logit nan_to_num neg reciprocal relu round rsqrt selu sigmoid sin
+sinc sinh sqrt square tan tanh threshold trunc xlogy"""
+for _name in _IN_PLACE.split():
     FUNCTIONS[_name + "_"] = getattr(Tensor, _name + "_")
 
 

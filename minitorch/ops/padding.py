@@ -39,14 +39,14 @@ def pad(input, pad, mode="constant", value=None):
     if len(pad) not in (2, 4, 6) or input.ndim - len(pad) // 2 not in (1, 2):
         raise NotImplementedError("pad: Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now, "
                                   f"got {pad} for input of shape {tuple(input.shape)}")
-    shape = input._array.shape
+    x, shape = input, input._array.shape
     for i, (before, after) in enumerate(zip(pad[::2], pad[1::2])):
         axis = input.ndim - 1 - i
         n = shape[axis]
         _check(mode, n, before, after, shape, axis)
         if before or after:
-            input = pick_axis(input, _places(mode, n, before, after), axis)
-    return input
+            x = pick_axis(x, _places(mode, n, before, after), axis)
+    return x.clone() if x is input else x
 
 
 @op(method=False, function=False)

@@ -40,15 +40,16 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
                          f"{tuple(input.shape)} and output size {out}")
     if mode == "area":
         return FUNCTIONS[f"adaptive_avg_pool{nd}d"](input, out)
+    x = input
     for axis, (n, m, scale) in enumerate(zip(input._array.shape[2:], out, scales), 2):
         if mode.startswith("nearest"):
             if n != m or scale not in (None, 1.0):
-                input = pick_axis(input, _nearest(n, m, scale, mode == "nearest-exact"), axis)
-        elif n != m or not align_corners and scale not in (None, 1.0):
+                x = pick_axis(x, _nearest(n, m, scale, mode == "nearest-exact"), axis)
+        elif n != m or (not align_corners and scale not in (None, 1.0)):
             weights = _antialiased(n, m, scale, mode, bool(align_corners)) if antialias else \
                 _weights(n, m, scale, mode == "bicubic", bool(align_corners))
-            input = _product(input, weights, axis)
-    return input
+            x = _product(x, weights, axis)
+    return x.clone() if x is input else x
 
 
 @composite(method=False)
@@ -116,10 +117,9 @@ def _product(x: Any, weights: np.ndarray, axis: int) -> Any:
 
 @lru_cache(128)
 def _nearest(n: int, m: int, scale: float | None, exact: bool) -> np.ndarray:
-    """The input place of each output: of its start, or with `exact` of its centre. In float32, as in PyTorch."""
-    step = np.float32(_step(n, m, scale))
-    i = np.arange(m, dtype=np.float32)
-    return np.minimum(np.floor((i + np.float32(0.5) if exact else i) * step).astype(np.int64), n - 1)
+    """The input place of each output: of its start, or with `exact` of its centre. In float32, as PyTorch rounds."""
+    i = np.arange(m, dtype=np.float32) + np.float32(0.5 if exact else 0)
+    return np.minimum(np.floor(i * np.float32(_step(n, m, scale))).astype(np.int64), n - 1)
 
 
 @lru_cache(128)
@@ -190,7 +190,7 @@ def _each(name: str, value: Any, nd: int, x: Any) -> tuple:
 
 
 def _check(x: Any, nd: int, mode: str, align_corners: bool | None, antialias: bool) -> None:
-    if mode not in _DIMS and mode not in ("nearest", "nearest-exact", "area") or not 1 <= nd <= 3:
+    if mode not in (*_DIMS, "nearest", "nearest-exact", "area") or not 1 <= nd <= 3:
         raise NotImplementedError("interpolate: Input Error: Only 3D, 4D and 5D input Tensors supported "
                                   f"(got {x.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
                                   f"area | nearest-exact (got {mode})")

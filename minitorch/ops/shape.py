@@ -40,7 +40,7 @@ def view(k, x, /, *size, dtype=None):
     if dtype is not None or (size and isinstance(size[0], dtypes.dtype)):
         return _reinterpreted(x, dtype or size[0]), None
     y = x.reshape(shapes.resolve("view", shapes.sizes(size), old))
-    if y is not x and x.size and not (y.base is x or (y.base is not None and y.base is x.base)):
+    if y is not x and x.size > 1 and not (y.base is x or (y.base is not None and y.base is x.base)):
         raise ShapeError(f"view: view size is not compatible with input tensor's size and stride (shape {old}, strides "
                          f"{tuple(s // x.itemsize for s in x.strides)}, to {list(y.shape)}). Use .reshape(...) instead.")
     return y, lambda dy: dy.reshape(old)
@@ -181,9 +181,9 @@ def t(input):
 @composite
 def adjoint(input):
     """The matrices transposed and conjugated."""
-    if input.ndim < 2:
-        raise ShapeError(f"adjoint: expects matrices or batches of matrices, got a {input.ndim}-D tensor")
-    y = transpose(input, -2, -1)
+    if input.ndim == 1:
+        raise ShapeError("adjoint: is only supported on matrices or batches of matrices. Got 1-D tensor.")
+    y = transpose(input, -2, -1) if input.ndim else input
     return y.conj() if input._array.dtype.kind == "c" else y
 
 
@@ -204,13 +204,13 @@ def _conjugate_transpose(x: Tensor) -> Tensor:
     if x.ndim not in (0, 2):
         raise ShapeError(f"H: tensor.H is only supported on matrices (2-D tensors). Got {x.ndim}-D tensor. "
                          "For batches of matrices, consider using tensor.mH")
-    return adjoint(x) if x.ndim else x
+    return adjoint(x)
 
 
 Tensor.T = property(_reversed)
 Tensor.mT = property(_matrix_transpose)
 Tensor.H = property(_conjugate_transpose)
-Tensor.mH = property(lambda x: adjoint(x) if x.ndim else x)
+Tensor.mH = property(adjoint)
 
 
 # Elements repeated without a copy

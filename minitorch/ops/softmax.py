@@ -33,9 +33,9 @@ def softmin(input, dim=None, dtype=None):
 def _prepare(name: str, x: Any, dim: int | None, dtype: Any) -> tuple[Any, int]:
     if dtype is not None:
         x = x.astype(dtypes.as_dtype(dtype).numpy)
-    elif x.dtype.kind not in "fV":
+    if x.dtype.kind not in "fV":
         raise NotImplementedError(f'{name}: "{name}_lastdim_kernel_impl" not implemented for {x.dtype}; '
-                                  "expected a floating type, or dtype=")
+                                  "expected a floating type, of the input or as dtype=")
     if dim is None:  # PyTorch's old implicit choice
         dim = 0 if x.ndim in (0, 1, 3) else 1
     return x, axis(name, x, dim)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import dtypes
 from ..device import device as as_device
-from ..device import device_of, move
+from ..device import move
 from ..engine import mode
 from ..op import composite
 from ..tensor import Tensor
@@ -68,7 +68,7 @@ def as_tensor(data, dtype=None, device=None):
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     """`obj` as a tensor; `copy` True asks for a copy, False forbids one (ValueError), None makes one where needed."""
     t = as_tensor(obj, dtype, device)
-    shared = isinstance(obj, Tensor) and t._array is obj._array or isinstance(obj, np.ndarray) and t._array is obj
+    shared = t._array is (obj._array if isinstance(obj, Tensor) else obj)
     if copy is False and not shared:
         raise ValueError("asarray: can't alias the memory of obj, which copy=False asks for")
     if requires_grad or isinstance(obj, Tensor):
@@ -117,7 +117,7 @@ def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=Non
 
 @composite(function=False)
 def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-    """The tensor's memory for another library, by the DLPack protocol. Raises BufferError where a gradient is recorded."""
+    """The tensor's memory for another library, by the DLPack protocol. Raises BufferError for requires_grad."""
     if self._requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     return self._array.__dlpack__(stream=stream)

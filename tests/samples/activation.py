@@ -37,7 +37,8 @@ def gelu(x, approximate="none"):
 
 # With corners; alphas and slopes of samples lie off the defaults
 
-register(OpCase("relu", lambda x: np.maximum(x, 0), [*CORNERS, Sample((INTS,)), Sample((np.array([np.nan, 0.0]),), grad=False)],
+register(OpCase("relu", lambda x: np.maximum(x, 0), [
+    *CORNERS, Sample((INTS,)), Sample((np.array([np.nan, 0.0]),), grad=False)],
                 errors=[BadInput((INTS > 0,), {}, RuntimeError, "relu")]))
 register(OpCase("relu6", lambda x: np.clip(x, 0, 6), [*CORNERS, Sample(distinct((4, 6), gap=1.3)), Sample((INTS,))],
                 torch="nn.functional.relu6"))
@@ -81,10 +82,12 @@ register(OpCase("celu", lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1
 register(OpCase("selu", lambda x: elu(x, 1.6732632423543772, 1.0507009873554805), CORNERS, errors=NOT_FOR_INTEGERS))
 register(OpCase("gelu", gelu, [*SMOOTH, *[Sample(s.arguments, {"approximate": "tanh"}, big=s.big, dtypes=s.dtypes)
                                           for s in SMOOTH]],
-                errors=[*NOT_FOR_INTEGERS, BadInput((np.ones(2),), {"approximate": "sigmoid"}, RuntimeError, "approximate")],
+                errors=[*NOT_FOR_INTEGERS,
+                        BadInput((np.ones(2),), {"approximate": "sigmoid"}, RuntimeError, "approximate")],
                 torch="nn.functional.gelu"))
 register(OpCase("silu", lambda x: x * sigmoid(x), SMOOTH, errors=NOT_FOR_INTEGERS, torch="nn.functional.silu"))
-register(OpCase("mish", lambda x: x * np.tanh(softplus(x)), SMOOTH, errors=NOT_FOR_INTEGERS, torch="nn.functional.mish"))
+register(OpCase("mish", lambda x: x * np.tanh(softplus(x)), SMOOTH, errors=NOT_FOR_INTEGERS,
+                torch="nn.functional.mish"))
 register(OpCase("softplus", softplus, [*SMOOTH, Sample(arrays_like((3, 4)), {"beta": 2.0, "threshold": 1.0})],
                 errors=NOT_FOR_INTEGERS, torch="nn.functional.softplus"))
 register(OpCase("logsigmoid", lambda x: -np.logaddexp(0, -x), SMOOTH, errors=NOT_FOR_INTEGERS,

@@ -49,7 +49,8 @@ register(OpCase("add", np.logical_or, [Sample((BOOLS, BOOLS))], variant="bools",
 register(OpCase("sub", lambda a, b, alpha=1: a - alpha * b, [
     *pairs(), *numbers(2, -1.5), Sample((2.5, np.ones(3))), Sample(arrays_like((2, 3), (3,)), {"alpha": 2.5}),
     Sample((INTS, PAIR)), Sample((np.array([1], np.uint8), np.array([3], np.uint8))),
-], errors=[MISMATCH, BadInput((BOOLS, BOOLS), {}, RuntimeError, "bool"), BadInput((BOOLS, 1), {}, RuntimeError, "bool")]))
+], errors=[MISMATCH, BadInput((BOOLS, BOOLS), {}, RuntimeError, "bool"),
+           BadInput((BOOLS, 1), {}, RuntimeError, "bool")]))
 register(OpCase("rsub", lambda a, b, alpha=1: b - alpha * a, [
     *pairs(), *numbers(1), Sample(arrays_like((2, 3), (3,)), {"alpha": 2}), Sample((INTS, PAIR)),
 ], errors=[BadInput((BOOLS, 1), {}, RuntimeError, "bool")]))
@@ -89,13 +90,14 @@ register(OpCase("fmod", np.fmod, [
 ], errors=[BadInput((INTS, 0), {}, RuntimeError, "ZeroDivision")]))
 register(OpCase("pow", lambda x, n: np.power(x, n), [
     *pairs(0.5, 2), *numbers(2, 3, 1, 0, 0.5, -0.5, -1, -2, 1.7, -3), Sample(lambda rng: (2.5, rng.standard_normal(4))),
-    Sample((np.array([-1.5, -2.0]), 3)), Sample((INTS, 3)), Sample((INTS, np.array([2, 0, 3, 1]))), Sample((2, np.arange(4))),
+    Sample((np.array([-1.5, -2.0]), 3)), Sample((INTS, 3)), Sample((INTS, np.array([2, 0, 3, 1]))),
+    Sample((2, np.arange(4))),
     Sample((np.array([0.0, 0.0, -1.0]), np.array([0.0, 2.0, 0.5])), grad=False),
     Sample(lambda rng: (rng.uniform(1, 2, 3) + 1j, rng.standard_normal(3) + 1j), dtypes=WIDE),
     Sample(lambda rng: (rng.uniform(1, 2, 3) + 1j, 2), dtypes=WIDE),
 ], errors=[BadInput((INTS, -1), {}, RuntimeError, "negative integer powers"), MISMATCH]))
-register(OpCase("float_power", lambda x, n: np.power(np.asarray(x, np.float64), n), [*numbers(2, 0.5), Sample((INTS, 2))],
-                result="float64", dtypes=("float64",)))
+register(OpCase("float_power", lambda x, n: np.power(np.asarray(x, np.float64), n), [
+    *numbers(2, 0.5), Sample((INTS, 2))], result="float64", dtypes=("float64",)))
 register(OpCase("neg", lambda x: -x, [*shapes(-2, 2), Sample((INTS,))],
                 errors=[BadInput((BOOLS,), {}, RuntimeError, "bool")]))
 register(OpCase("abs", np.abs, [
@@ -128,7 +130,8 @@ def scipy_special(name):
 for name, reference, low, high in (
         ("exp", np.exp, -3, 3), ("exp2", np.exp2, -3, 3), ("expm1", np.expm1, -3, 3), ("log", np.log, 0.3, 5),
         ("log2", np.log2, 0.3, 5), ("log10", np.log10, 0.3, 5), ("log1p", np.log1p, -0.7, 5), ("sqrt", np.sqrt, 0.3, 5),
-        ("rsqrt", lambda x: 1 / np.sqrt(x), 0.3, 5), ("square", np.square, -2, 2), ("reciprocal", np.reciprocal, 0.4, 3),
+        ("rsqrt", lambda x: 1 / np.sqrt(x), 0.3, 5), ("square", np.square, -2, 2),
+        ("reciprocal", np.reciprocal, 0.4, 3),
         ("sin", np.sin, -4, 4), ("cos", np.cos, -4, 4), ("tan", np.tan, -1.2, 1.2), ("sinh", np.sinh, -2, 2),
         ("cosh", np.cosh, -2, 2), ("tanh", np.tanh, -3, 3), ("asin", np.arcsin, -0.9, 0.9),
         ("acos", np.arccos, -0.9, 0.9), ("atan", np.arctan, -3, 3), ("asinh", np.arcsinh, -3, 3),
@@ -148,12 +151,12 @@ for name, reference in (("exp", np.exp), ("log", np.log), ("sqrt", np.sqrt), ("s
                     dtypes=WIDE))
 register(OpCase("erfc", scipy_special("erfc"), [Sample((np.array([5.0, 20.0, -8.0, np.inf, -np.inf, np.nan]),),
                                                        grad=False)], variant="tails", dtypes=("float64",)))
-register(OpCase("lgamma", scipy_special("gammaln"), [Sample((np.array([-0.5, -1.5, 1.0, 2.0, 1e-9, 50.0, 1e9, np.inf]),),
-                                                            grad=False)], variant="everywhere", dtypes=("float64",)))
+register(OpCase("lgamma", scipy_special("gammaln"), [
+    Sample((np.array([-0.5, -1.5, 1.0, 2.0, 1e-9, 50.0, 1e9, np.inf]),), grad=False)], variant="everywhere", dtypes=("float64",)))
 register(OpCase("digamma", scipy_special("digamma"), [Sample((np.array([-0.5, -1.5, 1e-9, 50.0, 1e9, 0.0, -1.0]),),
                                                              grad=False)], variant="everywhere", dtypes=("float64",)))
-register(OpCase("erfinv", scipy_special("erfinv"), [Sample((np.array([1.0, -1.0, 1.5, 1 - 1e-12, 1e-20]),), grad=False)],
-                variant="tails", dtypes=("float64",)))
+register(OpCase("erfinv", scipy_special("erfinv"), [
+    Sample((np.array([1.0, -1.0, 1.5, 1 - 1e-12, 1e-20]),), grad=False)], variant="tails", dtypes=("float64",)))
 register(OpCase("sinc", np.sinc, [Sample((np.array([0.0, 1e-9, 1e-3, 0.2, 1.0]),))], variant="at zero"))
 
 
@@ -180,16 +183,16 @@ register(OpCase("mvlgamma", multigammaln, [Sample(lambda rng: (rng.uniform(3, 6,
 register(OpCase("atan2", np.arctan2, [*pairs(0.5, 2), Sample(arrays_like((5,), (5,))), Sample(
     (np.array([0.0, -0.0, 1.0]), np.array([-1.0, -1.0, 0.0])), grad=False)], errors=[MISMATCH]))
 register(OpCase("hypot", np.hypot, pairs(0.5, 2), errors=[BadInput((INTS, INTS), {}, NotImplementedError, "hypot")]))
-register(OpCase("logaddexp", np.logaddexp, [*pairs(-2, 2), Sample((np.array([800.0]), np.array([-800.0])), dtypes=WIDE)],
-                errors=[BadInput((INTS, INTS), {}, NotImplementedError, "logaddexp")]))
+register(OpCase("logaddexp", np.logaddexp, [
+    *pairs(-2, 2), Sample((np.array([800.0]), np.array([-800.0])), dtypes=WIDE)], errors=[BadInput((INTS, INTS), {}, NotImplementedError, "logaddexp")]))
 register(OpCase("logaddexp2", np.logaddexp2, pairs(-2, 2)))
 register(OpCase("xlogy", lambda a, b: np.where(a == 0, 0, a * np.log(np.where(a == 0, 1, b))), [
     *pairs(0.5, 2), Sample((np.array([0.0, 0.0]), np.array([0.0, 2.0])), grad=False),
     Sample(lambda rng: (rng.uniform(0.5, 2, 3), 2.5)), Sample(lambda rng: (2.5, rng.uniform(0.5, 2, 3)))]))
 register(OpCase("copysign", np.copysign, [Sample(distinct((3, 4), (3, 4))), Sample((np.array([1.5, -2.0]), -1.0)),
                                           Sample((np.array([1.0]), np.array([-0.0])), grad=False)]))
-register(OpCase("heaviside", np.heaviside, [Sample((np.array([-1.5, 0.0, 2.0]), np.array([0.5, 0.25, 3.0])))], grad=False,
-                errors=[BadInput((np.zeros(2), INTS[:2]), {}, RuntimeError, "dtypes")]))
+register(OpCase("heaviside", np.heaviside, [
+    Sample((np.array([-1.5, 0.0, 2.0]), np.array([0.5, 0.25, 3.0])))], grad=False, errors=[BadInput((np.zeros(2), INTS[:2]), {}, RuntimeError, "dtypes")]))
 register(OpCase("nextafter", lambda a, b: a, [Sample((np.array([1.0, -2.0]), np.array([1.0, -2.0])))], grad=False,
                 dtypes=WIDE))
 register(OpCase("ldexp", lambda x, n: x * 2.0**n, [Sample(lambda rng: (rng.standard_normal(3), np.array([1, -2, 0])))],
@@ -208,8 +211,15 @@ register(OpCase("addcdiv", lambda x, a, b, value=1: x + value * a / b, [
     Sample(arrays_like((2, 3), (3,), (2, 1), low=0.5, high=2)),
     Sample(arrays_like((2, 3), (3,), (2, 3), low=0.5, high=2), {"value": -0.5})],
     errors=[BadInput((INTS, PAIR, PAIR), {}, RuntimeError, "Integer division")]))
-register(OpCase("logit", lambda x, eps=None: (lambda z: np.log(z / (1 - z)))(x if eps is None else np.clip(x, eps, 1 - eps)),
-                [Sample(arrays_like((3, 4), low=0.1, high=0.9)), Sample((np.array([0.05, 0.5, 0.97]),), {"eps": 0.1})]))
+
+
+def logit(x, eps=None):
+    z = x if eps is None else np.clip(x, eps, 1 - eps)
+    return np.log(z / (1 - z))
+
+
+register(OpCase("logit", logit, [Sample(arrays_like((3, 4), low=0.1, high=0.9)),
+                                 Sample((np.array([0.05, 0.5, 0.97]),), {"eps": 0.1})]))
 
 # Comparisons and logic
 
@@ -219,12 +229,14 @@ for name, reference in {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le":
         Sample((np.array([1.0, 2.0, np.nan]), np.array([1.0, 3.0, np.nan]))), Sample((np.array([1.0, 2.0]), 2)),
         Sample((INTS, PAIR)), Sample((BOOLS, True)), Sample((INTS, np.array([0.5])))], grad=False, inplace=False,
         errors=[MISMATCH]))
-for name, reference in {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor}.items():
+for name, reference in {"logical_and": np.logical_and, "logical_or": np.logical_or,
+                        "logical_xor": np.logical_xor}.items():
     register(OpCase(name, reference, [Sample((np.array([0.0, 2.0, np.nan]), np.array([1.0, 0.0, 0.0]))),
                                       Sample((INTS, BOOLS))], grad=False, inplace=False))
 register(OpCase("logical_not", np.logical_not, [Sample((np.array([0.0, 2.0]),)), Sample((INTS,))], grad=False,
                 inplace=False))
-for name, reference in {"bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor}.items():
+for name, reference in {"bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or,
+                        "bitwise_xor": np.bitwise_xor}.items():
     register(OpCase(name, reference, [Sample((INTS, PAIR)), Sample((BOOLS, np.array([True, True, False, False]))),
                                       Sample((INTS, 6))], grad=False,
                     errors=[BadInput((np.ones(2), 1), {}, NotImplementedError, name)]))
@@ -270,7 +282,8 @@ register(OpCase("clamp_min", np.maximum, [Sample(lambda rng: (*distinct((3, 4))(
 register(OpCase("clamp_max", np.minimum, [Sample(lambda rng: (*distinct((3, 4))(rng), 0.12))]))
 register(OpCase("nan_to_num", lambda x, nan=0.0, posinf=None, neginf=None: np.nan_to_num(
     x, nan=nan, posinf=posinf, neginf=neginf), [
-    Sample(arrays_like((3, 4))), Sample((EDGES,), {"nan": 2.0, "posinf": 7.0, "neginf": -8.0}, grad=False), Sample((INTS,))]))
+    Sample(arrays_like((3, 4))), Sample((EDGES,), {"nan": 2.0, "posinf": 7.0, "neginf": -8.0}, grad=False),
+    Sample((INTS,))]))
 register(OpCase("fill", lambda x, value: np.full_like(x, value), [Sample(arrays_like((2, 3), ())),
                                                                   Sample(lambda rng: (rng.standard_normal(3), 2.5))],
                 constant=(0,), errors=[BadInput((np.ones(3), np.ones(3)), {}, RuntimeError, "0-dimension")]))
@@ -280,7 +293,8 @@ register(OpCase("clone", lambda x: x.copy(), [Sample(arrays_like((2, 3))), Sampl
 
 register(OpCase("complex", lambda a, b: a + 1j * b, [Sample(arrays_like((2, 3), (3,)))], dtypes=WIDE,
                 errors=[BadInput((INTS, INTS), {}, RuntimeError, "Half, Float or Double")]))
-register(OpCase("polar", lambda r, t: r * np.exp(1j * t), [Sample(arrays_like((2, 3), (3,), low=0.5, high=2))], dtypes=WIDE))
+register(OpCase("polar", lambda r, t: r * np.exp(1j * t), [Sample(arrays_like((2, 3), (3,), low=0.5, high=2))],
+                dtypes=WIDE))
 register(OpCase("angle", np.angle, [Sample(lambda rng: (rng.standard_normal(5) + 0.5j,))], dtypes=WIDE))
 register(OpCase("conj", np.conj, [Sample(lambda rng: (rng.standard_normal(5) + 0.5j,))], dtypes=WIDE,
                 torch="conj_physical"))

@@ -174,6 +174,7 @@ register(OpCase("gaussian_nll_loss", lambda x, t, var, full=False: (
 
 
 def cosine(a, b, dim=1, eps=1e-8):
+    a, b = np.broadcast_arrays(a, b)
     return (a * b).sum(dim) / np.maximum(np.sqrt((a * a).sum(dim)), eps) / np.maximum(np.sqrt((b * b).sum(dim)), eps)
 
 

@@ -1,38 +1,49 @@
-"""Softmax and its logarithm."""
+"""Softmax and its logarithm. Without `dim` they take 0 for 0, 1 and 3 dimensions, else 1, as PyTorch used to."""
 from __future__ import annotations
 
 import numpy as np
 
-from . import BadInput, OpCase, Sample, arrays_like, register
+from . import WIDE, BadInput, OpCase, Sample, arrays_like, register
+
+INF = np.inf
 
 
-def softmax(x, dim, dtype=None):
-    e = np.exp(x - x.max(dim, keepdims=True, initial=-np.inf))
-    return e / e.sum(dim, keepdims=True)
+def log_softmax(x, dim=None, dtype=None):
+    dim = (0 if x.ndim in (0, 1, 3) else 1) if dim is None else dim
+    if not x.ndim or not x.size:
+        return x * 0.0
+    y = np.moveaxis(np.zeros(x.shape), dim, -1)
+    for place in np.ndindex(*y.shape[:-1]):
+        row = np.moveaxis(x, dim, -1)[place].astype(float)
+        y[place] = row - row.max() - np.log(np.exp(row - row.max()).sum())
+    return np.moveaxis(y, -1, dim)
 
 
-def log_softmax(x, dim, dtype=None):
-    top = x.max(dim, keepdims=True, initial=-np.inf)
-    return x - top - np.log(np.exp(x - top).sum(dim, keepdims=True))
+def softmax(x, dim=None, dtype=None):
+    return np.exp(log_softmax(x, dim))
 
 
-SAMPLES = [
-    Sample(arrays_like((3, 4)), dict(dim=1)),
-    Sample(arrays_like((3, 4)), dict(dim=0)),
-    Sample(arrays_like((2, 3, 4, 2)), dict(dim=-3)),
-    Sample(arrays_like((2, 3, 1)), dict(dim=2)),
-    Sample(arrays_like((0, 4)), dict(dim=1)),
-    Sample(arrays_like((5,)), dict(dim=-1)),
-    Sample(lambda rng: (100 * rng.standard_normal((2, 5)),), dict(dim=1), name="large", grad=False),
-    Sample((np.array([[1e4, -1e4, 0.0]]),), dict(dim=1), name="saturated", grad=False, dtypes=("float64", "float32")),
-    Sample(arrays_like((70, 130)), dict(dim=1), big=True),
-    Sample(arrays_like((70, 130)), dict(dim=0), big=True),
-    Sample(arrays_like((4, 33, 9, 11)), dict(dim=1), big=True),
-]
-ERRORS = [
-    ((np.zeros((2, 3)),), dict(dim=5), IndexError, "Dimension out of range"),
-    ((np.zeros((2, 3), np.int64),), dict(dim=1), (RuntimeError, NotImplementedError), "not implemented"),
-]
-for name, reference in (("softmax", softmax), ("log_softmax", log_softmax)):
-    register(OpCase(name, reference, SAMPLES, [BadInput(*bad) for bad in ERRORS], kernels=(name, name + "_dx")))
-register(OpCase("softmin", lambda x, dim: softmax(-x, dim), [Sample(arrays_like((3, 4)), dict(dim=1))]))
+WRONG = [
+    BadInput((np.zeros((2, 3)),), {"dim": 2}, IndexError, "Dimension out of range"),
+    BadInput((np.zeros((2, 3), np.int64),), {"dim": 1}, NotImplementedError, "not implemented for int64"),
+    BadInput((np.zeros((2, 3), bool),), {"dim": 1}, NotImplementedError, "not implemented for bool"),
+    BadInput((np.zeros((2, 3)),), {"dim": 1, "dtype": "int32"}, NotImplementedError, "not implemented for int32"),
+    BadInput((np.zeros((2, 3)),), {"dim": "a"}, TypeError, "must be int")]
+for name, reference, kernels, errors in (
+        ("softmax", softmax, ("softmax", "softmax_dx"), WRONG),
+        ("log_softmax", log_softmax, ("log_softmax", "log_softmax_dx"), WRONG),
+        ("softmin", lambda x, dim=None, dtype=None: softmax(-x, dim), (), [])):
+    register(OpCase(name, reference, [
+        Sample(arrays_like((3, 4)), {"dim": 1}), Sample(arrays_like((3, 4)), {"dim": 0}),
+        Sample(arrays_like((2, 3, 4)), {"dim": -2}), Sample(arrays_like((2, 3, 1)), {"dim": 2}, name="of one"),
+        Sample(arrays_like((5,)), {"dim": -1}), Sample(arrays_like(()), {"dim": 0}), Sample(arrays_like((2, 2, 2, 2))),
+        Sample(arrays_like((2, 2, 3))), Sample(arrays_like((0, 4)), {"dim": 1}), Sample(arrays_like((4, 0)), {"dim": 1}),
+        Sample((np.array([[1000.0, 0.0, -1000.0], [-500.0, -500.0, -501.0]]),), {"dim": 1}, dtypes=WIDE,
+               name="far apart"),
+        Sample((np.array([[0.0, -INF, 1.0], [-INF, -INF, -INF], [0.0, INF, 1.0], [np.nan, 1.0, 2.0]]),), {"dim": 1},
+               grad=False, name="infinite and NaN"),
+        Sample(arrays_like((2, 3)), {"dim": 1, "dtype": "float64"}, dtypes=WIDE),
+        Sample(arrays_like((400, 301)), {"dim": 1}, big=True, dtypes=("float32",)),
+        Sample(arrays_like((9, 70, 301)), {"dim": 1}, big=True, dtypes=("float32",)),
+        *([Sample((np.array([[1, 2, 3]]),), {"dim": 1, "dtype": "float32"})] if name != "softmin" else []),
+    ], torch=f"nn.functional.{name}", kernels=kernels, errors=errors))

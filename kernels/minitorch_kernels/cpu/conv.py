@@ -1,10 +1,10 @@
-"""Convolution in two dimensions without im2col: padded images in cache, and `gemm.product` over addresses in them.
+"""Convolution in two dimensions without im2col: padded images in cache, and `gemm.product` over addresses there.
 
-Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With stride s, a plane
-is split by the remainder of the place modulo s, which makes every convolution one of stride 1: a tap (kh, kw) of the
-window only adds a constant to the address of an output's first input. The input gradient is the same product over the
-planes of dy, once for each remainder of the input's place, with the taps that meet it. The weight gradient is
-`gemm.dots` of the planes of dy and x. Windows of one place are plain products, and BLAS's.
+Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With stride s, a
+plane is split by the remainder of the place modulo s, which makes every convolution one of stride 1: a tap (kh, kw)
+of the window only adds a constant to the address of an output's first input. The input gradient is the same product
+over the planes of dy, once for each remainder of the input's place, with the taps that meet it. The weight gradient
+is `gemm.dots` of the planes of dy and x. Windows of one place are plain products, and BLAS's.
 
 What follows from the shapes alone (cuts into parts, tables of addresses: planes.py) is a plan, and kept.
 """
@@ -21,7 +21,7 @@ from .. import blas, memory, parallel
 from . import gemm, planes
 
 CACHE = 1 << 20  # bytes that the planes of one part may fill: half of an L2 cache
-PARTS = 8  # parts at most, if not the cache wants more
+PARTS = 8  # parts at most, unless the cache wants more
 WORTH = 1 << 20  # multiplications in a part, at least
 FEW = 12  # vectors of places in a part, at least
 LONG = 1024  # places over which a part sums dw, at least
@@ -34,9 +34,10 @@ def conv2d(x, w, b, stride, padding, dilation, groups):
     """y, as the reference `conv2d` says."""
     outputs = len(w)
     if _is_product(w.shape, stride, padding, groups):
-        y = blas.matmul(w.reshape(outputs, w.shape[1]), _matrices(x)).reshape(len(x), outputs, *x.shape[2:])
+        y = blas.matmul(w.reshape(w.shape[:2]), _matrices(x)).reshape(len(x), outputs, *x.shape[2:])
         return y if b is None else np.add(y, b.reshape(-1, 1, 1), out=y)
-    y = memory.empty((len(x), outputs, *planes.outputs(w.shape[2:], x.shape[2:], stride, padding, dilation)), x.dtype)
+    out = planes.outputs(w.shape[2:], x.shape[2:], stride, padding, dilation)
+    y = memory.empty((len(x), outputs, *out), x.dtype)
     if y.size:
         _correlate(_plan(x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), x, w, b, y)
     return y
@@ -48,47 +49,50 @@ def conv2d_dx(dy, w, x_shape, stride, padding, dilation, groups):
         return blas.matmul(w.reshape(w.shape[:2]).T, _matrices(dy)).reshape(x_shape)
     dx = memory.empty(x_shape, dy.dtype)
     if dx.size:
-        _correlate(_plan_dx(tuple(x_shape), w.shape, stride, padding, dilation, groups, dy.dtype.char), dy, w, None, dx)
+        plan = _plan_dx(tuple(x_shape), w.shape, stride, padding, dilation, groups, dy.dtype.char)
+        _correlate(plan, dy, w, None, dx)
     return dx
 
 
 def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
-    """dw, as the reference `conv2d_dw` says: each part sums its images, and the parts are added in a fixed order."""
+    """dw, as the reference `conv2d_dw` says: each part sums its images, and the parts are added in order."""
     if not dy.size or not x.size:
         return np.zeros(w_shape, dy.dtype)
     if _is_product(w_shape, stride, padding, groups):
         return _sum_of_products(_matrices(dy), _matrices(x).swapaxes(1, 2)).reshape(w_shape)
     plan = _plan_dw(x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char)
-    x, dy, layout, rows, depth = np.ascontiguousarray(x), np.ascontiguousarray(dy), plan.layout, plan.rows, plan.depth
-    sums = np.zeros((plan.ranges, w_shape[0] * depth), x.dtype)
+    layout, rows, per_group, depth = plan.layout, plan.rows, plan.per_group, plan.depth
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+    sums = np.zeros((plan.ranges, groups * rows * depth), x.dtype)
 
     def part(i):
         number, g, r, chunks = plan.cuts[i]
-        height = r.stop - r.start
+        height, inputs = r.stop - r.start, slice(g.start * per_group, g.stop * per_group)
+        outputs = slice(g.start * rows + r.start, (g.stop - 1) * rows + r.stop)
         for images in chunks:
             length, lines, columns = plan.tables[images.stop - images.start, height]
-            inputs = planes.spread(x, slice(g.start * plan.per_group, g.stop * plan.per_group), images, layout, length)
-            dys = planes.spread(dy, slice(g.start * rows + r.start, (g.stop - 1) * rows + r.stop), images, plan.plain, length)
-            gemm.dots(dys, height * length, lines, height, inputs, plan.per_group * layout.phases * length, columns, depth,
-                      g.stop - g.start, length, NEAR, sums[number, (g.start * rows + r.start) * depth:])
+            xs = planes.spread(x, inputs, images, layout, length)
+            dys = planes.spread(dy, outputs, images, plan.plain, length)
+            gemm.dots(dys, height * length, lines, height, xs, per_group * layout.phases * length, columns, depth,
+                      g.stop - g.start, length, NEAR, sums[number, outputs.start * depth:])
 
     parallel.run(part, len(plan.cuts), 2 * dy.size * depth)
     return sums.sum(0).reshape(w_shape)
 
 
 class _Plan(NamedTuple):
-    """A product for each group: `rows` of y, from `per_group` channels of x."""
+    """For each group a product: `rows` of y, from `per_group` channels of x."""
 
     layout: planes.Layout
     targets: tuple[planes.Target, ...]
     groups: int
     rows: int
-    per_group: int
     row: int  # the distance of rows in w
-    columns: list[np.ndarray]  # for each target, the distances in w of the weights that a row sums
+    per_group: int
+    columns: list[np.ndarray]  # for each target, where the weights of a row lie in w
     thin: bool
     cuts: list[tuple[slice, slice, slice]]  # parts: images, groups, blocks of rows
-    tables: dict[int, tuple]  # for a number of images: length of a plane, and for each target offsets and vectors
+    tables: dict[int, tuple]  # for numbers of images: length of a plane; for each target, offsets and vectors
     together: int
     work: int
 
@@ -101,45 +105,47 @@ class _PlanDw(NamedTuple):
     depth: int
     ranges: int
     cuts: list[tuple[int, slice, slice, list[slice]]]  # parts: number of the sum, groups, rows, images at a time
-    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, offsets in dy and in x
+    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, offsets in dy and x
 
 
 @lru_cache(256)
 def _plan(x_shape, w_shape, stride, padding, dilation, groups, letter):
-    (_, _, *size), (outputs, per_group, *window) = x_shape, w_shape
+    (batch, _, *size), (outputs, per_group, *window) = x_shape, w_shape
     layout, taps = planes.forward(window, size, stride, padding, dilation)
     out = planes.outputs(window, size, stride, padding, dilation)
-    distances = per_group * len(taps), per_group, len(taps)
-    return _any_plan(x_shape[0], layout, (planes.Target(taps, out, 0, out[1], 1),), groups, outputs // groups, *distances,
-                     out[0] * out[1], letter)
+    target, rows = planes.Target(taps, out, 0, out[1], 1), outputs // groups
+    return _product_plan(batch, layout, (target,), groups, rows, per_group * len(taps), per_group, len(taps),
+                         out[0] * out[1], letter)
 
 
 @lru_cache(256)
 def _plan_dx(x_shape, w_shape, stride, padding, dilation, groups, letter):
-    outputs, per_group, *window = w_shape
-    layout, targets = planes.backward(window, x_shape[2:], stride, padding, dilation)
-    area = window[0] * window[1]
-    return _any_plan(x_shape[0], layout, targets, groups, per_group, area, outputs // groups, per_group * area,
-                     x_shape[2] * x_shape[3], letter)
+    (batch, _, *size), (outputs, per_group, *window) = x_shape, w_shape
+    layout, targets = planes.backward(window, size, stride, padding, dilation)
+    taps = window[0] * window[1]
+    return _product_plan(batch, layout, targets, groups, per_group, taps, outputs // groups, per_group * taps,
+                         size[0] * size[1], letter)
 
 
-def _any_plan(batch, layout, targets, groups, rows, row, per_group, channel, area, letter):
-    thin, size = rows <= THIN, np.dtype(letter).itemsize
-    blocks = -(-rows // (1 if thin else gemm.ROWS))
+def _product_plan(batch, layout, targets, groups, rows, row, per_group, channel, area, letter):
+    """The plan of a product whose rows and channels lie `row` and `channel` apart in w; `area`: of a channel of y."""
+    thin, bytes_of_place = rows <= THIN, groups * per_group * layout.phases * np.dtype(letter).itemsize
     work = batch * groups * rows * sum(per_group * len(t.taps) * t.out[0] * t.out[1] for t in targets)
     parts, few = _parts(work), -(-FEW * gemm.lanes(letter) // layout.area)
-    in_cache = CACHE // (groups * per_group * layout.phases * layout.area * size)
-    chunks = _evenly(slice(0, batch), min(in_cache, max(-(-batch // parts), few)))
+    most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
+    chunks = _evenly(slice(0, batch), most)
+    blocks = -(-rows // (1 if thin else gemm.ROWS))
     cuts = list(product(chunks, *_shares(groups, blocks, 4, parts // len(chunks))))
-    columns = [planes.columns(t.taps, per_group, channel) for t in targets]
     tables = {}
     for images in {c.stop - c.start for c in chunks}:
         length = planes.length(layout, images, letter)
         tables[images] = length, [(planes.offsets(layout, t.taps, per_group, length),
-                                   *planes.vectors(layout, t, images, groups * rows * area, letter)) for t in targets]
+                                   *planes.vectors(layout, t, images, groups * rows * area, letter))
+                                  for t in targets]
     tile = lcm(gemm.VECTORS, gemm.THIN)
     together = (1 + CACHE // (per_group * layout.phases * gemm.REGISTER * tile)) * tile
-    return _Plan(layout, targets, groups, rows, per_group, row, columns, thin, cuts, tables, together, work)
+    columns = [planes.columns(t.taps, per_group, channel) for t in targets]
+    return _Plan(layout, targets, groups, rows, row, per_group, columns, thin, cuts, tables, together, work)
 
 
 @lru_cache(256)
@@ -148,22 +154,24 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
     layout, taps = planes.forward(window, size, stride, padding, dilation)
     plain, rows, depth = layout.plain(), outputs // groups, per_group * len(taps)
     parts = _parts(batch * layout.area * outputs * depth)
-    ranges = _evenly(slice(0, batch), -(-batch // max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))))
-    cuts = []
-    for (number, images), g, r in product(enumerate(ranges), *_shares(groups, rows, gemm.LEFT, parts // len(ranges))):
-        lines = (g.stop - g.start) * (per_group * layout.phases + r.stop - r.start)
-        cuts.append((number, g, r, _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize))))
-    tables = {}
-    for images, height in {(c.stop - c.start, r.stop - r.start) for _, _, r, chunks in cuts for c in chunks}:
-        length = planes.length(layout, images, letter)
-        tables[images, height] = (length, planes.offsets(plain, planes.ORIGIN, height, length),
-                                  planes.offsets(layout, taps, per_group, length))
+    sums = max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))
+    ranges = _evenly(slice(0, batch), -(-batch // sums))
+    shares = _shares(groups, rows, gemm.LEFT, parts // len(ranges))
+    cuts, tables = [], {}
+    for (number, images), g, r in product(enumerate(ranges), *shares):
+        lines, height = (g.stop - g.start) * (per_group * layout.phases + r.stop - r.start), r.stop - r.start
+        chunks = _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize))
+        cuts.append((number, g, r, chunks))
+        for count in {c.stop - c.start for c in chunks}:
+            length = planes.length(layout, count, letter)
+            tables[count, height] = (length, planes.offsets(plain, planes.ORIGIN, height, length),
+                                     planes.offsets(layout, taps, per_group, length))
     return _PlanDw(layout, plain, rows, per_group, depth, len(ranges), cuts, tables)
 
 
 def _correlate(plan, x, w, b, y):
     """Fill y (N, groups * rows, H, W)."""
-    groups, rows, per_group = plan.groups, plan.rows, plan.per_group
+    layout, groups, rows, per_group = plan.layout, plan.groups, plan.rows, plan.per_group
     height = 1 if plan.thin else gemm.ROWS
     blocks, area = -(-rows // height), y.shape[2] * y.shape[3]
     bias = np.zeros((groups, blocks * height), x.dtype)
@@ -176,10 +184,10 @@ def _correlate(plan, x, w, b, y):
     def part(i):
         images, g, block = plan.cuts[i]
         length, tables = plan.tables[images.stop - images.start]
-        inputs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, plan.layout, length)
+        xs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, layout, length)
         for target, table, a, column in zip(plan.targets, tables, packed, plan.columns):
-            gemm.product(a, bias, g.start, g.stop, rows, len(column), block.start, block.stop, inputs,
-                         per_group * plan.layout.phases * length, *table, plan.together,
+            gemm.product(a, bias, g.start, g.stop, rows, len(column), block.start, block.stop, xs,
+                         per_group * layout.phases * length, *table, plan.together,
                          out, images.start * y.shape[1] * area, area, target.step, plan.thin)
 
     parallel.run(part, len(plan.cuts), 2 * plan.work)
@@ -191,7 +199,8 @@ def _pack(w, groups, row, column, rows, height, blocks):
     cuts = parallel.chunks(blocks, max(8, -(-blocks // PARTS)))
 
     def part(i):
-        gemm.pack_rows(w, groups, len(w) // groups, row, column, rows, height, cuts[i].start, cuts[i].stop, packed)
+        first, last = cuts[i].start, cuts[i].stop
+        gemm.pack_rows(w, groups, len(w) // groups, row, column, rows, height, first, last, packed)
 
     parallel.run(part, len(cuts), len(w))
     return packed
@@ -227,14 +236,19 @@ def _parts(work):
 
 
 def _shares(groups, rows, tile, parts):
-    """Slices of the groups, or of the rows of the only group in whole tiles, for so many parts: each copies the images anew."""
+    """Slices of the groups, or of the only group's rows in whole tiles, for about so many parts.
+
+    Parts that differ in rows alone copy the same images, so there are no more of them than wanted.
+    """
+    parts = max(1, parts)
     if groups > 1:
-        return parallel.chunks(groups, -(-groups // max(1, parts))), [slice(0, rows)]
-    return [slice(0, 1)], parallel.chunks(rows, max(1, -(-rows // max(1, parts) // tile)) * tile)
+        return parallel.chunks(groups, -(-groups // parts)), [slice(0, rows)]
+    return [slice(0, 1)], parallel.chunks(rows, max(1, -(-rows // parts // tile)) * tile)
 
 
 def _evenly(images, most):
     """Slices of so many images at most, all about as long."""
     total = images.stop - images.start
-    pieces = -(-total // max(1, most))
-    return [slice(images.start + total * i // pieces, images.start + total * (i + 1) // pieces) for i in range(pieces)]
+    cuts = -(-total // max(1, most))
+    ends = [images.start + total * i // cuts for i in range(cuts + 1)]
+    return [slice(begin, end) for begin, end in zip(ends, ends[1:])]

@@ -1,10 +1,6 @@
 """The ladder of matrix products: three loops, blocks that stay in cache, packed tiles in registers.
 
-float32, GFLOP/s on 1 / 2 threads of a Xeon with AVX-512, beside BLAS (OpenBLAS; blas.py), which the table therefore
-prefers at every size:
-
-                        naive        blocked        packed           BLAS
-@@
+@@TABLE
 """
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from .. import memory, parallel
 from . import gemm
 from .jit import jit
 
-CACHE = 1 << 20  # bytes of b's panels that are finished for all rows before the next ones: half of an L2 cache
+CACHE = 1 << 20  # bytes of b that are finished for all rows before the next ones: half of an L2 cache
 SPREAD = 1 << 21  # multiplications in a part
 
 
@@ -28,12 +24,15 @@ def naive(a, b):
 
 
 def blocked(a, b):
-    """The loops exchanged, so that the innermost runs along rows of b and y and vectorises, in blocks that stay in cache."""
+    """The loops exchanged: the innermost runs along rows of b and y and vectorises, in blocks that stay in cache."""
     return _on_stacks(_blocked, a, b)
 
 
 def packed(a, b):
-    """Tiles of y in registers, over copies of a and b in the very order in which they are read (Goto, van de Geijn, 2008)."""
+    """Tiles of y in registers, over copies of a and b in the order in which they are read.
+
+    Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
+    """
     a, b, out, shape = _stacks(a, b)
     if out.size:
         for i in range(len(out)):
@@ -42,32 +41,28 @@ def packed(a, b):
 
 
 def _stacks(a, b):
-    """a (batch, m, k) and b (batch, k, n), an empty y (batch, m, n), and the shape that y has to the caller."""
-    shape = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    """a (batch, m, k), b (batch, k, n), an empty y (batch, m, n), and the shape that y has to the caller."""
     rows, columns = (() if a.ndim == 1 else a.shape[-2:-1]), (() if b.ndim == 1 else b.shape[-1:])
-    a, b = (a[None] if a.ndim == 1 else a), (b[:, None] if b.ndim == 1 else b)
-    if a.shape[-1] != b.shape[-2]:
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (a[None] if a.ndim < 2 else a), (b[:, None] if b.ndim == 1 else b)
+    if a.shape[-1:] != b.shape[-2:-1]:
         np.matmul(a, b)  # raises NumPy's error
-    a, b = (np.broadcast_to(x, (*shape, *x.shape[-2:])) for x in (a, b))
-    out = memory.empty((*shape, a.shape[-2], b.shape[-1]), a.dtype)
-    batch = prod(shape)
-    return (a.reshape(batch, *a.shape[-2:]), b.reshape(batch, *b.shape[-2:]), out.reshape(batch, *out.shape[-2:]),
-            (*shape, *rows, *columns))
+    a, b = (np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(prod(batch), *x.shape[-2:]) for x in (a, b))
+    return a, b, memory.empty((len(a), a.shape[1], b.shape[2]), a.dtype), (*batch, *rows, *columns)
 
 
 def _on_stacks(kernel, a, b):
     a, b, out, shape = _stacks(a, b)
-    batch, m, n = out.shape
     if out.size:
+        (batch, m, n), depth = out.shape, b.shape[1]
         a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-        step = max(1, SPREAD // max(1, n * b.shape[1]))
-        cuts = list(product(range(batch), parallel.chunks(m, step)))
+        cuts = list(product(range(batch), parallel.chunks(m, max(1, SPREAD // max(1, n * depth)))))
 
         def part(i):
             matrix, rows = cuts[i]
             kernel(a[matrix, rows], b[matrix], out[matrix, rows])
 
-        parallel.run(part, len(cuts), 2 * out.size * b.shape[1])
+        parallel.run(part, len(cuts), 2 * out.size * depth)
     return out.reshape(shape)
 
 
@@ -98,28 +93,33 @@ def _blocked(a, b, y):
 
 def _packed(a, b, y):
     (m, n), depth = y.shape, a.shape[1]
-    blocks, wide = -(-m // gemm.ROWS), gemm.VECTORS * gemm.lanes(y.dtype)
-    panels, panel = -(-n // wide), wide * depth
-    left = gemm.empty(blocks * gemm.ROWS * depth, y.dtype)
-    right = gemm.empty(panels * panel, y.dtype)
+    wide, work = gemm.VECTORS * gemm.lanes(y.dtype), m * n * depth
+    blocks, panels, parts = -(-m // gemm.ROWS), -(-n // wide), min(max(1, work // SPREAD), 8)
+    left, right = gemm.empty(blocks * gemm.ROWS * depth, y.dtype), gemm.empty(panels * wide * depth, y.dtype)
     (a, row, step), (b, b_row, b_step) = _flat(a), _flat(b)
-    work = m * n * depth
-    parts = min(max(1, work // SPREAD), 8)
-    lines, packs = parallel.chunks(blocks, -(-blocks // parts)), parallel.chunks(panels, -(-panels // parts))
-    parallel.run(lambda i: gemm.pack_rows(a, 1, 0, row, _steps(depth, step), m, gemm.ROWS, lines[i].start, lines[i].stop, left),
-                 len(lines), m * depth)
-    parallel.run(lambda i: _pack_columns(b, b_row, b_step, n, packs[i].start, packs[i].stop, wide, depth, right), len(packs),
-                 panels * panel)
+    block_cuts, panel_cuts = (parallel.chunks(count, -(-count // parts)) for count in (blocks, panels))
+
+    def pack_a(i):
+        first, last = block_cuts[i].start, block_cuts[i].stop
+        gemm.pack_rows(a, 1, 0, row, _steps(depth, step), m, gemm.ROWS, first, last, left)
+
+    def pack_b(i):
+        _pack_columns(b, b_row, b_step, n, panel_cuts[i].start, panel_cuts[i].stop, wide, depth, right)
+
+    parallel.run(pack_a, len(block_cuts), m * depth)
+    parallel.run(pack_b, len(panel_cuts), n * depth)
     vectors, places, first, pieces = _tables(depth, n, y.dtype.char)
-    offsets, bias = _steps(depth, wide), np.zeros(blocks * gemm.ROWS, y.dtype)
-    together = gemm.VECTORS * max(1, CACHE // (panel * y.itemsize + 1))
-    cuts = parallel.chunks(vectors, gemm.VECTORS * -(-panels // parts)) if panels > blocks else [slice(0, vectors)]
-    cuts = list(product(cuts, parallel.chunks(blocks, -(-blocks // parts) if panels <= blocks else blocks)))
+    offsets, bias, y = _steps(depth, wide), np.zeros(blocks * gemm.ROWS, y.dtype), y.reshape(-1)
+    together = gemm.VECTORS * max(1, CACHE // (wide * max(1, depth) * y.itemsize))
+    if panels > blocks:  # cut the longer side: each part reads all of the other operand
+        cuts = [(slice(0, blocks), slice(c.start * gemm.VECTORS, min(c.stop * gemm.VECTORS, vectors))) for c in panel_cuts]
+    else:
+        cuts = [(c, slice(0, vectors)) for c in block_cuts]
 
     def part(i):
-        v, block = cuts[i]
-        gemm.product(left, bias, 0, 1, m, depth, block.start, block.stop, right, 0, offsets, places[v], v.stop - v.start,
-                     first, pieces[3 * v.start:], True, together, y.reshape(-1), 0, n, 1, False)
+        block, v = cuts[i]
+        gemm.product(left, bias, 0, 1, m, depth, block.start, block.stop, right, 0, offsets, places[v.start:],
+                     v.stop - v.start, first, pieces[3 * v.start:], True, together, y, 0, n, 1, False)
 
     parallel.run(part, len(cuts), 2 * work)
 
@@ -138,7 +138,8 @@ def _pack_columns(b, row, step, n, panel0, panel1, wide, depth, out):
             else:
                 for j in range(count):
                     out[to + j] = b[source + j * step]
-            out[to + count:to + wide] = 0
+            for j in range(count, wide):
+                out[to + j] = 0
 
 
 def _flat(x):
@@ -156,13 +157,8 @@ def _steps(count, step):
 @lru_cache(256)
 def _tables(depth, n, letter):
     """For `gemm.product`: how many vectors, their places in the panels, and one piece of y for each."""
-    lanes = gemm.lanes(letter)
-    vectors = -(-n // lanes)
-    v = np.arange(_up(vectors, gemm.VECTORS))
-    places = (v // gemm.VECTORS * gemm.VECTORS * depth + v % gemm.VECTORS) * lanes
-    pieces = np.stack([0 * v, np.minimum(lanes, n - v * lanes), v * lanes], 1)
-    return vectors, places, np.arange(vectors + 1), pieces.reshape(-1)
-
-
-def _up(n, step):
-    return -(-n // step) * step
+    lanes, vectors = gemm.lanes(letter), -(-n // gemm.lanes(letter))
+    panel, inside = np.divmod(np.arange(vectors + -vectors % gemm.VECTORS), gemm.VECTORS)
+    start = (panel * gemm.VECTORS + inside) * lanes
+    pieces = np.stack([0 * start, np.minimum(lanes, n - start), start], 1)
+    return vectors, (panel * gemm.VECTORS * depth + inside) * lanes, np.arange(vectors + 1), pieces.reshape(-1)

@@ -1,6 +1,6 @@
 """Where the images of a convolution lie: planes of channels with their zeros, and tables of addresses in them.
 
-All of it depends on shapes alone.
+All of it follows from shapes alone.
 """
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ ORIGIN = ((0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
 
 
 class Layout(NamedTuple):
-    """How an image lies in planes: plane (rh, rw) has, in place (i, j), x[i * step + rh - pad, j * step + rw - pad]."""
+    """How an image lies in planes.
+
+    For each pair of remainders (rh, rw) a plane, with x[i * step + rh - pad, j * step + rw - pad] in place (i, j).
+    """
 
     step: tuple[int, int]
     remainders: tuple[tuple[int, ...], tuple[int, ...]]
     pad: tuple[int, int]
     plane: tuple[int, int]
-    reach: int  # how far beyond a place the taps read
+    reach: int  # how far beyond a place its taps read
 
     @property
     def phases(self) -> int:
@@ -42,7 +45,7 @@ class Layout(NamedTuple):
 class Target(NamedTuple):
     """Results that the same taps meet, and where in a channel of the output they lie."""
 
-    taps: tuple[tuple[int, int, int, int], ...]  # phase of the plane; rows and columns further on; number in the window
+    taps: tuple[tuple[int, int, int, int], ...]  # phase; rows and columns further on; number in the window
     out: tuple[int, int]
     start: int
     row: int
@@ -51,7 +54,8 @@ class Target(NamedTuple):
 
 def outputs(window, size, stride, padding, dilation):
     """The spatial shape of a convolution's output."""
-    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, window, stride, padding, dilation))
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
+                 for n, k, s, p, d in zip(size, window, stride, padding, dilation))
 
 
 def forward(window, size, stride, padding, dilation):
@@ -65,7 +69,7 @@ def forward(window, size, stride, padding, dilation):
     for number, (h, w) in enumerate(product(*reach)):
         phase = remainders[0].index(h % stride[0]) * len(remainders[1]) + remainders[1].index(w % stride[1])
         taps.append((phase, h // stride[0], w // stride[1], number))
-    return Layout(stride, remainders, padding, plane, max(h * plane[1] + w for _, h, w, _ in taps)), tuple(taps)
+    return Layout(stride, remainders, padding, plane, _reach(plane, taps)), tuple(taps)
 
 
 def backward(window, size, stride, padding, dilation):
@@ -73,7 +77,7 @@ def backward(window, size, stride, padding, dilation):
 
     Input i meets tap k in output (i + padding - k * dilation) / stride, where that is whole.
     """
-    meets = []  # for each dimension and remainder: [(tap, output further on)]
+    meets = []  # for each dimension and remainder: [(tap, outputs further on)]
     for k, s, p, d in zip(window, stride, padding, dilation):
         meets.append([[(i, (r + p - i * d) // s) for i in range(k) if (r + p - i * d) % s == 0] for r in range(s)])
     far = [[further for taps in dimension for _, further in taps] for dimension in meets]
@@ -83,16 +87,18 @@ def backward(window, size, stride, padding, dilation):
     plane = tuple(_shared(max(c), max(f) + p, n, 1, [-p]) for c, f, p, n in zip(counts, far, pad, out))
     targets = []
     for rh, rw in product(range(stride[0]), range(stride[1])):
-        taps = tuple((0, h + pad[0], w + pad[1], i * window[1] + j) for i, h in meets[0][rh] for j, w in meets[1][rw])
-        targets.append(Target(taps, (counts[0][rh], counts[1][rw]), rh * size[1] + rw, stride[0] * size[1], stride[1]))
-    reach = max((h * plane[1] + w for t in targets for _, h, w, _ in t.taps), default=0)
+        taps = tuple((0, h + pad[0], w + pad[1], i * window[1] + j)
+                     for (i, h), (j, w) in product(meets[0][rh], meets[1][rw]))
+        out = counts[0][rh], counts[1][rw]
+        targets.append(Target(taps, out, rh * size[1] + rw, stride[0] * size[1], stride[1]))
+    reach = _reach(plane, [tap for target in targets for tap in target.taps])
     return Layout((1, 1), ((0,), (0,)), pad, plane, reach), tuple(t for t in targets if min(t.out))
 
 
 def _shared(places, reach, size, step, shifts):
     """Rows (or columns) of a plane for so many places of output, and taps that reach so much further.
 
-    Zeros at the end are left out where the next plane (or row) begins with as many: a tap that reaches too far finds those.
+    Zeros at the end are left out where the next plane (or row) begins with as many, for a tap to find.
     """
     count = places + reach
     zeros = [reach]
@@ -101,28 +107,33 @@ def _shared(places, reach, size, step, shifts):
     return count - max(0, min(zeros))
 
 
+def _reach(plane, taps):
+    return max(h * plane[1] + w for _, h, w, _ in taps)
+
+
 def length(layout, images, letter):
     """Places of so many images in a plane: whole vectors."""
     return _up(images * layout.area, gemm.lanes(letter))
 
 
 def spread(x, channels, images, layout, size):
-    """Planes, `size` long, of a slice of the channels and images of a contiguous x, and zeros as far as a vector may read."""
+    """Planes, `size` long, of slices of the channels and images of a contiguous x; then zeros as far as taps reach."""
     count = (channels.stop - channels.start) * layout.phases * size
     out = gemm.empty(count + layout.reach + gemm.lanes(x.dtype), x.dtype)
-    gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop, layout.step,
-                *_remainders(layout.remainders), layout.pad, layout.plane, size, out)
+    gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop,
+                layout.step, *_arrays(layout.remainders), layout.pad, layout.plane, size, out)
     return out
 
 
 @lru_cache(256)
-def _remainders(remainders):
-    return [np.array(r, np.int64) for r in remainders]
+def _arrays(tuples):
+    return [np.array(t, np.int64) for t in tuples]
 
 
 def columns(taps, channels, channel):
-    """Where in w the weights of these taps lie for channels so far apart: (channels * taps,)."""
-    return (np.arange(channels)[:, None] * channel + np.array([number for *_, number in taps], np.int64)).reshape(-1)
+    """Where in w the weights of these taps lie, for channels so far apart: (channels * taps,)."""
+    numbers = np.array([number for *_, number in taps], np.int64)
+    return (np.arange(channels)[:, None] * channel + numbers).reshape(-1)
 
 
 def offsets(layout, taps, channels, size):
@@ -133,30 +144,30 @@ def offsets(layout, taps, channels, size):
 
 
 def vectors(layout, target, images, image, letter):
-    """The tables places, vectors, first, pieces and simple of `gemm.product`; `image` lies between images in the output.
+    """The arguments places, vectors, first, pieces and simple of `gemm.product`.
 
-    Vectors follow the rows of outputs, or run over the ends of rows where fewer vectors are so needed.
+    `image` lies between two images in the output. Vectors follow the rows of outputs, or run over the ends of rows
+    where fewer are so needed.
     """
     lanes, (height, width) = gemm.lanes(letter), target.out
     n, i = (a.reshape(-1, 1) for a in np.divmod(np.arange(images * height), height))
     place, to = n * layout.area + i * layout.plane[1], n * image + i * target.row + target.start
     j = np.arange(width // lanes + 2)
-    begin = np.maximum((place // lanes + j) * lanes - place, 0)  # pieces of a row, cut where a vector of the plane begins
-    end = np.minimum((place // lanes + j + 1) * lanes - place, width)
-    of = (place + begin) // lanes * lanes
+    cut = (place // lanes + j) * lanes  # rows in pieces, cut where a vector of the plane begins
+    begin, end, of = np.maximum(cut - place, 0), np.minimum(cut + lanes - place, width), cut
     if len(np.unique(of[begin < end])) >= images * height * -(-width // lanes):
-        begin = np.broadcast_to(j * lanes, begin.shape)
+        begin = np.broadcast_to(j * lanes, cut.shape)
         end, of = np.minimum(begin + lanes, width), place + begin
     real = begin < end
     places, vector = np.unique(of[real], return_inverse=True)
     pieces = np.stack([(place + begin - of)[real], (end - begin)[real], (to + begin * target.step)[real]], 1)
     first = np.searchsorted(vector, np.arange(len(places) + 1))
     simple = len(pieces) == len(places) and not pieces[:, 0].any()
-    return fill(places), len(places), first, fill(pieces, 0).reshape(-1), simple
+    return _fill(places), len(places), first, _fill(pieces, 0).reshape(-1), simple
 
 
-def fill(table, *value):
-    """The table with further rows up to the end of a tile that begins in it: the last one again, or this value."""
+def _fill(table, *value):
+    """The table with further rows to fill a tile that begins in it: the last one again, or this value."""
     more = max(gemm.VECTORS, gemm.THIN) - 1
     return np.concatenate([table, np.broadcast_to(value or table[-1:], (more, *table.shape[1:]))])
 
