@@ -46,8 +46,8 @@ def tensor_repr(t: Tensor) -> str:
 
     >>> from minitorch import tensor
     >>> tensor([[1.5, -2.0], [1000.0, float("inf")]], requires_grad=True)
-    tensor([[ 1.5000e+00, -2.0000e+00],
-            [ 1.0000e+03,         inf]], requires_grad=True)
+    tensor([[   1.5000,   -2.0000],
+            [1000.0000,       inf]], requires_grad=True)
     """
     kind = type(t).__name__
     prefix = "tensor(" if kind in ("Tensor", "Parameter") else f"{kind}("

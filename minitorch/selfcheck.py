@@ -247,7 +247,7 @@ def second_error(case: Any, sample: Any, device: str = "cpu") -> float:
     def value(t):
         moved = Trial(case, sample, "float64", device)
         for x, v in zip(moved.leaves, vs):
-            x._array = x._array + _like(t * v, x)._array
+            x._array += _like(t * v, x)._array
         return inner(us, gradients(moved, [None if w is None else w + t * z for w, z in zip(weights, zs)]))
 
     return abs(found - difference(value)) / scale

@@ -12,7 +12,8 @@ from minitorch.nn import init
 CALLS = [
     ("uniform_", (7, 5), {}), ("uniform_", (7, 5), {"a": -2.0, "b": 3.0}), ("normal_", (7, 5), {}),
     ("normal_", (40, 5), {"mean": 2.0, "std": 0.5}), ("trunc_normal_", (40, 5), {}),
-    ("trunc_normal_", (40, 5), {"mean": 1.0, "std": 0.5, "a": 0.5, "b": 2.0}), ("constant_", (2, 3), {"val": 1.5}),
+    ("trunc_normal_", (40, 5), {"mean": 1.0, "std": 0.5, "a": 0.5, "b": 2.0}),
+    ("trunc_normal_", (40, 5), {"a": 1.0, "b": 4.0}), ("trunc_normal_", (9,), {"a": -0.1, "b": 0.2}), ("constant_", (2, 3), {"val": 1.5}),
     ("ones_", (2, 3), {}), ("zeros_", (2, 3), {}), ("eye_", (3, 5), {}), ("eye_", (5, 3), {}),
     ("dirac_", (4, 3, 3), {}), ("dirac_", (4, 2, 3, 4), {"groups": 2}), ("dirac_", (2, 3, 1, 2, 3), {}),
     ("xavier_uniform_", (7, 5), {}), ("xavier_uniform_", (7, 5, 3, 2), {"gain": 2.0}), ("xavier_normal_", (7, 5), {}),

@@ -133,6 +133,23 @@ def test_auto_takes_the_first(calls, name):
         assert running == [*accepting, "reference"][:1]
 
 
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.name) for c in samples.KERNEL_CASES if c.reference])
+@pytest.mark.parametrize("choice", ["reference", "auto"])
+def test_what_a_kernel_writes(case, choice):
+    """A kernel that works in place leaves in its arguments what the case says, and the others as they were."""
+    for i, make in enumerate(case.samples):
+        before, options = make(np.random.default_rng(i))
+        after = copy.deepcopy(before)
+        with use(choice):
+            getattr(kernels(np), case.name)(*after, **options)
+        wide = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in before]
+        expected = {**dict(enumerate(wide)), **case.reference(*wide, **options)}
+        for j, a in enumerate(after):
+            if isinstance(a, np.ndarray):
+                assert a.dtype == before[j].dtype
+                assert error(a, expected[j], f"argument {j}") <= TOLERANCE[a.dtype.name], f"argument {j}: {before[2:]}"
+
+
 def test_every_case_reaches_its_kernels():
     """The kernels that a case names are those that its samples run."""
     for case in CASES:

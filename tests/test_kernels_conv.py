@@ -1,4 +1,4 @@
-"""The convolution kernels against the definition in loops, SciPy and PyTorch: versions, geometries, gradients."""
+"""The convolution kernels against the definition in loops, SciPy and PyTorch: versions, shapes, gradients."""
 import os
 import subprocess
 import sys
@@ -50,23 +50,21 @@ def problem(name, dtype=np.float64):
 
 
 def by_definition(x, w, b, dy, stride, padding, dilation, groups):
-    """y, dx, dw in float64, output by output: each is one window times w, and sends its dy back to both."""
+    """y, dx, dw in float64, place by place: each is a window times w, and sends its dy back to both."""
     x, w, dy = (a.astype(np.float64) for a in (x, w, dy))
     padded = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
     y, dpadded, dw = np.empty(dy.shape), np.zeros(padded.shape), np.zeros(w.shape)
     inputs, outputs = w.shape[1], w.shape[0] // groups
-    for place in product(*map(range, dy.shape[2:])):
-        window = tuple(slice(i * s, i * s + d * (m - 1) + 1, d)
-                       for i, s, d, m in zip(place, stride, dilation, w.shape[2:]))
-        for o in range(w.shape[0]):
-            g = o // outputs
-            here = (slice(None), slice(g * inputs, (g + 1) * inputs), *window)
-            y[(slice(None), o, *place)] = (padded[here] * w[o]).sum((1, 2, 3)) + b[o]
-            for n in range(len(x)):
-                dw[o] += dy[(n, o, *place)] * padded[here][n]
-                dpadded[here][n] += dy[(n, o, *place)] * w[o]
-    inner = (slice(p, p + n) for p, n in zip(padding, x.shape[2:]))
-    return y, dpadded[(slice(None), slice(None), *inner)], dw
+    for g, *place in product(range(groups), *map(range, dy.shape[2:])):
+        o = slice(g * outputs, (g + 1) * outputs)
+        window = (slice(i * s, i * s + d * (m - 1) + 1, d)
+                  for i, s, d, m in zip(place, stride, dilation, w.shape[2:]))
+        seen, there = (slice(None), slice(g * inputs, (g + 1) * inputs), *window), (slice(None), o, *place)
+        y[there] = np.einsum("nchw,ochw->no", padded[seen], w[o]) + b[o]
+        dw[o] += np.einsum("no,nchw->ochw", dy[there], padded[seen])
+        dpadded[seen] += np.einsum("no,ochw->nchw", dy[there], w[o])
+    inner = (slice(None), slice(None), *(slice(p, p + n) for p, n in zip(padding, x.shape[2:])))
+    return y, dpadded[inner], dw
 
 
 def compute(x, w, b, dy, options, d="2d"):
@@ -90,7 +88,7 @@ def test_every_version_follows_the_definition(version, dtype, name):
         check(compute(*arrays, options), by_definition(*arrays, **options), dtype)
         x, w, b, _ = arrays
         without = k.conv2d(x, w, None, **options)
-        np.testing.assert_allclose(without + b[:, None, None], k.conv2d(x, w, b, **options), atol=1e-5)
+        np.testing.assert_allclose(without + b[:, None, None], k.conv2d(x, w, b, **options), atol=1e-4)
 
 
 @pytest.mark.parametrize("version", ["reference", "numba"])
@@ -103,7 +101,7 @@ def test_operands_need_not_be_contiguous(version):
 
 def test_scipy_agrees():
     signal = pytest.importorskip("scipy.signal")
-    x, w, b, _, options = problem("plain")
+    x, w, _, _, options = problem("plain")
     y = k.conv2d(x, w, None, **options)
     np.testing.assert_allclose(y[1, 2], signal.correlate(x[1], w[2], "valid")[0], atol=1e-12)
     rng = np.random.default_rng(0)
@@ -154,7 +152,7 @@ def test_three_dimensions(options, batch):
     check(compute(*arrays, dy, options, "3d"), results(y, tensors), factor=100)
 
 
-@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise large", "depthwise", "in parts"])
+@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise", "depthwise", "in parts"])
 def test_bits_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(parallel, "SMALL", 0)  # also so small a problem is spread
     *arrays, options = problem(name, np.float32)
@@ -216,9 +214,10 @@ memory.empty, gemm.empty = guarded, lambda count, dtype: guarded((count,), dtype
 k = kernels(np)
 for seed in range(30):
     rng = np.random.default_rng(seed)
-    (sh, sw, dh, dw), (ph, pw) = (int(i) for i in rng.integers(1, 4, 4)), (int(i) for i in rng.integers(0, 5, 2))
+    sh, sw, dh, dw = (int(i) for i in rng.integers(1, 4, 4))
     n, c, o, kh, kw = (int(i) for i in rng.integers(1, (9, 20, 40, 6, 6)))
-    h, w = (max(1, d * (m - 1) + 1 - 2 * p + int(rng.integers(0, 30))) for d, m, p in ((dh, kh, ph), (dw, kw, pw)))
+    ph, pw, more_h, more_w = (int(i) for i in rng.integers(0, (5, 5, 30, 30)))
+    h, w = max(1, dh * (kh - 1) + 1 - 2 * ph + more_h), max(1, dw * (kw - 1) + 1 - 2 * pw + more_w)
     x, weight = guarded((n, c, h, w), np.float32), guarded((o, c, kh, kw), np.float32)
     x[...], weight[...] = 1, 1
     options = (sh, sw), (ph, pw), (dh, dw), 1

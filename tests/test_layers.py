@@ -20,7 +20,7 @@ LAYERS = [
     ["engine"],
     ["tensor"],
     ["function", "op", "gradcheck", "autograd", "lifted"],
-    ["ops", "attributes", "convert", "printing"],
+    ["ops", "attributes", "convert", "legacy", "printing"],
     ["nn"],
     ["optim", "utils", "vision", "metrics", "hub", "fft", "linalg", "special", "distributions", "amp", "jit", "onnx",
      "cuda", "backends", "profiler", "serialization", "printing", "random", "testing", "selfcheck", "models", "text"],

@@ -227,6 +227,6 @@ _one_buffer(sigmoid_dx, _sigmoid_dx_into)
 _one_buffer(tanh_dx, _tanh_dx_into)
 for _entry in (sigmoid, silu, silu_dx, gelu, gelu_dx):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.smooth:{_entry.name}",
-                   refuses=_too_small_for(2048 if "gelu" in _entry.name else POOLED))
+                   refuses=_too_small_for(16 if "gelu" in _entry.name else POOLED))
 relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_not_large)
 dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_not_large)

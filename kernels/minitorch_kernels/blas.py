@@ -1,9 +1,10 @@
 """Products by NumPy's BLAS, spread over this project's own threads, with BLAS's own threads off meanwhile.
 
-After a product OpenBLAS's threads spin for some milliseconds and take the cores from the kernels that follow. So a
-product that is worth two threads is cut into blocks at fixed places (the same bits for every number of threads),
-and each block is a product on one thread. The user's setting of OpenBLAS holds again afterwards. Where NumPy has a
-BLAS that offers no control (MKL, Accelerate), products are left whole, and to its own threads.
+After a product OpenBLAS's threads spin for some milliseconds and take the cores from the kernels that follow.
+So a product that is worth two threads is cut into blocks at fixed places (the same bits for every number of
+threads), and each block is a product on one thread. The user's setting of OpenBLAS holds again afterwards.
+Where NumPy has a BLAS that offers no control (MKL, Accelerate), products are left whole, and to its own
+threads.
 
 @@TABLE
 """
@@ -14,7 +15,7 @@ import glob
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -24,7 +25,7 @@ from . import memory, parallel
 
 SMALL = 1 << 18  # multiplications up to which OpenBLAS stays on one thread by itself
 SPREAD = 1 << 23  # multiplications from which two threads beat one
-BLOCK = 1 << 28  # multiplications in a block of a large product: each packs its operands anew (64 of 512^3: -15%)
+BLOCK = 1 << 28  # multiplications in a block of a large product: each block packs its operands anew
 MOST = 16  # blocks
 
 
@@ -110,7 +111,7 @@ def _spread(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
         cuts = parallel.chunks(len(out), -(-len(out) // MOST))
         run(lambda i: np.matmul(a[cuts[i]], b[cuts[i]], out=out[cuts[i]]), len(cuts))
         return
-    blocks = list(_grid(*out.shape[-2:], count))
+    blocks = _grid(out.shape[-2], out.shape[-1], count)
 
     def part(i: int) -> None:
         rows, columns = blocks[i]
@@ -119,7 +120,7 @@ def _spread(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     run(part, len(blocks))
 
 
-def _grid(rows: int, columns: int, count: int) -> Iterator[tuple[slice, slice]]:
+def _grid(rows: int, columns: int, count: int) -> list[tuple[slice, slice]]:
     """About `count` blocks of a matrix, as square as may be, in whole tiles of BLAS's inner kernel (16)."""
     down = across = 1
     while down * across < count:
@@ -127,12 +128,12 @@ def _grid(rows: int, columns: int, count: int) -> Iterator[tuple[slice, slice]]:
             down *= 2
         else:
             across *= 2
-    sides = (parallel.chunks(n, -(-n // (16 * cuts)) * 16) for n, cuts in ((rows, down), (columns, across)))
-    return product(*sides)
+    down, across = (-(-n // (16 * cuts)) * 16 for n, cuts in ((rows, down), (columns, across)))
+    return list(product(parallel.chunks(rows, down), parallel.chunks(columns, across)))
 
 
 def _readable(x: np.ndarray) -> np.ndarray:
-    """`x` itself where BLAS can read its matrices, else a copy: NumPy's own loops are a hundred times slower."""
+    """`x` itself where BLAS can read its matrices, else a copy: NumPy's own loops are 100 times slower."""
     row, column = x.strides[-2:]
     size = x.itemsize
     by_rows = column == size and row % size == 0 and row >= size * x.shape[-1]
@@ -144,7 +145,7 @@ def _find() -> _Control | None:
     """The control of the OpenBLAS that NumPy is linked with."""
     extension = getattr(sys.modules.get("numpy._core._multiarray_umath"), "__file__", None)
     wheel = os.path.join(os.path.dirname(np.__file__), os.pardir, "numpy.libs", "*openblas*")
-    for path in [extension, *glob.glob(wheel)]:  # looking through the extension finds what it needs, but not on Windows
+    for path in [extension, *glob.glob(wheel)]:  # the extension gives what it is linked with, save on Windows
         try:
             library = ctypes.CDLL(path) if path else None
         except OSError:

@@ -1,8 +1,8 @@
-"""Convolution (cross-correlation, as in PyTorch) in two and three dimensions, and the gradients of its operands.
+"""Convolution (cross-correlation, as in PyTorch) in 2 and 3 dimensions, and the gradients of its operands.
 
-Shapes: x (N, C, *size), w (O, C / groups, *window), b (O,) or None, y and dy (N, O, *out), where
-out = (size + 2 padding - dilation (window - 1) - 1) // stride + 1; stride, padding and dilation have one number for
-each dimension. Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
+Shapes: x (N, C, *size), w (O, C / groups, *window), b (O,) or None, y and dy (N, O, *out), where out = (size
++ 2 padding - dilation (window - 1) - 1) // stride + 1; stride, padding and dilation have one number for each
+dimension. Formulas: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .table import kernel
 
 @kernel
 def conv2d(xp, x, w, b, stride, padding, dilation, groups):
-    """Each output is the sum of a window of x weighted by w; `dilation` spreads it, `groups` split the channels."""
+    """Each output sums a window of x weighted by w; `dilation` spreads it, `groups` split the channels."""
     return _conv(xp, x, w, b, stride, padding, dilation, groups)
 
 
@@ -90,8 +90,10 @@ def _columns(xp, x, window, stride, dilation, groups):
     out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, window, stride, dilation)]
     shifted = []
     for offset in product(*map(range, window)):
-        places = (slice(i * d, i * d + s * (n - 1) + 1, s) for i, d, s, n in zip(offset, dilation, stride, out))
-        shifted.append(x[(slice(None), slice(None), *places)])
+        starts = [i * d for i, d in zip(offset, dilation)]
+        places = (slice(i, i + s * (n - 1) + 1, s) for i, s, n in zip(starts, stride, out))
+        index = (slice(None), slice(None), *places)
+        shifted.append(x[index])
     columns = xp.swapaxes(xp.stack(shifted, 1), 0, 2)  # (C, window, N, *out)
     return xp.reshape(columns, (groups, channels // groups * prod(window), batch * prod(out))), (batch, *out)
 
@@ -103,7 +105,8 @@ def _pad(xp, x, before, after):
         x = xp.pad(x, [(0, 0), (0, 0), *widths])
     if min(*before, *after) < 0:
         kept = (slice(max(-i, 0), n - max(-j, 0)) for i, j, n in zip(before, after, x.shape[2:]))
-        x = x[(slice(None), slice(None), *kept)]
+        index = (slice(None), slice(None), *kept)
+        x = x[index]
     return x
 
 

@@ -223,7 +223,7 @@ def _no_numba(rows: np.ndarray, index: np.ndarray, n: int) -> str | None:
 
 
 gather.version("grid", "cpu", _gather, backend="numpy")
-gather_dx.version("bincount", "cpu", _gather_dx, 
+gather_dx.version("bincount", "cpu", _gather_dx,
                   lambda dy, index, axis, shape, once=False: None if index.ndim else "a scalar",
                   backend="numpy")
 add_rows.version("numba", "cpu", "minitorch_kernels.cpu.indexing:add_rows", _no_numba)

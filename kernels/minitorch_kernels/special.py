@@ -247,8 +247,8 @@ _FAR_TAIL = ([2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.2426609473
 
 
 def _not_for_libm(x: Any) -> str | None:
-    if x.size < 1024:
-        return "fewer than 1024 elements"
+    if x.size < 64:
+        return "fewer than 64 elements"
     if x.dtype.char not in "fd":
         return "float32 and float64 only"
     return None if x.flags.c_contiguous else "C-contiguous arrays only"

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import index as as_int
 from typing import Any
 
@@ -246,7 +246,7 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(f"({i}): {_brief(value)}" for i, value in enumerate(self))
+        return _described(enumerate(self), lambda value: value.dtype)
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError("ParameterList should not be called.")
@@ -329,7 +329,7 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"({key}): {_brief(value)}" for key, value in self.items())
+        return _described(self.items(), lambda value: value.type())
 
     def __call__(self, input: Any) -> None:
         raise RuntimeError("ParameterDict should not be called.")
@@ -360,13 +360,17 @@ def _as_parameter(value: Any) -> Any:
     return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
 
 
-def _brief(value: Any) -> str:
-    if not isinstance(value, Tensor):
-        return f"Object of type: {type(value).__name__}"
-    size = "x".join(map(str, value.shape))
-    kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
-    where = f" (GPU {value.device.index})" if value.device.type == "cuda" else ""
-    return f"{kind} containing: [{value.dtype} of size {size}{where}]"
+def _described(members: Iterable[tuple[Any, Any]], type_of: Callable[[Tensor], Any]) -> str:
+    """A line for each member of a list or dictionary of parameters."""
+    lines = []
+    for key, value in members:
+        text = f"Object of type: {type(value).__name__}"
+        if isinstance(value, Tensor):
+            kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
+            where = f" (GPU {value.device.index})" if value.device.type == "cuda" else ""
+            text = f"{kind} containing: [{type_of(value)} of size {'x'.join(map(str, value.shape))}{where}]"
+        lines.append(f"  ({key}): {text}")
+    return "\n".join(lines)
 
 
 def _expect_sequential(other: Any) -> None:

@@ -35,13 +35,24 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 @no_grad()
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
                   generator: Any = None) -> Tensor:
-    """Normal, cut to [a, b]: uniform numbers through the inverse of the distribution function."""
+    """Normal, cut to [a, b], by rejection: of normal numbers, or where few of those fit, of uniform ones."""
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
                       "The distribution of values may be incorrect.", stacklevel=3)
-    low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
-    tensor.uniform_(low, high, generator=generator)
-    return tensor.erfinv_().mul_(std * math.sqrt(2)).add_(mean).clamp_(min=a, max=b)
+    below, above = ((1 + math.erf((bound - mean) / (std * math.sqrt(2)))) / 2 for bound in (a, b))
+    if above - below > 0.3:
+        tensor.normal_(mean, std, generator=generator)
+        while (outside := (tensor < a) | (tensor > b)).any():
+            tensor.copy_(FUNCTIONS["where"](outside, tensor.clone().normal_(mean, std, generator=generator), tensor))
+        return tensor
+    peak = ((max(a, min(mean, b)) - mean) / std) ** 2
+    pending = FUNCTIONS["ones_like"](tensor).bool()
+    while pending.any():
+        candidates = FUNCTIONS["empty_like"](tensor).uniform_(a, b, generator=generator)
+        tensor.copy_(FUNCTIONS["where"](pending, candidates, tensor))
+        log_density = -0.5 * (((candidates - mean) / std).square() - peak)
+        pending = pending & (FUNCTIONS["empty_like"](tensor).uniform_(generator=generator).log() > log_density)
+    return tensor
 
 
 @no_grad()

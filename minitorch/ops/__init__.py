@@ -33,6 +33,7 @@ from . import (
     resample,
     sampling,
     scan,
+    scatter,
     shape,
     softmax,
     sorting,

@@ -15,9 +15,8 @@ from .elementwise import conjugate, floating, floats, pow, refuse, zeros_of
 @op(inplace=True)
 def addcmul(k, x, tensor1, tensor2, /, *, value=1):
     """x + value tensor1 tensor2."""
-    dtype = dtypes.to_numpy(dtypes.result_type(x, tensor1, tensor2))
-    value = int(value) if dtype.kind in "iu" else value
-    x, tensor1, tensor2 = (v.astype(dtype, copy=False) for v in (x, tensor1, tensor2))
+    x, tensor1, tensor2 = _alike(x, tensor1, tensor2)
+    value = int(value) if x.dtype.kind in "iu" else value
     return (k.add(x, k.mul(tensor1 * value if value != 1 else tensor1, tensor2)), lambda dy: dy,
             lambda dy: dy * conjugate(tensor2 * value), lambda dy: dy * conjugate(tensor1 * value))
 
@@ -25,10 +24,9 @@ def addcmul(k, x, tensor1, tensor2, /, *, value=1):
 @op(inplace=True)
 def addcdiv(k, x, tensor1, tensor2, /, *, value=1):
     """x + value tensor1 / tensor2. Raises RuntimeError for integers."""
-    dtype = dtypes.to_numpy(dtypes.result_type(x, tensor1, tensor2))
-    if dtype.kind in "biu":
+    x, tensor1, tensor2 = _alike(x, tensor1, tensor2)
+    if x.dtype.kind in "biu":
         raise RuntimeError("addcdiv: Integer division with addcdiv is no longer supported; convert to float first")
-    x, tensor1, tensor2 = (v.astype(dtype, copy=False) for v in (x, tensor1, tensor2))
     return (k.add(x, k.div(tensor1 * value if value != 1 else tensor1, tensor2)), lambda dy: dy,
             lambda dy: dy * conjugate(value / tensor2),
             lambda dy: -dy * conjugate(tensor1 * value / (tensor2 * tensor2)))
@@ -152,6 +150,15 @@ def float_power(input, exponent):
     wide = [v.to(dtypes.complex128 if v.dtype.is_complex else dtypes.float64) if isinstance(v, Tensor) else
             v if isinstance(v, complex) else float(v) for v in (input, exponent)]
     return pow(*wide)
+
+
+def _alike(*arrays: Any) -> Any:
+    """The arrays in their common type."""
+    first = arrays[0].dtype
+    if all(x.dtype is first for x in arrays):
+        return arrays
+    dtype = dtypes.to_numpy(dtypes.result_type(*arrays))
+    return [x.astype(dtype, copy=False) for x in arrays]
 
 
 def _integers(name: str, a: Any, b: Any) -> tuple[Any, Any]:

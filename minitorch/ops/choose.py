@@ -56,7 +56,7 @@ def masked_fill(k, x, mask, value, /):
     if getattr(value, "ndim", 0):
         raise RuntimeError("masked_fill: only supports a 0-dimensional value tensor, but got tensor with "
                            f"{value.ndim} dimension(s).")
-    y = k.xp.where(mask, k.xp.asarray(value).astype(x.dtype), x)
+    y = k.xp.where(mask, value.astype(x.dtype) if hasattr(value, "dtype") else x.dtype.type(value), x)
     return y, lambda dy: k.xp.where(mask, 0, dy), lambda dy: None, lambda dy: k.xp.sum(k.xp.where(mask, dy, 0))
 
 
@@ -101,16 +101,25 @@ _number_extremum("fmin", "fmin", lambda a, b: a < b)
 @op(inplace=True)
 def clamp(k, x, min=None, max=None, /):
     """x within [min, max], numbers or tensors; `max` where min > max. nan stays nan."""
-    refuse("clamp", x, "c")
-    given = [bound for bound in (min, max) if bound is not None]
-    if not given:
-        raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
-    if x.dtype.kind not in "fV" or any(hasattr(bound, "dtype") for bound in given):
-        d = dtypes.to_numpy(dtypes.result_type(x, *given))
-        x, min, max = (v if v is None else _as("clamp", k, v, d) for v in (x, min, max))
+    if x.dtype.kind != "f" or type(min) not in _BOUNDS or type(max) not in _BOUNDS or min is max is None:
+        x, min, max = _clamped(k, x, min, max)
     y = x if min is None else k.maximum(x, min)
     return (y if max is None else k.minimum(y, max), lambda dy: k.xp.where(_inside(x, min, max), dy, 0),
             lambda dy: k.xp.where(_at_min(x, min, max), dy, 0), lambda dy: k.xp.where(_at_max(x, min, max), dy, 0))
+
+
+_BOUNDS = (float, int, type(None))
+
+
+def _clamped(k: Any, x: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
+    """The operands of clamp in their common type."""
+    refuse("clamp", x, "c")
+    given = [bound for bound in (low, high) if bound is not None]
+    if not given:
+        raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
+    d = dtypes.to_numpy(dtypes.result_type(x, *given))
+    x, low, high = (v if v is None else _as("clamp", k, v, d) for v in (x, low, high))
+    return x, low, high
 
 
 def _inside(x: Any, low: Any, high: Any) -> Any:

@@ -14,7 +14,6 @@ from ..op import composite, joint, op
 from .arrange import tril
 from .gather import into
 from .linalg import _eye, _h, apply, lapack, linalg_solve_triangular, matrix, square
-from .matmul import matmul
 
 # QR
 

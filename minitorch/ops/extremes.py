@@ -12,7 +12,7 @@ from ..op import FUNCTIONS, composite, joint, op
 from ..tensor import Tensor
 from .gather import gather_, into
 from .reduce import dims_of, same
-from .shape import reshape, squeeze, unsqueeze
+from .shape import reshape, squeeze
 
 
 @op

@@ -17,7 +17,6 @@ from ..tensor import Tensor
 from .arrange import tril, triu
 from .elementwise import conjugate
 from .gather import into
-from .matmul import matmul
 from .shape import squeeze, transpose, unsqueeze
 
 # Inverse and determinant

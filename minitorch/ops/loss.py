@@ -1,4 +1,4 @@
-"""Losses. Each is the mean over its elements unless `reduction` says "sum" or "none"."""
+"""Losses of likelihoods and distances. Each is the mean over its elements unless `reduction` says "sum" or "none"."""
 from __future__ import annotations
 
 import math
@@ -8,8 +8,8 @@ from typing import Any
 from .. import dtypes
 from ..errors import DTypeError, ShapeError
 from ..op import FUNCTIONS, composite, op
+from ..shapes import broadcast
 from ..tensor import Tensor
-from .lookup import one_hot
 
 
 @op(method=False, function=False)
@@ -37,6 +37,38 @@ def squared_error(k, x, t, /, reduction):
         lambda dy: k.mul(k.sub(t, x), dy * scale)
 
 
+@op(method=False, function=False)
+def huber(k, x, t, /, delta):
+    """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = x - t."""
+    x, t = dtypes.promote(x, t)
+    d = k.sub(x, t)
+    size = k.abs(d)
+    return (k.xp.where(size < delta, 0.5 * d * d, delta * (size - 0.5 * delta)),
+            lambda dy: k.mul(dy, k.xp.clip(k.sub(x, t), -delta, delta)),
+            lambda dy: k.mul(dy, k.xp.clip(k.sub(t, x), -delta, delta)))
+
+
+@op(method=False, function=False)
+def bernoulli_entropy(k, p, t, /):
+    """-(t log p + (1 - t) log(1 - p)), the logarithms cut at -100, and the gradient's denominator at 1e-12."""
+    p, t = dtypes.promote(p, t)
+    return (-(t * _cut_log(k, p) + (1 - t) * _cut_log(k, 1 - p)),
+            lambda dy: k.mul(dy, (p - t) / k.xp.clip(p * (1 - p), 1e-12, None)),
+            lambda dy: k.mul(dy, _cut_log(k, 1 - p) - _cut_log(k, p)))
+
+
+@op(method=False, function=False)
+def bernoulli_entropy_of_logits(k, x, t, weight, /):
+    """-(weight t log p + (1 - t) log(1 - p)) of p = sigmoid(x); `weight` may be None."""
+    x, t = dtypes.promote(x, t)
+    positive = t if weight is None else k.mul(weight, t)
+    y = (1 - t) * x - (1 - t + positive) * k.logsigmoid(x)
+    return (y, lambda dy: k.mul(dy, k.sigmoid(x) - t if weight is None else
+                                1 - t - (1 + (weight - 1) * t) * k.sigmoid(-x)),
+            lambda dy: k.mul(dy, -x if weight is None else -x - (weight - 1) * k.logsigmoid(x)),
+            lambda dy: k.mul(dy, -t * k.logsigmoid(x)))
+
+
 @composite(method=False)
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
                   label_smoothing=0.0):
@@ -49,7 +81,13 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if input._array.dtype.kind not in "fV":
+        raise NotImplementedError(f'cross_entropy: "log_softmax_lastdim_kernel_impl" not implemented for {input.dtype}; '
+                                  "expected logits of a floating type")
     if target._array.dtype.kind in "fV" and target._array.shape == input._array.shape:
+        if ignore_index >= 0:
+            raise RuntimeError("cross_entropy: ignore_index is not supported for floating point target, "
+                               f"got {ignore_index}")
         return _cross_entropy_probabilities(input, target, weight, reduction, label_smoothing)
     x, t = _classes("cross_entropy", input, target, weight)
     loss = cross_entropy_classes(x, t._array, None if weight is None else weight._array, ignore_index,
@@ -68,20 +106,22 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 
 @composite(method=False)
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """(input - target)^2."""
+    """(input - target)^2; the mean with `weight` is over the weights."""
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
     _same_size("mse_loss", input, target)
-    if weight is not None:
-        return _weighted((input - target).square(), weight, reduction)
-    return squared_error(input, target, reduction)
+    if not (input.is_floating_point() or target.is_floating_point()):
+        raise NotImplementedError(f'mse_loss: "mse_cpu" not implemented for {input.dtype}; expected a floating type')
+    if weight is None:
+        return squared_error(input, target, reduction)
+    return _weighted_mean("mse_loss", squared_error(input, target, "none"), input, weight, reduction)
 
 
 @composite(method=False)
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """|input - target|."""
+    """|input - target|; the mean with `weight` is over the weights."""
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
     _same_size("l1_loss", input, target)
-    return _weighted((input - target).abs(), weight, reduction)
+    return _weighted_mean("l1_loss", (input - target).abs(), input, weight, reduction)
 
 
 @composite(method=False)
@@ -91,21 +131,20 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss: does not support negative values for beta, got {beta}")
     _same_size("smooth_l1_loss", input, target)
-    d = (input - target).abs()
-    if beta == 0:
-        return _reduce(d, reduction)
-    return _reduce(FUNCTIONS["where"](d < beta, 0.5 / beta * d * d, d - 0.5 * beta), reduction)
+    return reduced((input - target).abs() if beta == 0 else huber(input, target, beta) / beta, reduction)
 
 
 @composite(method=False)
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """Quadratic within `delta`, linear beyond (Huber 1964): d^2 / 2, or delta (|d| - delta / 2)."""
-    reduction_of("huber_loss", reduction)
+    """Quadratic within `delta`, linear beyond (Huber 1964): d^2 / 2, or delta (|d| - delta / 2).
+
+    The mean with `weight` is over the weights.
+    """
+    reduction = reduction_of("huber_loss", reduction)
     if delta <= 0:
         raise RuntimeError(f"huber_loss: does not support non-positive values for delta, got {delta}")
     _same_size("huber_loss", input, target)
-    d = (input - target).abs()
-    return _weighted(FUNCTIONS["where"](d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), weight, reduction)
+    return _weighted_mean("huber_loss", huber(input, target, delta), input, weight, reduction)
 
 
 @composite(method=False)
@@ -118,28 +157,26 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     if input.shape != target.shape:
         raise ValueError(f"binary_cross_entropy: Using a target size ({target.shape}) that is different to the input "
                          f"size ({input.shape}) is deprecated. Please ensure they have the same size.")
-    p = input._array
-    if p.size and not ((p >= 0) & (p <= 1)).all():
-        raise RuntimeError("binary_cross_entropy: all elements of input should be between 0 and 1, "
-                           f"got values from {p.min():.4g} to {p.max():.4g}")
-    loss = -(target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100))
-    return _weighted(loss, weight, reduction)
+    for name, values in (("input", input._array), ("target", target._array)):
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
+            raise RuntimeError(f"binary_cross_entropy: all elements of {name} should be between 0 and 1, "
+                               f"got values from {values.min():.4g} to {values.max():.4g}")
+    loss = bernoulli_entropy(input, target)
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 @composite(method=False)
 def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean",
                                      pos_weight=None):
-    """Binary cross-entropy of sigmoid(input), without overflow: (1 - t) x + log(1 + exp(-x))."""
+    """Binary cross-entropy of sigmoid(input), without overflow; `pos_weight` multiplies what positive targets cost."""
     reduction = reduction_of("binary_cross_entropy_with_logits", reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ValueError(f"binary_cross_entropy_with_logits: Target size ({target.shape}) must be the same as input "
                          f"size ({input.shape})")
-    softplus = FUNCTIONS["log1p"](FUNCTIONS["exp"](-input.abs())) + (-input).clamp(min=0)
-    if pos_weight is None:
-        loss = (1 - target) * input + softplus
-    else:
-        loss = (1 - target) * input + ((pos_weight - 1) * target + 1) * softplus
-    return _weighted(loss, weight, reduction)
+    if pos_weight is not None:
+        broadcast("binary_cross_entropy_with_logits: pos_weight and input", pos_weight._array.shape, input._array.shape)
+    loss = bernoulli_entropy_of_logits(input, target, pos_weight)
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 @composite(method=False)
@@ -157,7 +194,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
         loss = FUNCTIONS["xlogy"](target, target) - target * input
     if reduction == "batchmean":
         return loss.sum() / (input.shape[0] if input.ndim else 1)
-    return _reduce(loss, reduction)
+    return reduced(loss, reduction)
 
 
 @composite(method=False)
@@ -169,128 +206,29 @@ def poisson_nll_loss(input, target, log_input=True, full=False, size_average=Non
     if full:  # Stirling's approximation of log(target!)
         stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
         loss = loss + FUNCTIONS["where"](target > 1, stirling, FUNCTIONS["zeros_like"](target))
-    return _reduce(loss, reduction)
+    return reduced(loss, reduction)
 
 
 @composite(method=False)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """Negative log-likelihood under a normal distribution of the given mean and variance."""
     reduction_of("gaussian_nll_loss", reduction)
+    reduction = reduction_of("gaussian_nll_loss", reduction)
+    broadcast("gaussian_nll_loss", input._array.shape, target._array.shape)
     if isinstance(var, (int, float)):
         var = FUNCTIONS["full_like"](input, var)
-    if var.shape != input.shape and var.ndim == input.ndim - 1:
-        var = var.unsqueeze(-1)
+    if var.shape != input.shape:
+        if var.shape == input.shape[:-1]:
+            var = var.unsqueeze(-1)
+        elif var.ndim != input.ndim or [m for n, m in zip(input.shape, var.shape) if n != m] != [1]:
+            raise ValueError(f"gaussian_nll_loss: var is of incorrect size {tuple(var.shape)} for input of shape "
+                             f"{tuple(input.shape)}: expected the same, or 1 along one dimension")
     if (var._array < 0).any():
         raise ValueError("gaussian_nll_loss: var has negative entry/entries")
     with_floor = var.detach().clamp(min=eps)
     var = var + (with_floor - var.detach())
     loss = 0.5 * (var.log() + (input - target).square() / var)
-    return _reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
-
-
-@composite(method=False)
-def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
-    """log(1 + exp(-t x)) for targets of +1 and -1."""
-    reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
-    return _reduce(FUNCTIONS["log1p"]((-target * input).exp()), reduction)
-
-
-@composite(method=False)
-def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
-    """x where the target is 1, max(0, margin - x) where it is -1."""
-    reduction = reduction_of("hinge_embedding_loss", reduction, size_average, reduce)
-    zero = FUNCTIONS["zeros_like"](input)
-    loss = FUNCTIONS["where"](target != 1, (margin - input).clamp(min=0), zero) + \
-        FUNCTIONS["where"](target != -1, input, zero)
-    return _reduce(loss, reduction)
-
-
-@composite(method=False)
-def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
-    """max(0, -t (x1 - x2) + margin)."""
-    reduction = reduction_of("margin_ranking_loss", reduction, size_average, reduce)
-    return _reduce((-target * (input1 - input2) + margin).clamp(min=0), reduction)
-
-
-@composite(method=False)
-def cosine_similarity(x1, x2, dim=1, eps=1e-8):
-    """x1 . x2 / (|x1| |x2|) along `dim`."""
-    x1, x2 = FUNCTIONS["broadcast_tensors"](x1, x2)
-    norm1, norm2 = (x.square().sum(dim).sqrt().clamp(min=eps) for x in (x1, x2))
-    return (x1 * x2).sum(dim) / (norm1 * norm2)
-
-
-@composite(method=False)
-def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
-    """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
-    reduction = reduction_of("cosine_embedding_loss", reduction, size_average, reduce)
-    cos = cosine_similarity(input1, input2, input1.ndim - 1)
-    zero = FUNCTIONS["zeros_like"](cos)
-    loss = FUNCTIONS["where"](target == 1, 1 - cos, zero) + \
-        FUNCTIONS["where"](target == -1, (cos - margin).clamp(min=0), zero)
-    return _reduce(loss, reduction)
-
-
-@composite(method=False)
-def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
-    """|x1 - x2 + eps|_p along the last axis."""
-    return FUNCTIONS["norm"](x1 - x2 + eps, p, -1, keepdim)
-
-
-@composite(method=False)
-def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None,
-                        reduce=None, reduction="mean"):
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin)."""
-    reduction = reduction_of("triplet_margin_loss", reduction, size_average, reduce)
-    near = pairwise_distance(anchor, positive, p, eps)
-    far = pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = FUNCTIONS["minimum"](far, pairwise_distance(positive, negative, p, eps))
-    return _reduce((near - far + margin).clamp(min=0), reduction)
-
-
-@composite(method=False)
-def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
-    """Binary cross-entropy with logits, averaged over the classes."""
-    reduction = reduction_of("multilabel_soft_margin_loss", reduction, size_average, reduce)
-    loss = binary_cross_entropy_with_logits(input, target.to(input.dtype), reduction="none")
-    return _reduce((loss if weight is None else loss * weight).mean(-1), reduction)
-
-
-@composite(method=False)
-def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None,
-                      reduction="mean"):
-    """sum over the wrong classes of max(0, margin - x[target] + x)^p, over C."""
-    reduction = reduction_of("multi_margin_loss", reduction, size_average, reduce)
-    x, t = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.reshape(1))
-    right = x.gather(1, t.unsqueeze(1))
-    wrong = (margin - right + x).clamp(min=0)
-    wrong = wrong if p == 1 else wrong ** p
-    if weight is not None:
-        wrong = wrong * weight[t].unsqueeze(1)
-    others = one_hot(t, x.shape[1]) == 0
-    loss = (wrong * others).sum(1) / x.shape[1]
-    return _reduce(loss if input.ndim == 2 else loss.squeeze(0), reduction)
-
-
-@composite(method=False)
-def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
-    """sum of max(0, 1 - (x[right] - x[wrong])) over right and wrong classes, over C.
-
-    `target` (N, C) or (C,) holds the right classes' indices, up to the first -1.
-    """
-    reduction = reduction_of("multilabel_margin_loss", reduction, size_average, reduce)
-    if target.shape != input.shape or input.ndim not in (1, 2):
-        raise ShapeError(f"multilabel_margin_loss: expects input and target of one shape, (N, C) or (C,), got "
-                         f"{tuple(input.shape)} and {tuple(target.shape)}")
-    x, t = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.unsqueeze(0))
-    classes = x.shape[1]
-    listed = (t < 0).cumsum(1) == 0
-    right = x.gather(1, t.clamp(min=0))
-    is_right = (one_hot(t.clamp(min=0), classes) * listed.unsqueeze(2)).sum(1) > 0
-    hinge = (1 - (right.unsqueeze(2) - x.unsqueeze(1))).clamp(min=0)
-    loss = (hinge * listed.unsqueeze(2) * is_right.logical_not().unsqueeze(1)).sum((1, 2)) / classes
-    return _reduce(loss if input.ndim == 2 else loss.squeeze(0), reduction)
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
 
 
 def _cross_entropy_probabilities(x: Tensor, target: Tensor, weight: Tensor | None, reduction: str,
@@ -303,7 +241,7 @@ def _cross_entropy_probabilities(x: Tensor, target: Tensor, weight: Tensor | Non
     if weight is not None:
         logp = logp * weight.reshape((-1,) + (1,) * (x.ndim - dim - 1))
     loss = -(logp * target).sum(dim)
-    return loss.sum() / max(loss._array.size, 1) if reduction == "mean" else _reduce(loss, reduction)
+    return loss.sum() / loss._array.size if reduction == "mean" else reduced(loss, reduction)
 
 
 def _classes(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -316,7 +254,7 @@ def _classes(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> tup
         raise ShapeError(f"{name}: input expects at least one dimension, got a scalar")
     single = len(shape) == 1
     expected = () if single else shape[:1] + shape[2:]
-    if t.shape != expected:
+    if t.shape != expected and not (single and t.shape == (1,)):
         what = "Expected input batch_size to match target batch_size" if len(shape) == 2 else "size mismatch"
         error = ValueError if len(shape) == 2 and t.ndim == 1 else ShapeError
         raise error(f"{name}: {what}: input of shape {shape} expects target of shape {expected}, got {t.shape}")
@@ -324,11 +262,15 @@ def _classes(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> tup
     if weight is not None and weight._array.shape != (classes,):
         raise ShapeError(f"{name}: weight tensor should be defined either for all {classes} classes or no classes, "
                          f"got shape {weight._array.shape}")
+    if weight is not None and weight._requires_grad:
+        raise RuntimeError(f"{name}: is not differentiable with respect to argument 'weight'. This input cannot have "
+                           "requires_grad True.")
     return (x.reshape(1, classes), target.reshape(1)) if single else (x, target)
 
 
 def _same_size(name: str, x: Tensor, target: Tensor) -> None:
     if x._array.shape != target._array.shape:
+        broadcast(name, x._array.shape, target._array.shape)
         warnings.warn(f"{name}: Using a target size ({target.shape}) that is different to the input size ({x.shape}). "
                       "This will likely lead to incorrect results due to broadcasting. "
                       "Please ensure they have the same size.", stacklevel=3)
@@ -349,12 +291,23 @@ def reduction_of(name: str, reduction: str, size_average: bool | None = None, re
     return reduction
 
 
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The loss of each element, their mean, or their sum."""
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
 
-def _weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    return _reduce(loss if weight is None else loss * weight, reduction)
+def _weighted_mean(name: str, loss: Tensor, x: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    if weight is None:
+        return reduced(loss, reduction)
+    if weight.shape != x.shape:
+        raise ValueError(f"{name}: Weights and input must have the same size, got {tuple(weight.shape)} and "
+                         f"{tuple(x.shape)}")
+    loss = loss * weight
+    return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
+
+
+def _cut_log(k: Any, p: Any) -> Any:
+    return k.xp.clip(k.log(p), -100, None)
 
 
 def _reduced(k: Any, x: Any, reduction: str) -> Any:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from ..op import composite
 from ..tensor import Tensor
 from .decompose import _cutoff, eigvalsh, pinv, svdvals
 from .gather import into
-from .linalg import _eye_like, inverse, matrix, solve, square
+from .linalg import _eye_like, inverse, matrix, square
 from .matmul import matmul
 from .reduce import vector_norm_
 from .shape import movedim, reshape, squeeze, unsqueeze

@@ -121,6 +121,7 @@ class KernelCase:
 
     name: str
     samples: Sequence[Callable[[np.random.Generator], tuple[tuple, dict]]]
+    reference: Callable[..., dict[int, Any]] | None = None  # {position: what that argument holds afterwards}
 
 
 def register(case: Any) -> Any:

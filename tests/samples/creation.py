@@ -23,7 +23,8 @@ made("zeros", filled(0), (2, 3, {}), ((2, 0), {}), ({},), ([3], {"dtype": "int64
      errors=[(-1, {}, RuntimeError, "non-negative"), (2.5, {}, TypeError, "size")])
 made("ones", filled(1), (2, 3, {}), ((2, 0), {}), ({},), ([3], {"dtype": "int64"}), (2, {"dtype": "bool"}))
 OF_PYTHON = {bool: "bool", int: "int64", float: "float32"}
-made("full", lambda size, value, dtype=None: np.full(size, value, dtype or OF_PYTHON[type(value)]), ((2, 3), 1.5, {}), ((2,), 7, {}), ((), True, {}), ((2,), 7, {"dtype": "float64"}), ((0, 2), 1.0, {}),
+made("full", lambda size, value, dtype=None: np.full(size, value, dtype or OF_PYTHON[type(value)]),
+     ((2, 3), 1.5, {}), ((2,), 7, {}), ((), True, {}), ((2,), 7, {"dtype": "float64"}), ((0, 2), 1.0, {}),
      errors=[(2, 1, {}, TypeError, "size")])
 made("zeros_like", lambda x, dtype=None: np.zeros(x.shape, dtype or x.dtype), (np.ones((2, 3)), {}), (np.arange(3), {}),
      (np.arange(3), {"dtype": "float64"}))

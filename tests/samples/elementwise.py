@@ -152,7 +152,8 @@ for name, reference in (("exp", np.exp), ("log", np.log), ("sqrt", np.sqrt), ("s
 register(OpCase("erfc", scipy_special("erfc"), [Sample((np.array([5.0, 20.0, -8.0, np.inf, -np.inf, np.nan]),),
                                                        grad=False)], variant="tails", dtypes=("float64",)))
 register(OpCase("lgamma", scipy_special("gammaln"), [
-    Sample((np.array([-0.5, -1.5, 1.0, 2.0, 1e-9, 50.0, 1e9, np.inf]),), grad=False)], variant="everywhere", dtypes=("float64",)))
+    Sample((np.array([-0.5, -1.5, 1.0, 2.0, 1e-9, 50.0, 1e9, np.inf]),), grad=False)],
+    variant="everywhere", dtypes=("float64",)))
 register(OpCase("digamma", scipy_special("digamma"), [Sample((np.array([-0.5, -1.5, 1e-9, 50.0, 1e9, 0.0, -1.0]),),
                                                              grad=False)], variant="everywhere", dtypes=("float64",)))
 register(OpCase("erfinv", scipy_special("erfinv"), [
@@ -184,7 +185,8 @@ register(OpCase("atan2", np.arctan2, [*pairs(0.5, 2), Sample(arrays_like((5,), (
     (np.array([0.0, -0.0, 1.0]), np.array([-1.0, -1.0, 0.0])), grad=False)], errors=[MISMATCH]))
 register(OpCase("hypot", np.hypot, pairs(0.5, 2), errors=[BadInput((INTS, INTS), {}, NotImplementedError, "hypot")]))
 register(OpCase("logaddexp", np.logaddexp, [
-    *pairs(-2, 2), Sample((np.array([800.0]), np.array([-800.0])), dtypes=WIDE)], errors=[BadInput((INTS, INTS), {}, NotImplementedError, "logaddexp")]))
+    *pairs(-2, 2), Sample((np.array([800.0]), np.array([-800.0])), dtypes=WIDE)],
+                errors=[BadInput((INTS, INTS), {}, NotImplementedError, "logaddexp")]))
 register(OpCase("logaddexp2", np.logaddexp2, pairs(-2, 2)))
 register(OpCase("xlogy", lambda a, b: np.where(a == 0, 0, a * np.log(np.where(a == 0, 1, b))), [
     *pairs(0.5, 2), Sample((np.array([0.0, 0.0]), np.array([0.0, 2.0])), grad=False),
@@ -192,7 +194,8 @@ register(OpCase("xlogy", lambda a, b: np.where(a == 0, 0, a * np.log(np.where(a 
 register(OpCase("copysign", np.copysign, [Sample(distinct((3, 4), (3, 4))), Sample((np.array([1.5, -2.0]), -1.0)),
                                           Sample((np.array([1.0]), np.array([-0.0])), grad=False)]))
 register(OpCase("heaviside", np.heaviside, [
-    Sample((np.array([-1.5, 0.0, 2.0]), np.array([0.5, 0.25, 3.0])))], grad=False, errors=[BadInput((np.zeros(2), INTS[:2]), {}, RuntimeError, "dtypes")]))
+    Sample((np.array([-1.5, 0.0, 2.0]), np.array([0.5, 0.25, 3.0])))], grad=False,
+                errors=[BadInput((np.zeros(2), INTS[:2]), {}, RuntimeError, "dtypes")]))
 register(OpCase("nextafter", lambda a, b: a, [Sample((np.array([1.0, -2.0]), np.array([1.0, -2.0])))], grad=False,
                 dtypes=WIDE))
 register(OpCase("ldexp", lambda x, n: x * 2.0**n, [Sample(lambda rng: (rng.standard_normal(3), np.array([1, -2, 0])))],

@@ -1,258 +1,277 @@
-"""Sums, moments, norms, extremes, order statistics, and cumulative operations."""
-from functools import partial
+"""Reductions (sums, products, moments, truth, norms), and what accumulates along a dimension."""
+import math
 
 import numpy as np
 
 from . import WIDE, BadInput, OpCase, Sample, arrays_like, distinct, register
 
-INTS = np.array([[3, -1, 4], [1, -5, 9]])
-BOOLS = np.array([[True, False, True], [True, True, True]])
-BYTES = np.array([[200, 100], [7, 0]], np.uint8)
-NAN = np.array([[1.0, np.nan, 3.0], [np.nan, 5.0, -2.0]])
-ZEROS = np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.0], [1.5, -2.0, 3.0]])
-TIES = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
-BAD_DIM = BadInput((np.zeros((2, 3)),), {"dim": 2}, IndexError, "Dimension out of range")
+INTS = np.array([[-7, 3, 0], [5, 2, -1]])
+BYTES = np.array([[250, 3], [0, 100]], np.uint8)
+BOOLS = np.array([[True, False, True], [False, False, True]])
+HOLES = np.array([[1.5, np.nan, -2.0], [np.nan, 0.5, np.nan]])
+EDGES = np.array([[1.0, np.inf, 2.0], [-np.inf, 0.0, np.nan]])
+ZEROS = np.array([[2.0, 0.0, 3.0], [0.0, -1.5, 0.0], [1.5, 2.5, -2.0]])
+TWO_BY_THREE = np.ones((2, 3))
+
+OUTSIDE = BadInput((TWO_BY_THREE,), {"dim": 2}, IndexError, r"Dimension out of range .*\[-2, 1\], but got 2")
+TWICE = BadInput((TWO_BY_THREE,), {"dim": (0, -2)}, RuntimeError, "multiple times")
+FRACTION = BadInput((TWO_BY_THREE,), {"dim": 0.5}, TypeError, "'dim' must be int")
+BAD_DIM = [OUTSIDE, FRACTION]
+BAD_DIMS = [OUTSIDE, FRACTION, TWICE]
 
 
-def over(*, make=arrays_like, several=True, empty=True, scalar=True, **more):
-    """Samples over all, one and several dimensions, kept or not, of a matrix, a cube, a scalar and nothing."""
-    found = [Sample(make((3, 4)), more), Sample(make((3, 4)), {"dim": 0, **more}),
-             Sample(make((2, 3, 2)), {"dim": -2, "keepdim": True, **more}), Sample(make((1, 1)), {"dim": 1, **more})]
-    if several:
-        found += [Sample(make((2, 3, 2)), {"dim": (0, 2), **more}),
-                  Sample(make((2, 1, 3)), {"dim": (-1, 0), "keepdim": True, **more})]
-    if empty:
-        found += [Sample(make((0, 3)), {"dim": 0, **more}), Sample(make((2, 0)), {"dim": 0, **more})]
-    if scalar:
-        found += [Sample(make(()), more), Sample(make(()), {"dim": -1, **more})]
-    return found
-
-
-def axes(x, dim):
-    """`dim` as NumPy takes it; a scalar has none."""
-    dim = tuple(dim) if isinstance(dim, list) else dim
-    return None if dim is None or dim == () else () if np.ndim(x) == 0 else dim
-
-
-def numpy_like(function, **fixed):
+def over(function):
+    """The reference of a reduction, made of a function of an array, `axis` and `keepdims`."""
     def reference(x, dim=None, keepdim=False, dtype=None):
-        return function(x, axis=axes(x, dim), keepdims=keepdim, **fixed)
+        if x.ndim == 0:
+            return function(x.reshape(1), axis=0, keepdims=False)
+        return function(x, axis=None if dim in ((), []) else tuple(dim) if type(dim) is list else dim, keepdims=keepdim)
     return reference
 
 
-register(OpCase("sum", numpy_like(np.sum), [
-    *over(), Sample(arrays_like((2, 3)), {"dim": ()}), Sample((INTS,)), Sample((BOOLS,), {"dim": 1}), Sample((INTS,), {"dim": [0]}),
-    Sample((np.full(3000, 10.0),), dtypes=("float16",)), Sample(arrays_like((400, 600)), {"dim": 1}, big=True, dtypes=WIDE),
-    Sample(arrays_like((2, 3)), {"dtype": "float64"}), Sample((INTS,), {"dtype": "float32"}),
-    Sample((INTS.astype(np.int32),), {"dim": 0}),
-    Sample(lambda rng: (rng.standard_normal(3) + 1j * rng.standard_normal(3),), dtypes=WIDE),
-], errors=[BAD_DIM, BadInput((np.zeros((2, 3)),), {"dim": (0, 0)}, RuntimeError, "multiple times"),
-           BadInput((np.zeros((2, 3)),), {"dim": 1.5}, TypeError, "must be int")], tol={"float16": 2e-2}))
-register(OpCase("sum", lambda x: np.array(int(x.astype(np.int64).sum())), [Sample((BYTES,))], variant="bytes", grad=False))
-register(OpCase("nansum", numpy_like(np.nansum), [
-    *over(), Sample((NAN,), {"dim": 0}), Sample((INTS,))], errors=[BAD_DIM]))
-register(OpCase("mean", numpy_like(np.mean), [
-    *over(), Sample((INTS,), {"dtype": "float32"}), Sample((np.full(3000, 60.0),), dtypes=("float16",)),
-    Sample(arrays_like((400, 600)), {"dim": 0}, big=True, dtypes=WIDE),
-], errors=[BAD_DIM, BadInput((INTS,), {}, RuntimeError, "floating point")]))
-register(OpCase("nanmean", numpy_like(np.nanmean), [
-    Sample(arrays_like((3, 4))), Sample((NAN,), {"dim": 1}), Sample((NAN,), {"dim": (0, 1), "keepdim": True}),
-], errors=[BadInput((INTS,), {}, RuntimeError, "floating point")]))
-register(OpCase("prod", numpy_like(np.prod), [
-    *over(several=False, make=partial(arrays_like, low=0.5, high=2)), Sample((ZEROS,)), Sample((ZEROS,), {"dim": 0}),
-    Sample((ZEROS,), {"dim": 1, "keepdim": True}), Sample((INTS,), {"dim": 1}), Sample((BOOLS,)),
-], errors=[BAD_DIM]))
-register(OpCase("count_nonzero", lambda x, dim=None: np.count_nonzero(x, axis=axes(x, dim)), [
-    Sample((ZEROS,)), Sample((INTS,), {"dim": 0}), Sample((BOOLS,), {"dim": (0, 1)}), Sample(arrays_like((0, 2)), {"dim": 1}),
-], errors=[BAD_DIM], grad=False))
+def reductions(make=arrays_like, several=True, empty=True):
+    """Samples of a reduction of all, one or several dimensions: with and without `keepdim`, scalars, nothing."""
+    chosen = [((3, 4), {}), ((3, 4), {"dim": 0}), ((2, 3, 4), {"dim": -2, "keepdim": True}), ((3, 1), {"dim": 1}),
+              ((), {}), ((), {"dim": -1, "keepdim": True})]
+    if several:
+        chosen += [((2, 3, 4), {"dim": (0, -1)}), ((3, 2, 1), {"dim": [2, 0], "keepdim": True}), ((2, 3), {"dim": ()})]
+    if empty:
+        chosen += [((0, 3), {}), ((0, 3), {"dim": 0}), ((2, 0), {"dim": 0, "keepdim": True})]
+    return [Sample(make(shape), options) for shape, options in chosen]
 
 
-def moment(function, root=False):
-    def reference(x, dim=None, unbiased=None, keepdim=False, correction=None):
-        free = (0 if unbiased is False else 1) if correction is None else correction
-        return function(x, axis=axes(x, dim), ddof=free, keepdims=keepdim)
-    return reference
+def complex_values(*shape):
+    return lambda rng: (rng.standard_normal(shape) + 1j * rng.standard_normal(shape),)
 
 
-def mean_too(function):
-    return lambda x, **options: (moment(function)(x, **options),
-                                 np.mean(x, axis=axes(x, options.get("dim")), keepdims=options.get("keepdim", False)))
+def complex_case(name, reference, *samples):
+    register(OpCase(name, reference, samples or [Sample(complex_values(2, 3)), Sample(complex_values(2, 3), {"dim": 1})],
+                    variant="complex", dtypes=WIDE))
 
 
-MOMENTS = [Sample(arrays_like((3, 4))), Sample(arrays_like((3, 4)), {"dim": 0}),
-           Sample(arrays_like((3, 4)), {"dim": 1, "unbiased": False, "keepdim": True}),
-           Sample(arrays_like((2, 3, 4)), {"dim": (0, -1), "correction": 2}),
-           Sample(arrays_like((5,)), {"unbiased": False}),
-           Sample(lambda rng: (rng.standard_normal((40, 3)) + 1e3,), {"dim": 0}, dtypes=WIDE),
-           Sample(arrays_like((1, 3)), {"dim": 0}, grad=False), Sample(arrays_like((2, 0)), {"dim": 1}, grad=False)]
-MOMENT_ERRORS = [BAD_DIM, BadInput((INTS,), {}, RuntimeError, "only support floating point")]
-NEAR = {"float32": 2e-3}  # the mean of 1000 costs three digits
-register(OpCase("var", moment(np.var), MOMENTS, errors=MOMENT_ERRORS, tol=NEAR))
-register(OpCase("std", moment(np.std), MOMENTS, errors=MOMENT_ERRORS, tol=NEAR))
-register(OpCase("var_mean", mean_too(np.var), MOMENTS, tol=NEAR))
-register(OpCase("std_mean", mean_too(np.std), MOMENTS, tol=NEAR))
-
-register(OpCase("all", numpy_like(np.all), [*over(), Sample((BOOLS,), {"dim": 1}), Sample((INTS,)), Sample((ZEROS,), {"dim": 0})],
-                errors=[BAD_DIM], grad=False))
-register(OpCase("any", numpy_like(np.any), [*over(), Sample((BOOLS,), {"dim": 0}), Sample((INTS,)), Sample((ZEROS,), {"dim": 1})],
-                errors=[BAD_DIM], grad=False))
+def size_of(x, axis):
+    """How many elements a result is made of, as a NumPy number, which divides by zero."""
+    axis = range(x.ndim) if axis is None else axis if type(axis) is tuple else (axis,)
+    return np.float64(math.prod(x.shape[a] for a in axis))
 
 
-def p_norm(x, p=2, dim=None, keepdim=False):
-    size, p = np.abs(x), 2 if p == "fro" else p
-    options = {"axis": axes(x, dim), "keepdims": keepdim}
-    if np.isinf(p):
-        return size.max(**options) if p > 0 else size.min(**options)
-    return (size != 0).sum(**options) * 1.0 if p == 0 else (size ** p).sum(**options) ** (1 / p)
+def as_added(x):
+    return x.astype(np.int64) if x.dtype.kind in "biu" else x
 
 
-def uneven(shape):
-    """Values of which no two have the same size."""
-    return lambda rng: tuple(x + 0.05 for x in distinct(shape, gap=0.2)(rng))
+# Sums and products
+
+total = over(lambda x, axis, keepdims: np.sum(as_added(x), axis=axis, keepdims=keepdims))
+product = over(lambda x, axis, keepdims: np.prod(as_added(x), axis=axis, keepdims=keepdims))
+average = over(lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims) / size_of(x, axis))
+INTEGERS = [Sample((x,), options) for x, options in (
+    (INTS, {}), (INTS, {"dim": 0}), (BYTES, {"dim": 1}), (BOOLS, {"dim": -1, "keepdim": True}),
+    (np.zeros((0, 2), np.int32), {"dim": 0}))]
+
+register(OpCase("sum", total, [
+    *reductions(), *INTEGERS, Sample((np.ones(3000),), name="beyond float16's integers"),
+    Sample((EDGES,), {"dim": 0}, grad=False), Sample((INTS,), {"dtype": "float64"}),
+    Sample((BYTES,), {"dim": 0, "dtype": "int32"}), Sample(arrays_like((2, 3)), {"dim": 1, "dtype": "float64"}),
+    Sample(arrays_like((400, 301)), {"dim": 0}, big=True, dtypes=WIDE),
+], errors=BAD_DIMS, kernels=("sum", "spread")))
+register(OpCase("sum", lambda x, axis, keepdims: np.sum(x, axis, keepdims=keepdims), [
+    Sample(arrays_like((2, 3)), {"axis": 1, "keepdims": True})], variant="numpy's names"))
+complex_case("sum", total)
+register(OpCase("nansum", over(lambda x, axis, keepdims: np.nansum(as_added(x), axis=axis, keepdims=keepdims)), [
+    *reductions(), *INTEGERS, Sample((HOLES,)), Sample((HOLES,), {"dim": 1}), Sample((HOLES,), {"dim": 0, "keepdim": True}),
+], errors=BAD_DIMS))
+register(OpCase("mean", average, [
+    *reductions(), Sample((np.full(3000, 100.0),), name="a sum beyond float16"), Sample((EDGES,), {"dim": 1}, grad=False),
+    Sample((INTS,), {"dim": 1, "dtype": "float64"}), Sample(arrays_like((2, 3)), {"dtype": "float64"}),
+    Sample(arrays_like((301, 400)), {"dim": 1}, big=True, dtypes=WIDE),
+], errors=[*BAD_DIMS, BadInput((INTS,), {}, RuntimeError, "int64"), BadInput((BOOLS,), {}, RuntimeError, "bool")]))
+complex_case("mean", average)
+register(OpCase("nanmean", over(lambda x, axis, keepdims: np.nansum(x, axis=axis, keepdims=keepdims) / np.sum(
+    ~np.isnan(x), axis=axis, keepdims=keepdims)), [
+    *reductions(empty=False), Sample((HOLES,)), Sample((HOLES,), {"dim": 1}), Sample((HOLES[:, :2],), {"dim": (0, 1)}),
+    Sample((HOLES[1:, ::2],), {"dim": 1}, grad=False, name="nothing but nan")],
+    errors=[BadInput((INTS,), {}, RuntimeError, "int64")]))
+register(OpCase("prod", product, [
+    *reductions(several=False), *INTEGERS, Sample((ZEROS,)), Sample((ZEROS,), {"dim": 1}),
+    Sample((ZEROS,), {"dim": 0, "keepdim": True}), Sample((ZEROS[2],)), Sample((ZEROS[:1],), {"dim": 1}),
+    Sample((INTS,), {"dim": 1, "dtype": "float64"}),
+    Sample(arrays_like((40, 70), low=0.8, high=1.2), {"dim": 1}, big=True, dtypes=WIDE),
+], errors=[*BAD_DIM, BadInput((TWO_BY_THREE,), {"dim": (0, 1)}, TypeError, "'dim' must be int")],
+    kernels=("prod_others", "spread")))
+complex_case("prod", product)
+register(OpCase("count_nonzero", lambda x, dim=None: np.asarray(np.count_nonzero(x, axis=None if dim == () else dim)), [
+    Sample((ZEROS,)), Sample((ZEROS,), {"dim": 1}), Sample((INTS,), {"dim": (0, -1)}), Sample((BOOLS,), {"dim": 0}),
+    Sample((HOLES,)), Sample((np.zeros((0, 3)),), {"dim": 0}), Sample((np.array(2.0),)), Sample((INTS,), {"dim": ()}),
+], grad=False, errors=BAD_DIMS))
+
+# Moments
 
 
-NORMS = [Sample(uneven((3, 4)), {"p": p, "dim": dim, "keepdim": keepdim})
-         for p in (2, 1, 3, 0.5, -1, np.inf, -np.inf) for dim, keepdim in ((None, False), (0, False), ((0, 1), True))]
+def variance(x, dim=None, unbiased=None, keepdim=False, correction=None):
+    if type(dim) is bool:
+        dim, unbiased = None, dim
+    less = (0 if unbiased is False else 1) if correction is None else correction
+
+    def moment(x, axis, keepdims):
+        d = x - np.sum(x, axis=axis, keepdims=True) / size_of(x, axis)
+        return np.sum(np.abs(d)**2, axis=axis, keepdims=keepdims) / max(size_of(x, axis) - less, np.float64(0))
+    return over(moment)(x, dim, keepdim)
+
+
+def deviation(*args, **options):
+    return np.sqrt(variance(*args, **options))
+
+
+def middle(x, dim=None, unbiased=None, keepdim=False, correction=None):
+    """The mean, for the arguments of `variance`."""
+    return average(x, None if type(dim) is bool else dim, keepdim)
+
+
+MOMENTS = [*(Sample(arrays_like(shape), options) for shape, options in (
+    ((3, 4), {}), ((3, 4), {"dim": 0}), ((2, 3, 4), {"dim": (0, -1)}), ((3, 2, 1), {"dim": [1, 2], "keepdim": True}),
+    ((2, 3), {"dim": ()}), ((3, 4), {"dim": 1, "unbiased": False}), ((4, 3), {"dim": 0, "correction": 2}),
+    ((2, 3), {"correction": 0, "keepdim": True}), ((4,), {"correction": 0.5}))),
+    Sample(lambda rng: (rng.standard_normal(5), False)), Sample(lambda rng: (rng.standard_normal(5), True)),
+    Sample(arrays_like((3, 4), low=7, high=9)), Sample((np.linspace(-300, 300, 7) / 1.5,), name="a sum beyond float16"),
+    Sample(arrays_like((301, 400)), {"dim": 1}, big=True, dtypes=WIDE)]
+DEGENERATE = [Sample((x,), options, grad=False) for x, options in (
+    (np.array([3.0]), {}), (np.array(3.0), {}), (np.zeros((0, 2)), {"dim": 0}), (np.zeros((2, 0)), {"dim": 0}),
+    (np.array([1.0, 2.0]), {"correction": 3}), (np.array([2.0, 2.0]), {"correction": 2}), (EDGES, {"dim": 1}))]
+BAD_MOMENTS = [OUTSIDE, TWICE, BadInput((INTS,), {}, RuntimeError, "floating point"),
+               BadInput((np.ones(3),), {"unbiased": True, "correction": 1}, TypeError, "correction")]
+for name, reference in (("var", variance), ("std", deviation)):
+    register(OpCase(name, reference, [*MOMENTS, *DEGENERATE], errors=BAD_MOMENTS))
+    complex_case(name, reference)
+    register(OpCase(f"{name}_mean", lambda *args, spread=reference, **options: (
+        spread(*args, **options), middle(*args, **options)), MOMENTS))
+
+# Truth
+
+for name, reference in (("all", over(np.all)), ("any", over(np.any))):
+    register(OpCase(name, reference, [
+        Sample((BOOLS,)), Sample((BOOLS,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, -1), "keepdim": True}),
+        Sample((ZEROS,), {"dim": 0}), Sample((HOLES,)), Sample((INTS,), {"dim": -1}), Sample((np.array(0.0),), {"dim": 0}),
+        Sample((np.zeros((0, 3)),)), Sample((np.zeros((0, 3), bool),), {"dim": 0}), Sample((np.zeros((2, 0)),), {"dim": 0}),
+    ], grad=False, errors=BAD_DIMS))
+    register(OpCase(name, lambda *args, truth=reference, **options: truth(*args, **options).astype(np.uint8), [
+        Sample((BYTES,)), Sample((BYTES,), {"dim": 1})], variant="bytes", grad=False))
+
+# Norms
+
+
+def p_norm(x, p="fro", dim=None, keepdim=False, dtype=None):
+    p = 2 if p in ("fro", None) else p
+
+    def norm(x, axis, keepdims):
+        size = np.abs(x)
+        if abs(p) == math.inf:
+            return (np.max if p > 0 else np.min)(size, axis=axis, keepdims=keepdims)
+        if p == 0:
+            return np.sum(size != 0, axis=axis, keepdims=keepdims, dtype=float)
+        return np.sum(size**p, axis=axis, keepdims=keepdims)**(1 / np.float64(p))
+    return over(norm)(x, dim, keepdim)
+
+
 register(OpCase("norm", p_norm, [
-    *NORMS, Sample(arrays_like((2, 3))), Sample(arrays_like((0, 3))), Sample(arrays_like(())), Sample(arrays_like((3,)), {"p": "fro"}),
-    Sample(arrays_like((3, 2)), {"p": 0, "dim": 1}), Sample((np.full(500, 200.0),)),
-], errors=[BAD_DIM, BadInput((INTS,), {}, RuntimeError, "floating point"), BadInput((TIES,), {"p": "abc"}, RuntimeError, "abc")]))
-register(OpCase("vector_norm", p_norm, [Sample(arrays_like((3, 4)), {"p": 2, "dim": 1, "keepdim": False})], torch=None))
+    *reductions(distinct), *(Sample(distinct((3, 5), gap=0.2), {"p": p, "dim": 1}, name=f"p={p}")
+                             for p in ("fro", 1, 1.5, 2, 3, 4.5, math.inf, -math.inf, -1, 0.5)),
+    Sample(distinct((2, 3, 2)), {"p": 3, "dim": (0, -1), "keepdim": True}),
+    Sample(distinct((2, 3, 2)), {"p": math.inf, "dim": (0, 1)}), Sample(distinct((7,)), {"p": None}),
+    Sample((np.array([[3.0, 0.0, -4.0]]),), {"p": 3}, name="a zero element"),
+    Sample((np.full(400, 30.0),), name="squares beyond float16"), Sample(arrays_like((2, 3)), {"dtype": "float64"}),
+    Sample((EDGES,), {"dim": 1}, grad=False), Sample((EDGES,), {"p": math.inf, "dim": 1}, grad=False),
+    Sample((np.zeros((2, 0)),), {"p": 1, "dim": 1}),
+], errors=[*BAD_DIMS, BadInput((INTS,), {}, RuntimeError, "floating point or complex"),
+           BadInput((TWO_BY_THREE,), {"p": "euclid"}, RuntimeError, "'fro' or 'nuc'"),
+           *(BadInput((np.zeros((2, 0)),), {"p": p, "dim": 1}, RuntimeError, "norm of no elements") for p in (math.inf, -1))]))
+register(OpCase("norm", p_norm, [Sample((ZEROS,), {"p": 0, "dim": 1}), Sample((ZEROS,), {"p": 0})], variant="p=0",
+                constant=(0,)))
+register(OpCase("norm", lambda x, p, dim=(-2, -1), keepdim=False: np.linalg.norm(x, "nuc", axis=dim, keepdims=keepdim), [
+    Sample(lambda rng: (rng.standard_normal((3, 4)), "nuc")),
+    Sample(lambda rng: (rng.standard_normal((2, 3, 2)), "nuc"), {"dim": (0, 2), "keepdim": True})], variant="nuc",
+    dtypes=WIDE))
+complex_case("norm", p_norm, *(Sample(complex_values(2, 3), {"p": p, "dim": 1}, name=f"p={p}") for p in (2, 1, 3, math.inf)))
+register(OpCase("vector_norm", p_norm, [
+    Sample(lambda rng, p=p, dim=dim: (*distinct((3, 4))(rng), p, dim, False)) for p, dim in (
+        (2, None), (3, (0, 1)), (1, 0), (math.inf, (1,)))]))
 register(OpCase("dist", lambda a, b, p=2: p_norm(a - b, p), [
-    Sample(arrays_like((2, 3), (2, 3))), Sample(arrays_like((3,), (2, 1)), {"p": 3}), Sample(arrays_like((4,), (4,)), {"p": 1})]))
+    Sample(arrays_like((3, 4), (3, 4))), Sample(arrays_like((3, 1), (4,)), {"p": 1}),
+    Sample(arrays_like((5,), ()), {"p": 3}), Sample(arrays_like((0,), (0,)))],
+    errors=[BadInput((np.ones(2), np.ones(3)), {}, RuntimeError, "size of tensor", named=False)]))
 
 
-def log_sum_exp(x, dim, keepdim=False):
-    from scipy.special import logsumexp
-
-    return logsumexp(x, axis=axes(x, dim), keepdims=keepdim) if x.ndim else x
-
-
-INFINITE = np.array([[np.inf, 1.0], [-np.inf, -np.inf], [-np.inf, 2.0]])
-register(OpCase("logsumexp", log_sum_exp, [
-    Sample(arrays_like((3, 4)), {"dim": 0}), Sample(arrays_like((2, 3, 2)), {"dim": (0, -1), "keepdim": True}),
-    Sample((np.array([[500.0, 501.0], [-700.0, -700.0]]),), {"dim": 1}, dtypes=WIDE), Sample((INFINITE,), {"dim": 1}, grad=False),
-    Sample(arrays_like(()), {"dim": 0}), Sample((INFINITE[1:],), {"dim": 0}, grad=False), Sample((INTS,), {"dim": 1}),
-], errors=[BAD_DIM]))
-
-# Extremes and order statistics
+def log_sum_exp(x, axis, keepdims):
+    x = x.astype(float)
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0.0)
+    y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return y if keepdims else np.squeeze(y, axis)
 
 
-def chosen(choose):
-    """(values, indices) along `dim`, whose index `choose(line)` gives."""
-    def reference(x, dim=-1, keepdim=False):
-        if np.ndim(x) == 0:
-            return x, np.array(0)
-        lines = np.moveaxis(x, dim, -1)
-        index = [choose(line) for line in lines.reshape(-1, x.shape[dim])]
-        index = np.expand_dims(np.array(index, np.int64).reshape(lines.shape[:-1]), dim)
-        values = np.take_along_axis(x, index, dim)
-        return tuple(a if keepdim else a.squeeze(dim) for a in (values, index))
+register(OpCase("logsumexp", over(log_sum_exp), [
+    *(s for s in reductions() if "dim" in s.options), Sample((np.array([[1000.0, 1001.0], [-1000.0, -1001.0]]),), {"dim": 1}),
+    Sample((INTS,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, 1)}),
+    *(Sample((x,), {"dim": 1}, grad=False, name=name) for name, x in (
+        ("some exp 0", np.array([[-np.inf, 1.0, 2.0]])), ("all exp 0", np.full((2, 3), -np.inf)), ("edges", EDGES))),
+    Sample(arrays_like((301, 400)), {"dim": 1}, big=True, dtypes=WIDE)], errors=BAD_DIMS))
+
+# What accumulates
+
+
+def along(function):
+    """The reference of a scan: `function` of the vectors along a dimension, or of a scalar's one element."""
+    def reference(x, dim, dtype=None):
+        return (np.apply_along_axis(function, dim, np.atleast_1d(x)) if x.size else as_added(x)).reshape(x.shape)
     return reference
 
 
-def lower_median(line):
-    return int(np.flatnonzero(np.isnan(line))[0]) if np.isnan(line).any() else int(np.argsort(line)[(len(line) - 1) // 2])
+def scans(make=arrays_like):
+    return [Sample(make(shape), {"dim": dim}) for shape, dim in (
+        ((5,), 0), ((3, 4), 1), ((2, 3, 4), -2), ((3, 1), -1), ((1, 4), 0), ((), 0), ((0, 3), 0), ((2, 0), 0))]
 
 
-def lower_nanmedian(line):
-    return int(np.argsort(line)[max(np.sum(~np.isnan(line)) - 1, 0) // 2])
-
-
-def most_frequent(line):
-    values, counts = np.unique(line, return_counts=True)
-    return int(np.flatnonzero(line == values[np.argmax(counts)])[-1])
-
-
-ALONG = [Sample(distinct((3, 4)), {"dim": 0}), Sample(distinct((3, 5)), {"dim": -1, "keepdim": True}),
-         Sample(distinct((2, 3, 2)), {"dim": 1}), Sample((INTS,), {"dim": 1}), Sample(distinct(()), {"dim": 0}),
-         Sample(distinct((1, 1)), {"dim": 1}), Sample((np.zeros((0, 3)),), {"dim": 1}, grad=False)]
-NO_ELEMENTS = [BadInput((np.zeros((0, 3)),), {"dim": 0}, IndexError, "non-zero size"), BAD_DIM]
-EMPTY = [BadInput((np.zeros(0),), {}, RuntimeError, "numel"), *NO_ELEMENTS]
-FULL = [Sample(distinct((3, 4))), Sample(distinct(())), Sample((INTS,)), Sample((NAN,), grad=False)]
-
-
-for _name, _function in (("amax", np.max), ("amin", np.min)):
-    register(OpCase(_name, numpy_like(_function), [
-        *over(make=distinct, empty=False), Sample(distinct((2, 3)), {"dim": ()}), Sample((INTS,), {"dim": 1}), Sample((BOOLS,)),
-        Sample((NAN,), {"dim": 0}, grad=False)], errors=EMPTY))
-register(OpCase("aminmax", lambda x, dim=None, keepdim=False: tuple(
-    f(x, axis=axes(x, dim), keepdims=keepdim) for f in (np.min, np.max)), [
-        Sample(distinct((3, 4))), Sample(distinct((3, 4)), {"dim": 1, "keepdim": True}), Sample((INTS,), {"dim": 0})]))
-for _name, _function, _choose in (("max", np.max, np.argmax), ("min", np.min, np.argmin)):
-    register(OpCase(_name, _function, FULL, errors=EMPTY, variant="all"))
-    register(OpCase(_name, chosen(_choose), [*ALONG, Sample((TIES,), {"dim": 1}, grad=False), Sample((NAN,), {"dim": 1}, grad=False)],
-                    variant="along"))
-    register(OpCase(_name, {"max": np.maximum, "min": np.minimum}[_name], [Sample(lambda rng: (distinct((3, 1))(rng)[0] + 0.03, *distinct((1, 4))(rng)))], variant="pair"))
-    register(OpCase(f"arg{_name}", lambda x, dim=None, keepdim=False, choose=_choose: choose(
-        np.atleast_1d(x) if np.ndim(x) == 0 else x, axis=None if np.ndim(x) == 0 else dim, keepdims=keepdim and np.ndim(x) > 0), [
-            Sample(distinct((3, 4))), Sample(distinct((3, 4)), {"dim": 0}), Sample(distinct((2, 3, 2)), {"dim": -2, "keepdim": True}),
-            Sample(distinct((2, 3)), {"keepdim": True}), Sample((INTS,), {"dim": 1}), Sample((NAN,), {"dim": 1}), Sample((TIES,)),
-            Sample(distinct(()), {"dim": 0})],
-        errors=[BadInput((np.zeros(0),), {}, IndexError, "numel"), *NO_ELEMENTS, BadInput((BOOLS,), {}, RuntimeError, "bool")],
-        grad=False))
-for _name, _choose in (("largest_along", np.argmax), ("smallest_along", np.argmin), ("median_along", lower_median),
-                       ("nanmedian_along", lower_nanmedian), ("mode_along", most_frequent)):
-    register(OpCase(_name, chosen(_choose), [Sample(distinct((3, 4)), {"dim": 0, "keepdim": False})], torch=None))
-register(OpCase("median", lambda x: np.sort(x.reshape(-1))[(x.size - 1) // 2] if not np.isnan(x).any() else np.array(np.nan), [
-    *FULL, Sample(distinct((5,)))], variant="all"))
-register(OpCase("median", chosen(lower_median), [*ALONG, Sample((NAN,), {"dim": 1}, grad=False)], errors=NO_ELEMENTS, variant="along"))
-register(OpCase("nanmedian", chosen(lower_nanmedian), [*ALONG, Sample((NAN,), {"dim": 1}, grad=False)]))
-register(OpCase("mode", chosen(most_frequent), [*ALONG, Sample((TIES,), {"dim": 1}, grad=False),
-                                                Sample((np.array([[1, 2, 2, 1, 3]]),), {"dim": 1})], errors=NO_ELEMENTS, torch=None))
-
-
-def shares(function):
-    def reference(x, q, dim=None, keepdim=False, interpolation="linear"):
-        return function(x, q, axis=axes(x, dim), keepdims=keepdim, method=interpolation)
-    return reference
-
-
-QUANTILES = [Sample(lambda rng, q=q: (*distinct((3, 4))(rng), q), options) for q, options in (
-    (0.3, {}), (0.0, {"dim": 0}), (1.0, {"dim": 1, "keepdim": True}), (0.6, {"dim": 1, "interpolation": "lower"}),
-    (0.6, {"dim": 0, "interpolation": "higher"}), (0.6, {"interpolation": "nearest"}), (0.6, {"dim": 1, "interpolation": "midpoint"}))]
-QUANTILES += [Sample(lambda rng: (*distinct((3, 4))(rng), np.array([0.1, 0.7])), {"dim": 1}),
-              Sample((NAN, 0.4), {"dim": 1}, grad=False)]
-QUANTILE_ERRORS = [BadInput((TIES, 1.5), {}, RuntimeError, "range"), BadInput((TIES, 0.5), {"interpolation": "no"}, RuntimeError, "no"),
-                   BadInput((INTS, 0.5), {}, RuntimeError, "float or double")]
-for _name, _function in (("quantile", np.quantile), ("nanquantile", np.nanquantile)):
-    register(OpCase(_name, shares(_function), QUANTILES, errors=QUANTILE_ERRORS, dtypes=WIDE, constant=(1,),
-                    torch=None if _name == "nanquantile" else ""))
-
-# Cumulative
-
-LINES = [Sample(arrays_like((3, 4)), {"dim": 0}), Sample(arrays_like((2, 3, 2)), {"dim": -2}), Sample(arrays_like((1,)), {"dim": 0}),
-         Sample(arrays_like((0, 3)), {"dim": 0}), Sample(arrays_like(()), {"dim": 0})]
-
-
-def along_axis(function):
-    return lambda x, dim, dtype=None: function(np.atleast_1d(x), axis=dim).reshape(np.shape(x))
-
-
-register(OpCase("cumsum", along_axis(np.cumsum), [*LINES, Sample((INTS,), {"dim": 1}), Sample((BOOLS,), {"dim": 0}),
-                                                  Sample((np.full(3000, 10.0),), {"dim": 0}, dtypes=("float16",))], errors=[BAD_DIM]))
-register(OpCase("cumprod", along_axis(np.cumprod), [
-    *LINES, Sample((ZEROS,), {"dim": 0}), Sample((ZEROS,), {"dim": 1}), Sample((INTS,), {"dim": 1}),
-    Sample(arrays_like((20, 2), low=0.7, high=1.3), {"dim": 0})], errors=[BAD_DIM]))
-register(OpCase("logcumsumexp", along_axis(np.logaddexp.accumulate), [*LINES, Sample((np.array([500.0, 501.0, -600.0]),), {"dim": 0}, dtypes=WIDE)],
-                errors=[BAD_DIM]))
+SCANNED = [Sample((x,), {"dim": dim}) for x, dim in (
+    (INTS, 0), (BYTES, 1), (BOOLS, -1), (np.array(3, np.int32), 0), (np.zeros((2, 0), np.int8), 1))]
+register(OpCase("cumsum", along(lambda x: np.cumsum(as_added(x))), [
+    *scans(), *SCANNED, Sample((np.ones(3000),), {"dim": 0}, name="beyond float16's integers"),
+    Sample((EDGES,), {"dim": 0}, grad=False), Sample((INTS,), {"dim": 1, "dtype": "float64"}),
+    Sample(arrays_like((300, 301)), {"dim": 0}, big=True, dtypes=WIDE),
+], errors=BAD_DIM, kernels=("cumsum",)))
+complex_case("cumsum", along(np.cumsum), Sample(complex_values(2, 3), {"dim": 1}))
+register(OpCase("cumprod", along(lambda x: np.cumprod(as_added(x))), [
+    *scans(), *SCANNED, *(Sample((ZEROS,), {"dim": dim}) for dim in (0, 1)), Sample((ZEROS[2],), {"dim": 0}),
+    Sample(arrays_like((2, 20), low=0.8, high=1.2), {"dim": 1}, name="long enough to divide"),
+    Sample((np.where(np.arange(20) == 7, 0.0, 1.1),), {"dim": 0}, name="long, with a zero"),
+    Sample((INTS,), {"dim": 1, "dtype": "float64"}),
+    Sample(arrays_like((40, 70), low=0.8, high=1.2), {"dim": 1}, big=True, dtypes=WIDE),
+], errors=BAD_DIM, kernels=("cumprod_dx",)))
+complex_case("cumprod", along(np.cumprod), Sample(complex_values(2, 3), {"dim": 1}), Sample(complex_values(18), {"dim": 0}))
+register(OpCase("logcumsumexp", along(lambda x: np.array([log_sum_exp(x[:i + 1], 0, False) for i in range(len(x))])), [
+    *scans(), Sample((np.array([0.0, 1000.0, -1000.0, 999.0]),), {"dim": 0}),
+    Sample((np.array([-np.inf, -np.inf, 1.0, -np.inf]),), {"dim": 0}, grad=False),
+    Sample((np.array([1.0, np.inf, 2.0, np.nan]),), {"dim": 0}, grad=False)], errors=BAD_DIM))
 
 
 def running(better):
+    """The reference of cummax and cummin: values, and the index of the last of equal ones; nan stays."""
     def reference(x, dim):
-        lines = np.moveaxis(np.atleast_1d(x), dim, 0)
+        lines = np.moveaxis(np.atleast_1d(x), dim, -1)
         values, index = lines.copy(), np.zeros(lines.shape, np.int64)
-        for i in range(1, len(lines)):
-            new = better(lines[i], values[i - 1]) | (lines[i] == values[i - 1]) | np.isnan(lines[i])
-            values[i], index[i] = np.where(new, lines[i], values[i - 1]), np.where(new, i, index[i - 1])
-        return tuple(np.moveaxis(a, 0, dim).reshape(np.shape(x)) for a in (values, index))
+        for row in np.ndindex(lines.shape[:-1]):
+            best = 0
+            for i, v in enumerate(lines[row]):
+                if v != v or v == lines[row][best] or better(v, lines[row][best]):
+                    best = i
+                values[row][i], index[row][i] = lines[row][best], best
+        return tuple(np.moveaxis(y, -1, dim).reshape(x.shape) for y in (values, index))
     return reference
 
 
-RUNNING = [Sample(distinct((4, 3)), {"dim": 0}), Sample(distinct((2, 3, 2)), {"dim": -2}), Sample(distinct(()), {"dim": 0}),
-           Sample((INTS,), {"dim": 1}), Sample((TIES,), {"dim": 1}, grad=False), Sample((np.zeros((0, 2)),), {"dim": 0}, grad=False)]
-register(OpCase("cummax", running(np.greater), RUNNING, errors=[BAD_DIM]))
-register(OpCase("cummin", running(np.less), RUNNING, errors=[BAD_DIM]))
+for name, better in (("cummax", np.greater), ("cummin", np.less)):
+    register(OpCase(name, running(better), [
+        *scans(distinct), Sample((INTS,), {"dim": 1}), Sample((BYTES,), {"dim": 0}), Sample((BOOLS,), {"dim": 1}),
+        Sample((np.array([1.0, 2.0, 2.0, -1.0, -1.0, 2.0]),), {"dim": 0}, grad=False, name="ties"),
+        Sample((np.array([1.0, np.nan, 3.0, np.nan, -np.inf]),), {"dim": 0}, grad=False)], errors=BAD_DIM))
 
 
 def differences(x, n=1, dim=-1, prepend=None, append=None):
@@ -260,6 +279,9 @@ def differences(x, n=1, dim=-1, prepend=None, append=None):
 
 
 register(OpCase("diff", differences, [
-    Sample(arrays_like((3, 4))), Sample(arrays_like((3, 4)), {"n": 2, "dim": 0}), Sample((INTS,)), Sample(arrays_like((1,))),
-    Sample(arrays_like((2, 3)), {"prepend": np.ones((2, 1)), "append": np.zeros((2, 2))}), Sample(arrays_like((2, 3)), {"n": 0}),
-], errors=[BAD_DIM, BadInput((np.array(1.0),), {}, RuntimeError, "one-dimensional")]))
+    Sample(arrays_like((5,))), Sample(arrays_like((3, 4)), {"n": 2, "dim": 0}), Sample(arrays_like((2, 3)), {"n": 0}),
+    Sample(arrays_like((2, 3)), {"n": 5}), Sample(arrays_like((2, 1))), Sample(arrays_like((0,))),
+    Sample(arrays_like((2, 3)), {"prepend": lambda rng: rng.standard_normal((2, 1)), "append": np.ones((2, 2))}),
+    Sample((INTS,)), Sample((BYTES,), {"dim": 0}), Sample((BOOLS,), {"dim": 1}),
+], errors=[OUTSIDE, BadInput((np.array(1.0),), {}, RuntimeError, "at least one-dim"),
+           BadInput((np.ones(3),), {"n": -1}, RuntimeError, "non-negative")]))

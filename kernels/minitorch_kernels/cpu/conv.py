@@ -1,17 +1,18 @@
-"""Convolution in two dimensions without im2col: padded images in cache, and `gemm.product` over addresses there.
+"""Convolution in two dimensions without im2col: padded images in cache, `gemm.product` over addresses there.
 
-Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With stride s, a
-plane is split by the remainder of the place modulo s, which makes every convolution one of stride 1: a tap (kh, kw)
-of the window only adds a constant to the address of an output's first input. The input gradient is the same product
-over the planes of dy, once for each remainder of the input's place, with the taps that meet it. The weight gradient
-is `gemm.dots` of the planes of dy and x. Windows of one place are plain products, and BLAS's.
+Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With
+stride s, a plane is split by the remainder of the place modulo s, which makes every convolution one of stride
+1: a tap (kh, kw) of the window only adds a constant to the address of an output's first input. The input
+gradient is the same product over the planes of dy, once for each remainder of the input's place, with the
+taps that meet it. The weight gradient is `gemm.dots` of the planes of dy and x. Windows of one place are
+plain products, and BLAS's.
 
 What follows from the shapes alone (cuts into parts, tables of addresses: planes.py) is a plan, and kept.
 """
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 from math import lcm
 from typing import NamedTuple
 
@@ -73,8 +74,8 @@ def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
             length, lines, columns = plan.tables[images.stop - images.start, height]
             xs = planes.spread(x, inputs, images, layout, length)
             dys = planes.spread(dy, outputs, images, plan.plain, length)
-            gemm.dots(dys, height * length, lines, height, xs, per_group * layout.phases * length, columns, depth,
-                      g.stop - g.start, length, NEAR, sums[number, outputs.start * depth:])
+            gemm.dots(dys, height * length, lines, height, xs, per_group * layout.phases * length, columns,
+                      depth, g.stop - g.start, length, NEAR, sums[number, outputs.start * depth:])
 
     parallel.run(part, len(plan.cuts), 2 * dy.size * depth)
     return sums.sum(0).reshape(w_shape)
@@ -104,8 +105,8 @@ class _PlanDw(NamedTuple):
     per_group: int
     depth: int
     ranges: int
-    cuts: list[tuple[int, slice, slice, list[slice]]]  # parts: number of the sum, groups, rows, images at a time
-    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, offsets in dy and x
+    cuts: list[tuple[int, slice, slice, list[slice]]]  # parts: number of the sum, groups, rows, images
+    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, offsets
 
 
 @lru_cache(256)
@@ -128,7 +129,7 @@ def _plan_dx(x_shape, w_shape, stride, padding, dilation, groups, letter):
 
 
 def _product_plan(batch, layout, targets, groups, rows, row, per_group, channel, area, letter):
-    """The plan of a product whose rows and channels lie `row` and `channel` apart in w; `area`: of a channel of y."""
+    """The plan of a product; rows and channels lie `row` and `channel` apart in w, channels `area` in y."""
     thin, bytes_of_place = rows <= THIN, groups * per_group * layout.phases * np.dtype(letter).itemsize
     work = batch * groups * rows * sum(per_group * len(t.taps) * t.out[0] * t.out[1] for t in targets)
     parts, few = _parts(work), -(-FEW * gemm.lanes(letter) // layout.area)
@@ -251,4 +252,4 @@ def _evenly(images, most):
     total = images.stop - images.start
     cuts = -(-total // max(1, most))
     ends = [images.start + total * i // cuts for i in range(cuts + 1)]
-    return [slice(begin, end) for begin, end in zip(ends, ends[1:])]
+    return [slice(*pair) for pair in pairwise(ends)]

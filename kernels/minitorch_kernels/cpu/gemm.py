@@ -1,14 +1,15 @@
 """The inner loops of matrix product and convolution: tiles of outputs held in vector registers.
 
-`product` computes y[row, place] = bias[row] + sum over k of a[row, k] * x[offset[k] + place]. Where x is a matrix,
-offset[k] is the start of its row k; where x is a stack of padded images, offset[k] is what one channel and one
-place in the window add to an address, so that a convolution is a product without im2col's copies (as in oneDNN's
-direct kernels; Georganas et al., 2018). A tile is ROWS rows by VECTORS vectors of places: so many sums at once
-hide the latency of multiply-add, and each number loaded serves several of them. `dots` is the product for sums over
-places instead.
+`product` computes y[row, place] = bias[row] + sum over k of a[row, k] * x[offset[k] + place]. Where x is a
+matrix, offset[k] is the start of its row k; where x is a stack of padded images, offset[k] is what one
+channel and one place in the window add to an address, so that a convolution is a product without im2col's
+copies (as in oneDNN's direct kernels; Georganas et al., 2018). A tile is ROWS rows by VECTORS vectors of
+places: so many sums at once hide the latency of multiply-add, and each number loaded serves several of them.
+`dots` is the product for sums over places instead.
 
-LLVM vectorises no such tile by itself, so intrinsics write it out; they and the kernels that they are compiled into
-share a file because Numba's cache asks only whether the kernel's file has changed. Arrays are flat and contiguous.
+LLVM vectorises no such tile by itself, so intrinsics write it out; they and the kernels that they are
+compiled into share a file because Numba's cache asks only whether the kernel's file has changed. Arrays are
+flat and contiguous.
 """
 from __future__ import annotations
 
@@ -42,15 +43,16 @@ def empty(count: int, dtype: np.dtype) -> np.ndarray:
 
 
 @jit
-def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, places, vectors, first, pieces, simple,
-            together, y, y0, y_row, y_step, thin):
+def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, places, vectors, first, pieces,
+            simple, together, y, y0, y_row, y_step, thin):
     """For groups g0 to g1, and blocks of rows block0 to block1: y at the places of `vectors` vectors.
 
-    a: packed by `pack_rows`, and bias filled up to whole blocks. places[v]: the address of vector v in the x of its
-    group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for p from
-    first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie between rows and
-    lanes in y. simple: each vector has one piece, which begins with its first lane. `together` vectors are finished
-    for all rows before the next ones, so that their x stays in the L2 cache. thin: blocks are single rows.
+    a: packed by `pack_rows`, and bias filled up to whole blocks. places[v]: the address of vector v in the x
+    of its group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for p
+    from first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie between
+    rows and lanes in y. simple: each vector has one piece, which begins with its first lane. `together` vectors
+    are finished for all rows before the next ones, so that their x stays in the L2 cache. thin: blocks are
+    single rows.
     """
     lane, height, wide = _lanes(y), (1 if thin else ROWS), (THIN if thin else VECTORS)
     blocks = -(-rows // height)
@@ -60,15 +62,16 @@ def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, pl
         for v0 in range(0, vectors, together):
             for block in range(block0, block1):
                 at, count = g * blocks + block, min(height, rows - block * height)
-                left, to = at * height * depth, y0 + (g * rows + block * height) * y_row
+                left, b = at * height * depth, at * height
+                to = y0 + (g * rows + block * height) * y_row
                 for v in range(v0, min(v0 + together, vectors), wide):
                     if thin:
-                        _thin_tile(a, left, own, places, v, offset, depth, bias, at, pieces, 0, out, 0, 0)
+                        _thin_tile(a, left, own, places, v, offset, depth, bias, b, pieces, 0, out, 0, 0)
                     elif simple and count == ROWS and y_step == 1:
-                        _direct_tile(a, left, own, places, v, offset, depth, bias, at * ROWS, pieces, v, y, to, y_row)
+                        _direct_tile(a, left, own, places, v, offset, depth, bias, b, pieces, v, y, to, y_row)
                         continue
                     else:
-                        _tile(a, left, own, places, v, offset, depth, bias, at * ROWS, pieces, 0, out, 0, 0)
+                        _tile(a, left, own, places, v, offset, depth, bias, b, pieces, 0, out, 0, 0)
                     for u in range(min(wide, vectors - v)):
                         for p in range(first[v + u], first[v + u + 1]):
                             source, number = pieces[3 * p] + u * lane, pieces[3 * p + 1]
@@ -90,10 +93,10 @@ def _put(source, i, target, j, step, count):
 
 @jit
 def dots(a, a_group, lines, rows, x, x_group, columns, depth, groups, length, together, out):
-    """out[g, i, j] += sum over places of a[g * a_group + lines[i] + place] * x[g * x_group + columns[j] + place].
+    """out[g, i, j] += the sum of a[g * a_group + lines[i] + place] * x[g * x_group + columns[j] + place].
 
-    `length` places are whole vectors, and both tables are filled up to whole tiles. `together` places are finished
-    for all i and j before the next ones, so that they stay in the L1 cache.
+    `length` places are whole vectors, and both tables are filled up to whole tiles. `together` places are
+    finished for all i and j before the next ones, so that they stay in the L1 cache.
     """
     tile = np.empty(LEFT * RIGHT + _lanes(out), out.dtype)
     for g in range(groups):
@@ -110,7 +113,7 @@ def dots(a, a_group, lines, rows, x, x_group, columns, depth, groups, length, to
 
 @jit
 def pack_rows(w, groups, group, row, column, rows, height, block0, block1, out):
-    """out[g, block, k, r] = w[g * group + (block * height + r) * row + column[k]], for block0 <= block < block1.
+    """out[g, block, k, r] = w[g * group + (block * height + r) * row + column[k]], block0 <= block < block1.
 
     `product` reads a in this order. Rows beyond the last are zeros.
     """
@@ -129,7 +132,8 @@ def pack_rows(w, groups, group, row, column, rows, height, block0, block1, out):
 
 
 @jit
-def spread(x, channels, height, width, c0, c1, n0, n1, step, remainders_h, remainders_w, pad, plane, length, out):
+def spread(x, channels, height, width, c0, c1, n0, n1, step, remainders_h, remainders_w, pad, plane, length,
+           out):
     """out[channel, phase, image, i, j] = x[image, channel, i * step + remainder - pad, ...], zero outside x.
 
     See planes.py. Each row is written in whole vectors; what they write beyond it, the next row overwrites.
@@ -152,9 +156,9 @@ def spread(x, channels, height, width, c0, c1, n0, n1, step, remainders_h, remai
                         elif step[1] == 2:
                             for j in range(0, plane[1], lane):
                                 _window_of_2(x, source + 2 * j, left - j, last - j, out, target + j)
-                        else:
+                        else:  # number by number, each with zeros behind it
                             for j in range(plane[1]):
-                                out[target + j] = x[source + j * step[1]] if left <= j < last else 0
+                                _window(x, source + j * step[1], left - j, min(1, last - j), out, target + j)
                         target += plane[1]
                 to += length
                 for k in range(target, to):
@@ -185,7 +189,7 @@ def _tile_of(rows, vectors, direct):
 
     @intrinsic
     def tile(typingctx, a, ia, x, places, v, offset, k, bias, ib, pieces, p, y, y0, y_row):
-        """tile[row, i] = bias[ib + row] + sum over k of a[ia + k * rows + row] * x[places[v + i] + offset[k] + lane].
+        """tile[row, i] = bias[ib + row] + sum of a[ia + k * rows + row] * x[places[v + i] + offset[k] + lane].
 
         direct: piece p + i tells how many lanes of vector i go where in y; else the tile is y.
         """
@@ -232,7 +236,7 @@ _thin_tile = _tile_of(1, THIN, False)
 
 @intrinsic
 def _dots(typingctx, a, lines, il, x, columns, ic, start, count, out):
-    """out[LEFT, RIGHT] = sum over `count` places after `start` of a[lines[il + i] + place] * x[columns[ic + j] + place]."""
+    """out[i, j] = the sum of a[lines[il + i] + place] * x[columns[ic + j] + place], `count` places from `start`."""
 
     def codegen(context, builder, signature, arguments):
         a, lines, il, x, columns, ic, start, count, out = _data(context, builder, signature, arguments)
@@ -277,7 +281,8 @@ def _move_of(step):
             if step == 1:
                 _masked_store(builder, value, place, mask)
                 return context.get_dummy_value()
-            even = ir.Constant(ir.VectorType(ir.IntType(1), vector.count), [n % 2 == 0 for n in range(vector.count)])
+            bits = ir.VectorType(ir.IntType(1), vector.count)
+            even = ir.Constant(bits, [n % 2 == 0 for n in range(vector.count)])
             for half in (0, vector.count // 2):
                 spaced = _shuffle(builder, value, value, [half + n // 2 for n in range(vector.count)])
                 mask = _below(builder, builder.mul(_add(builder, count, -half), _int(2)), vector)
@@ -294,7 +299,7 @@ def _window_of(step):
 
     @intrinsic
     def window(typingctx, source, i, first, last, target, j):
-        """target[j + n] = source[i + n * step] for first <= n < last, and zero for the vector's other lanes."""
+        """target[j + n] = source[i + n * step] for first <= n < last, and zero for the other lanes."""
 
         def codegen(context, builder, signature, arguments):
             source, i, first, last, target, j = _data(context, builder, signature, arguments)
@@ -306,7 +311,8 @@ def _window_of(step):
                 first, last = builder.mul(first, _int(2)), _add(builder, builder.mul(last, _int(2)), -1)
                 halves = []
                 for half in (0, vector.count):
-                    mask = _from_below(builder, _add(builder, first, -half), _add(builder, last, -half), vector)
+                    begin, end = _add(builder, first, -half), _add(builder, last, -half)
+                    mask = _from_below(builder, begin, end, vector)
                     halves.append(_masked_load(builder, builder.gep(start, [_int(half)]), mask, vector))
                 value = _shuffle(builder, *halves, [2 * n for n in range(vector.count)])
             _keep(builder, [value], builder.gep(target, [j]))
@@ -378,7 +384,7 @@ def _shuffle(builder, a, b, order):
 
 
 def _fma(builder, a, b, c):
-    return _call(builder, "fmuladd", a.type, a.type, a, b, c)  # two instructions where the CPU has no fused one
+    return _call(builder, "fmuladd", a.type, a.type, a, b, c)  # two instructions on a CPU without a fused one
 
 
 def _below(builder, last, vector):
@@ -415,16 +421,17 @@ def _call(builder, name, vector, result, *arguments):
 
 
 def _totals(builder, vectors):
-    """The sums of all lanes of each vector, as lanes of new vectors: two are folded at once, then two of those."""
+    """The sum of each vector's lanes, as lanes of new vectors: two are folded at once, then two of those."""
     count, results = vectors[0].type.count, []
     for start in range(0, len(vectors), count):
         level, segment = vectors[start:start + count], count
         while segment > 1:
             segment //= 2
-            low = [i for i in range(2 * count) if i // segment % 2 == 0]  # first halves of the segments of both
+            low = [i for i in range(2 * count) if i // segment % 2 == 0]  # first halves of both's segments
             high = [i + segment for i in low]
             pairs = [(level[i], level[min(i + 1, len(level) - 1)]) for i in range(0, len(level), 2)]
-            level = [builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high)) for a, b in pairs]
+            level = [builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high))
+                     for a, b in pairs]
         results += level
     return results
 

@@ -24,7 +24,7 @@ def naive(a, b):
 
 
 def blocked(a, b):
-    """The loops exchanged: the innermost runs along rows of b and y and vectorises, in blocks that stay in cache."""
+    """The loops exchanged: the innermost runs along rows and vectorises, in blocks that stay in cache."""
     return _on_stacks(_blocked, a, b)
 
 
@@ -47,7 +47,8 @@ def _stacks(a, b):
     a, b = (a[None] if a.ndim < 2 else a), (b[:, None] if b.ndim == 1 else b)
     if a.shape[-1:] != b.shape[-2:-1]:
         np.matmul(a, b)  # raises NumPy's error
-    a, b = (np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(prod(batch), *x.shape[-2:]) for x in (a, b))
+    a, b = (x if x.shape[:-2] == batch else np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
+    a, b = (x.reshape(prod(batch), *x.shape[-2:]) for x in (a, b))
     return a, b, memory.empty((len(a), a.shape[1], b.shape[2]), a.dtype), (*batch, *rows, *columns)
 
 
@@ -112,14 +113,15 @@ def _packed(a, b, y):
     offsets, bias, y = _steps(depth, wide), np.zeros(blocks * gemm.ROWS, y.dtype), y.reshape(-1)
     together = gemm.VECTORS * max(1, CACHE // (wide * max(1, depth) * y.itemsize))
     if panels > blocks:  # cut the longer side: each part reads all of the other operand
-        cuts = [(slice(0, blocks), slice(c.start * gemm.VECTORS, min(c.stop * gemm.VECTORS, vectors))) for c in panel_cuts]
+        cuts = list(product([slice(0, blocks)], panel_cuts))
     else:
-        cuts = [(c, slice(0, vectors)) for c in block_cuts]
+        cuts = list(product(block_cuts, [slice(0, panels)]))
 
     def part(i):
-        block, v = cuts[i]
-        gemm.product(left, bias, 0, 1, m, depth, block.start, block.stop, right, 0, offsets, places[v.start:],
-                     v.stop - v.start, first, pieces[3 * v.start:], True, together, y, 0, n, 1, False)
+        block, panel = cuts[i]
+        v0, v1 = panel.start * gemm.VECTORS, min(panel.stop * gemm.VECTORS, vectors)
+        gemm.product(left, bias, 0, 1, m, depth, block.start, block.stop, right, 0, offsets, places[v0:],
+                     v1 - v0, first, pieces[3 * v0:], True, together, y, 0, n, 1, False)
 
     parallel.run(part, len(cuts), 2 * work)
 
@@ -161,4 +163,5 @@ def _tables(depth, n, letter):
     panel, inside = np.divmod(np.arange(vectors + -vectors % gemm.VECTORS), gemm.VECTORS)
     start = (panel * gemm.VECTORS + inside) * lanes
     pieces = np.stack([0 * start, np.minimum(lanes, n - start), start], 1)
-    return vectors, (panel * gemm.VECTORS * depth + inside) * lanes, np.arange(vectors + 1), pieces.reshape(-1)
+    places = (panel * gemm.VECTORS * depth + inside) * lanes
+    return vectors, places, np.arange(vectors + 1), pieces.reshape(-1)

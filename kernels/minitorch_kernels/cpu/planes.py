@@ -1,4 +1,4 @@
-"""Where the images of a convolution lie: planes of channels with their zeros, and tables of addresses in them.
+"""Where the images of a convolution lie: planes of channels with their zeros, and tables of addresses there.
 
 All of it follows from shapes alone.
 """
@@ -18,7 +18,8 @@ ORIGIN = ((0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
 class Layout(NamedTuple):
     """How an image lies in planes.
 
-    For each pair of remainders (rh, rw) a plane, with x[i * step + rh - pad, j * step + rw - pad] in place (i, j).
+    Plane (rh, rw), one for each pair of remainders, has in place (i, j)
+    x[i * step + rh - pad, j * step + rw - pad].
     """
 
     step: tuple[int, int]
@@ -79,7 +80,8 @@ def backward(window, size, stride, padding, dilation):
     """
     meets = []  # for each dimension and remainder: [(tap, outputs further on)]
     for k, s, p, d in zip(window, stride, padding, dilation):
-        meets.append([[(i, (r + p - i * d) // s) for i in range(k) if (r + p - i * d) % s == 0] for r in range(s)])
+        meets.append([[(i, (r + p - i * d) // s) for i in range(k) if (r + p - i * d) % s == 0]
+                      for r in range(s)])
     far = [[further for taps in dimension for _, further in taps] for dimension in meets]
     pad = tuple(-min(f) for f in far)
     counts = [[max(0, -(-(n - r) // s)) for r in range(s)] for n, s in zip(size, stride)]
@@ -117,7 +119,7 @@ def length(layout, images, letter):
 
 
 def spread(x, channels, images, layout, size):
-    """Planes, `size` long, of slices of the channels and images of a contiguous x; then zeros as far as taps reach."""
+    """Planes, `size` long, of slices of a contiguous x's channels and images; then zeros that taps may reach."""
     count = (channels.stop - channels.start) * layout.phases * size
     out = gemm.empty(count + layout.reach + gemm.lanes(x.dtype), x.dtype)
     gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop,
@@ -137,7 +139,7 @@ def columns(taps, channels, channel):
 
 
 def offsets(layout, taps, channels, size):
-    """What each channel's tap adds to the address of a place: (channels * taps,), and zeros to fill a tile."""
+    """What each channel's tap adds to a place's address: (channels * taps,), and zeros to fill a tile."""
     phase, h, w, _ = np.array(taps, np.int64).reshape(-1, 4).T
     planes = np.arange(channels)[:, None] * layout.phases + phase
     return np.pad((planes * size + h * layout.plane[1] + w).reshape(-1), (0, max(gemm.LEFT, gemm.RIGHT)))
@@ -146,8 +148,8 @@ def offsets(layout, taps, channels, size):
 def vectors(layout, target, images, image, letter):
     """The arguments places, vectors, first, pieces and simple of `gemm.product`.
 
-    `image` lies between two images in the output. Vectors follow the rows of outputs, or run over the ends of rows
-    where fewer are so needed.
+    `image` lies between two images in the output. Vectors follow the rows of outputs, or run over the ends of
+    rows where fewer are so needed.
     """
     lanes, (height, width) = gemm.lanes(letter), target.out
     n, i = (a.reshape(-1, 1) for a in np.divmod(np.arange(images * height), height))

@@ -90,9 +90,11 @@ def _norm(a: Any, p: float) -> float:
     """The p-norm of all elements: for p = 2 one pass, a product of the vector with itself."""
     flat = a.reshape(-1)
     if p == 2 and a.dtype.char in "fd":
-        return math.sqrt(float(flat.dot(flat)))
+        square = float(flat.dot(flat))
+        if 1e-30 < square < math.inf:  # otherwise squares have left float32's range
+            return math.sqrt(square)
     xp = kernels_of(a).xp
-    flat = xp.abs(flat.astype("float32") if a.dtype.itemsize < 4 else flat)
+    flat = xp.abs(flat.astype("float64"))
     if not flat.size:
         return 0.0
     if p == math.inf:

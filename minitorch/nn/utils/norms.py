@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from ...engine import no_grad
 from ...op import FUNCTIONS
 from ...tensor import Tensor
@@ -107,7 +106,8 @@ class SpectralNorm:
         setattr(module, self.name, self.compute(module, module.training))
 
 
-def _install(module: Module, hook: Any, parameters: dict[str, Parameter], buffers: dict[str, Tensor] | None = None) -> None:
+def _install(module: Module, hook: Any, parameters: dict[str, Parameter],
+             buffers: dict[str, Tensor] | None = None) -> None:
     weight = module._parameters.pop(hook.name)
     for suffix, value in parameters.items():
         module.register_parameter(hook.name + suffix, value)
@@ -126,14 +126,15 @@ def _refuse_second(module: Module, kind: type, name: str, what: str) -> None:
 
 def _find(module: Module, kind: type, name: str) -> int | None:
     hooks = module._hooks["before"] if module._hooks else {}
-    return next((key for key, hook in hooks.items() if isinstance(hook, kind) and hook.name == name), None)
+    return next((key for key, hook in hooks.items()
+                 if isinstance(hook.function, kind) and hook.function.name == name), None)
 
 
 def _remove(module: Module, kind: type, name: str, what: str) -> Module:
     key = _find(module, kind, name)
     if key is None:
         raise ValueError(f"{what} of '{name}' not found in {module}")
-    hook = module._hooks["before"].pop(key)
+    hook = module._hooks["before"].pop(key).function
     with no_grad():
         weight = hook.compute(module, False)
     delattr(module, name)

@@ -1,0 +1,279 @@
+"""Products, einsum, and linear algebra."""
+import numpy as np
+
+from . import WIDE, BadInput, OpCase, Sample, arrays_like, register
+
+INTS = np.arange(6).reshape(2, 3)
+MATRIX, WRONG = np.zeros((2, 3)), np.zeros((4, 5))
+MISMATCH = r"cannot be multiplied \(2x3 and 4x5\)"
+
+
+def of(*shapes, **options):
+    return Sample(arrays_like(*shapes), options)
+
+
+# Products
+
+PAIRS = [((2, 3), (3, 4)), ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3, 4)), ((5, 2, 3), (3,)), ((2, 3), (5, 3, 4)), ((3,), (5, 3, 2)),
+         ((2, 1, 2, 3), (4, 3, 2)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((5, 0, 3), (3, 2)), ((1, 1), (1, 1))]
+register(OpCase("matmul", np.matmul, [of(*pair) for pair in PAIRS] + [Sample((INTS, np.array([1, 2, 3]))), of(
+    (130, 70), (70, 90)), Sample(arrays_like((300, 200), (200, 260)), big=True, dtypes=WIDE), Sample(
+        lambda rng: (rng.standard_normal((2, 3)) + 1j, rng.standard_normal((3, 2)) - 1j * rng.standard_normal((3, 2))), dtypes=WIDE)],
+    errors=[BadInput((MATRIX, WRONG), {}, RuntimeError, MISMATCH), BadInput((MATRIX, np.array(1.0)), {}, RuntimeError, "at least 1D"),
+            BadInput((MATRIX, INTS.T), {}, RuntimeError, "same dtype"), BadInput((np.zeros((2, 2, 3)), np.zeros((3, 3, 2))), {}, RuntimeError, "size of tensor")],
+    tol={"float16": 5e-2}))  # sums of 70 products
+register(OpCase("linear", lambda x, w, b=None: x @ w.T + (0 if b is None else b), [
+    of((2, 3), (4, 3), (4,)), of((2, 3), (4, 3)), of((5, 2, 3), (4, 3), (4,)), of((3,), (4, 3), (4,)), of((0, 3), (4, 3), (4,)), of((2, 1), (1, 1), (1,)),
+    Sample(arrays_like((128, 200), (300, 200), (300,)), big=True, dtypes=WIDE)],
+    errors=[BadInput((MATRIX, WRONG), {}, RuntimeError, "in_features"), BadInput((MATRIX, np.zeros((4, 3)), np.zeros(5)), {}, RuntimeError, "bias expects"),
+            BadInput((MATRIX, np.ones((4, 3), int)), {}, RuntimeError, "same dtype")]))
+register(OpCase("mm", np.matmul, [of((2, 3), (3, 4))], errors=[BadInput((MATRIX, np.zeros(3)), {}, RuntimeError, "2 dimensions")]))
+register(OpCase("bmm", np.matmul, [of((2, 3, 4), (2, 4, 1))], errors=[BadInput((MATRIX, WRONG), {}, RuntimeError, "3 dimensions"), BadInput(
+    (np.zeros((2, 2, 3)), np.zeros((1, 3, 2))), {}, RuntimeError, "expects 2 matrices")]))
+register(OpCase("mv", np.matmul, [of((2, 3), (3,))], errors=[BadInput((MATRIX, MATRIX), {}, RuntimeError, "1 dimension")]))
+register(OpCase("dot", np.dot, [of((3,), (3,)), of((0,), (0,))], errors=[BadInput((MATRIX, MATRIX), {}, RuntimeError, "1 dimension")]))
+register(OpCase("vdot", np.vdot, [of((3,), (3,)), Sample(lambda rng: (rng.standard_normal(3) + 1j, rng.standard_normal(3) - 2j), dtypes=WIDE)]))
+register(OpCase("inner", np.inner, [of((2, 3), (4, 3)), of((3,), (2, 3)), of((), (2,)), of((2, 1, 3), (3,))],
+                errors=[BadInput((MATRIX, WRONG), {}, RuntimeError, "last dimension")]))
+for _name in ("outer", "ger"):
+    register(OpCase(_name, np.outer, [of((2,), (3,)), of((0,), (2,))], errors=[BadInput((MATRIX, MATRIX), {}, RuntimeError, "1 dimension", named=False)]))
+register(OpCase("addmm", lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b), [
+    of((2, 4), (2, 3), (3, 4)), of((4,), (2, 3), (3, 4), beta=0.5, alpha=2), of((2, 1), (2, 3), (3, 4), alpha=-1)],
+    errors=[BadInput((MATRIX, MATRIX, np.zeros((3, 4))), {}, RuntimeError, "size of tensor"), BadInput((MATRIX, MATRIX, WRONG), {}, RuntimeError, "multiplied", named=False)]))
+register(OpCase("addmm", lambda c, a, b, beta: a @ b, [Sample(lambda rng: (np.full((2, 2), np.nan), *arrays_like((2, 3), (3, 2))(rng)), {"beta": 0})],
+                variant="nan", constant=(0,)))
+register(OpCase("addmv", lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b), [of((2,), (2, 3), (3,)), of((), (2, 3), (3,), beta=2)]))
+register(OpCase("addr", lambda c, a, b, beta=1, alpha=1: beta * c + alpha * np.outer(a, b), [of((2, 3), (2,), (3,)), of((3,), (2,), (3,), alpha=2)]))
+register(OpCase("baddbmm", lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b), [of((2, 3, 2), (2, 3, 4), (2, 4, 2)), of((2,), (2, 3, 4), (2, 4, 2), beta=3)]))
+register(OpCase("addbmm", lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b).sum(0), [of((3, 2), (2, 3, 4), (2, 4, 2)), of((2,), (2, 3, 4), (2, 4, 2), alpha=3)]))
+register(OpCase("bilinear", lambda a, b, w, c=None: np.einsum("...i,oij,...j->...o", a, w, b) + (0 if c is None else c), [
+    of((5, 2), (5, 3), (4, 2, 3), (4,)), of((2,), (3,), (1, 2, 3))], errors=[BadInput((MATRIX, MATRIX, np.zeros((4, 3, 2))), {}, RuntimeError, "expects inputs")]))
+register(OpCase("tensordot", lambda a, b, dims=2: np.tensordot(a, b, dims), [
+    of((2, 3, 4), (3, 4, 2)), of((2, 3), (4,), dims=0), of((2, 3, 4), (4, 5, 3), dims=([1, 2], [2, 0])), of((2, 3), (3,), dims=1)],
+    errors=[BadInput((MATRIX, WRONG), {"dims": 1}, RuntimeError, "need to match"), BadInput((MATRIX, WRONG), {"dims": 3}, RuntimeError, "dims")]))
+register(OpCase("kron", np.kron, [of((2, 3), (3, 2)), of((2,), (2, 2)), of((), (3,))]))
+register(OpCase("chain_matmul", lambda *xs: np.linalg.multi_dot(xs), [of((2, 5), (5, 1), (1, 3), (3, 2))]))
+register(OpCase("linalg.multi_dot", np.linalg.multi_dot, [Sample(lambda rng: (list(arrays_like((4, 2), (2, 5), (5, 3))(rng)),)), Sample(
+    lambda rng: (list(arrays_like((4,), (4, 5), (5,))(rng)),))], errors=[BadInput(([MATRIX],), {}, RuntimeError, "at least 2")]))
+
+
+def distances(a, b, p=2.0):
+    d = np.abs(a[..., :, None, :] - b[..., None, :, :])
+    return d.max(-1) if p == np.inf else (d ** p).sum(-1) ** (1 / p)
+
+
+register(OpCase("cdist", distances, [of((2, 3), (4, 3)), of((5, 2, 3), (1, 4, 3), p=1.0), of((2, 3), (4, 3), p=3.0), of((2, 3), (2, 3), p=np.inf), of((0, 3), (2, 3))],
+                errors=[BadInput((MATRIX, WRONG), {}, RuntimeError, "columns")], torch=None))
+register(OpCase("cross", lambda a, b, dim=-1: np.cross(a, b, axis=dim), [of((2, 3), (2, 3), dim=1), of((3, 2), (3, 2), dim=0), of((1, 3), (4, 3), dim=-1)],
+                errors=[BadInput((WRONG, WRONG), {}, RuntimeError, "size 3")]))
+
+EQUATIONS = {"ij,jk->ik": ((2, 3), (3, 4)), "ij,jk->ki": ((2, 3), (3, 4)), "ij,jk": ((2, 3), (3, 4)), "ij,ij->": ((2, 3), (2, 3)), "ij,jk->ijk": ((2, 3), (3, 4)),
+             "ij,jk->j": ((2, 3), (3, 4)), "ii->i": ((3, 3),), "ii": ((3, 3),), "iji->j": ((2, 3, 2),), "ij->ji": ((2, 3),), "ba": ((2, 3),), "ij->": ((2, 3),),
+             "...ij,...jk->...ik": ((5, 1, 2, 3), (4, 3, 2)), "i...,i->...": ((2, 3), (2,)), "bhqd,bhkd->bhqk": ((2, 2, 3, 4), (2, 2, 5, 4)), "...": ((2, 3),),
+             "ij,jk,kl->il": ((2, 3), (3, 4), (4, 2)), "i,j,k->kji": ((2,), (3,), (2,)), "ii,ij->j": ((2, 2), (2, 3)), "i,->i": ((2,), ()), "ij,ij->ij": ((2, 1), (2, 1)),
+             "bn,anm,bm->ba": ((2, 3), (5, 3, 4), (2, 4)), "ij,jk->ik ": ((0, 3), (3, 2)), "A,a->Aa": ((2,), (3,))}
+EQUATION_ERRORS = [("ij,jk", (MATRIX,), "operands"), ("ij->k", (MATRIX,), "does not appear"), ("ij->ii", (MATRIX,), "more than once"), ("i1->i", (MATRIX,), "invalid subscript"),
+                   ("ijk->i", (MATRIX,), "number of subscripts"), ("ij,jk->ik", (MATRIX, WRONG), "size 3 and size 4"), ("ii->i", (MATRIX,), "size 2 and size 3")]
+register(OpCase("einsum", lambda equation, *xs: np.asarray(np.einsum(equation.strip(), *xs)), [
+    Sample(lambda rng, e=e, s=s: (e, *arrays_like(*s)(rng)), name=e) for e, s in EQUATIONS.items()],
+    errors=[BadInput((e, *xs), {}, RuntimeError, match) for e, xs, match in EQUATION_ERRORS], view=True))
+register(OpCase("einsum", lambda a, la, b, lb, out: np.einsum(a, la, b, lb, out), [Sample(lambda rng: (
+    rng.standard_normal((2, 3)), [0, 1], rng.standard_normal((3, 4)), [1, 2], [2, 0]))], variant="lists"))
+register(OpCase("contract", lambda a, b, left, right, kept: np.einsum(a, left, b, right, kept), [
+    Sample(lambda rng: (rng.standard_normal((2, 3, 4)), rng.standard_normal((4, 2)), (0, 1, 2), (2, 0), (1, 0)))], torch=None))
+
+# Linear systems. References are NumPy's, of inputs moved away from singular ones
+
+
+def regular(*shape):
+    """Matrices with a diagonal that dominates."""
+    return lambda rng: (rng.standard_normal(shape) + 4 * np.eye(shape[-1]) * rng.choice([-1, 1], shape[-1]),)
+
+
+def positive(*shape):
+    return lambda rng: ((lambda a: a @ a.swapaxes(-1, -2) + np.eye(shape[-1]))(rng.standard_normal(shape)),)
+
+
+def symmetric(*shape):
+    return lambda rng: ((lambda a: (a + a.swapaxes(-1, -2)) / 2 + np.diag(np.arange(shape[-1]) * 3.0))(rng.standard_normal(shape)),)
+
+
+def with_right(make, *shapes, **options):
+    return Sample(lambda rng: (*make(rng), *arrays_like(*shapes)(rng)), options)
+
+
+SQUARES = [Sample(regular(3, 3)), Sample(regular(2, 2, 2)), Sample(regular(1, 1)), Sample(regular(0, 3, 3)), Sample(regular(2, 0, 0))]
+NOT_SQUARE = [BadInput((MATRIX,), {}, RuntimeError, "square"), BadInput((np.zeros(3),), {}, RuntimeError, "at least 2"), BadInput(
+    (np.ones((2, 2), int),), {}, RuntimeError, "floating point"), BadInput((np.ones((2, 2), np.float16),), {}, RuntimeError, "Low precision")]
+SINGULAR = BadInput((np.ones((2, 2)),), {}, RuntimeError, "singular")
+LOOSE = {"tol": {"float32": 1e-3}, "grad_tol": {"float32": 5e-3}}  # condition numbers of a few tens
+
+for _name, _errors in (("linalg_inv", []), ("linalg.inv", [*NOT_SQUARE, SINGULAR]), ("inverse", [])):
+    register(OpCase(_name, np.linalg.inv, SQUARES, dtypes=WIDE, errors=_errors, torch="inverse", **LOOSE))
+for _name, _errors in (("linalg_det", []), ("linalg.det", NOT_SQUARE), ("det", [])):
+    register(OpCase(_name, np.linalg.det, SQUARES, dtypes=WIDE, errors=_errors, torch="det", **LOOSE))
+register(OpCase("det", np.linalg.det, [Sample((np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]),))], variant="singular", second=False,
+                dtypes=("float64",)))
+for _name, _errors in (("linalg_slogdet", []), ("slogdet", []), ("linalg.slogdet", NOT_SQUARE)):
+    register(OpCase(_name, lambda a: tuple(np.linalg.slogdet(a)), SQUARES, dtypes=WIDE, errors=_errors, torch="slogdet", **LOOSE))
+register(OpCase("logdet", lambda a: np.log(np.linalg.det(a)), [Sample(positive(3, 3)), Sample(positive(2, 2, 2)), Sample((-np.eye(3),), grad=False),
+                                                               Sample((np.zeros((2, 2)),), grad=False)], dtypes=WIDE, **LOOSE))
+register(OpCase("linalg_solve", np.linalg.solve, [with_right(regular(3, 3), (3, 2)), with_right(regular(2, 3, 3), (3, 1))], dtypes=WIDE, torch="linalg.solve", **LOOSE))
+register(OpCase("linalg.solve", lambda a, b, left=True: np.linalg.solve(a, b[..., None])[..., 0] if b.ndim == 1 or b.shape == a.shape[:-1] else (
+    np.linalg.solve(a, b) if left else np.linalg.solve(a.swapaxes(-1, -2), b.swapaxes(-1, -2)).swapaxes(-1, -2)), [
+        with_right(regular(3, 3), (3,)), with_right(regular(2, 3, 3), (2, 3)), with_right(regular(3, 3), (4, 3, 2)), with_right(regular(3, 3), (2, 3), left=False),
+        with_right(regular(2, 0, 0), (2, 0, 3))],
+    dtypes=WIDE, errors=[BadInput((np.ones((2, 2)), np.ones(2)), {}, RuntimeError, "singular"), BadInput((np.eye(3), np.ones(2)), {}, RuntimeError, "Incompatible"),
+                         BadInput((MATRIX, np.ones(2)), {}, RuntimeError, "square"), BadInput((np.eye(2), np.ones(2, int)), {}, RuntimeError, "dtype")], **LOOSE))
+
+
+def triangle(a, upper, unitriangular=False):
+    a = np.triu(a) if upper else np.tril(a)
+    eye = np.eye(a.shape[-1])
+    return a * (1 - eye) + eye if unitriangular else a
+
+
+def back(a, b, upper, left=True, unitriangular=False):
+    a = triangle(a, upper, unitriangular)
+    return np.linalg.solve(a, b) if left else np.linalg.solve(a.swapaxes(-1, -2), b.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+register(OpCase("linalg_solve_triangular", back, [with_right(regular(3, 3), (3, 2), upper=True)], dtypes=WIDE, torch=None, **LOOSE))
+register(OpCase("linalg.solve_triangular", back, [
+    with_right(regular(5, 5), (5, 2), upper=True), with_right(regular(3, 3), (3, 2), upper=False), with_right(regular(2, 3, 3), (1, 2, 3), upper=True, left=False),
+    with_right(regular(3, 3), (3, 1), upper=False, unitriangular=True), with_right(regular(3, 3), (3, 1), upper=True, unitriangular=True)], dtypes=WIDE,
+    errors=[BadInput((np.eye(3), np.ones((2, 2))), {"upper": True}, RuntimeError, "Incompatible")], **LOOSE))
+
+
+def factor(a, upper=False):
+    """Of the mean of the matrix and its transpose: what the gradient, which is symmetric, belongs to."""
+    y = np.linalg.cholesky((a + a.swapaxes(-1, -2)) / 2)
+    return y.swapaxes(-1, -2) if upper else y
+
+
+POSITIVE = [Sample(positive(3, 3)), Sample(positive(2, 2, 2)), Sample(positive(1, 1)), Sample(positive(0, 2, 2))]
+
+
+def balanced(function):
+    """`function` of the mean of a matrix and its transpose, so that the derivative looks at both triangles."""
+    return lambda a, *rest, **options: function((a + a.mT) / 2, *rest, **options)
+
+
+def linalg(name):
+    """`linalg.name`, found when called."""
+    def call(*args, **options):
+        import minitorch
+
+        return getattr(minitorch.linalg, name)(*args, **options)
+    return call
+
+
+for _name in ("linalg_cholesky", "linalg.cholesky", "cholesky"):
+    register(OpCase(_name, factor, [*POSITIVE, *([] if "_" in _name else [Sample(positive(3, 3), {"upper": True})])], dtypes=WIDE, torch="linalg.cholesky",
+                    call=balanced(linalg("cholesky")), **LOOSE))
+register(OpCase("linalg.cholesky", factor, [Sample((np.eye(2),))], variant="errors", dtypes=WIDE, grad=False, errors=[
+    *NOT_SQUARE, BadInput((-np.eye(2),), {}, RuntimeError, "not positive-definite")]))
+register(OpCase("cholesky_solve", lambda b, l, upper=False: np.linalg.solve(l.T @ l if upper else l @ l.T, b), [
+    Sample(lambda rng: (rng.standard_normal((3, 2)), np.linalg.cholesky(positive(3, 3)(rng)[0]))),
+    Sample(lambda rng: (rng.standard_normal((3, 2)), np.linalg.cholesky(positive(3, 3)(rng)[0]).T), {"upper": True}, grad=False)],
+    dtypes=WIDE, constant=(1,), **LOOSE))
+register(OpCase("cholesky_inverse", lambda l, upper=False: np.linalg.inv(l.T @ l if upper else l @ l.T), [
+    Sample(lambda rng: (np.linalg.cholesky(positive(3, 3)(rng)[0]),), grad=False)], dtypes=WIDE, **LOOSE))
+register(OpCase("linalg.cholesky_ex", lambda a: (np.linalg.cholesky(a), np.array(0, np.int32)), [Sample(positive(2, 2))], dtypes=WIDE, grad=False, **LOOSE))
+register(OpCase("linalg.inv_ex", lambda a: (np.linalg.inv(a), np.array(0, np.int32)), [Sample(regular(2, 2))], dtypes=WIDE, **LOOSE))
+
+# Decompositions: compared by what does not depend on the signs of vectors
+
+RECTANGLES = [of((3, 3)), of((4, 2)), of((2, 4)), of((2, 4, 3)), of((1, 3))]
+
+
+def through_qr(a):
+    q, r = np.linalg.qr(a)
+    return np.abs(q), np.abs(r)
+
+
+def signless(name, *args):
+    def call(*xs, **options):
+        return tuple(y.abs() for y in linalg(name)(*xs, *args, **options))
+    return call
+
+
+for _name in ("linalg_qr", "linalg.qr"):
+    register(OpCase(_name, through_qr, RECTANGLES, dtypes=WIDE, call=signless("qr"), torch=None, tol={"float32": 1e-3}, grad_tol={"float32": 2e-2, "float64": 1e-6}))
+register(OpCase("linalg.qr", lambda a, mode: np.abs(np.linalg.qr(a, mode)[1] if mode != "r" else np.linalg.qr(a, mode)), [
+    of((4, 2), mode="complete"), of((4, 2), mode="r"), of((2, 3), mode="r")], dtypes=WIDE, grad=False, variant="modes", torch=None,
+    call=lambda a, mode: linalg("qr")(a, mode).R.abs()))
+register(OpCase("qr", lambda a, some=True: np.abs(np.linalg.qr(a, "reduced" if some else "complete")[1]), [of((3, 2)), of((3, 2), some=False)], dtypes=WIDE, grad=False,
+                call=lambda a, some=True: a.qr(some).R.abs(), torch=None))
+
+
+def through_eigh(a):
+    values, vectors = np.linalg.eigh((a + a.swapaxes(-1, -2)) / 2)
+    return values, np.abs(vectors)
+
+
+SYMMETRIC = [Sample(symmetric(3, 3)), Sample(symmetric(2, 2, 2)), Sample(symmetric(1, 1))]
+for _name in ("linalg_eigh", "linalg.eigh"):
+    register(OpCase(_name, through_eigh, SYMMETRIC, dtypes=WIDE, call=lambda a: tuple(f(y) for f, y in zip((lambda v: v, lambda v: v.abs()), balanced(linalg("eigh"))(a))),
+                    torch=None, tol={"float32": 1e-3}, grad_tol={"float32": 1e-2}))
+register(OpCase("linalg.eigvalsh", lambda a, UPLO="L": np.linalg.eigvalsh((a + a.swapaxes(-1, -2)) / 2), [*SYMMETRIC, Sample(symmetric(3, 3), {"UPLO": "U"})],
+                call=balanced(linalg("eigvalsh")), dtypes=WIDE, torch=None, **LOOSE))
+register(OpCase("linalg.eigvalsh", lambda a: np.linalg.eigvalsh(a), [Sample((np.eye(2),))], variant="errors", dtypes=WIDE, grad=False, errors=[
+    BadInput((MATRIX,), {}, RuntimeError, "square", named=False), BadInput((np.eye(2), "X"), {}, RuntimeError, "UPLO", named=False)]))
+
+
+def through_svd(a):
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return np.abs(u), s, np.abs(vh)
+
+
+for _name in ("linalg_svd", "linalg.svd"):
+    register(OpCase(_name, through_svd, RECTANGLES, dtypes=WIDE, call=signless("svd", False), torch=None, tol={"float32": 1e-3},
+                    grad_tol={"float32": 5e-2, "float64": 1e-5}))
+register(OpCase("svd", lambda a: np.linalg.svd(a, full_matrices=False)[1], [of((3, 2))], dtypes=WIDE, call=lambda a: a.svd().S, torch=None, **LOOSE))
+register(OpCase("linalg.svdvals", lambda a: np.linalg.svd(a, compute_uv=False), RECTANGLES, dtypes=WIDE, **LOOSE))
+LOW_RANK = np.array([[1.0, 2.0], [2.0, 4.0], [0.0, 0.0]])
+for _name in ("linalg_pinv", "linalg.pinv", "pinverse"):
+    register(OpCase(_name, lambda a: np.linalg.pinv(a), [*RECTANGLES, Sample((LOW_RANK,), grad=False)], dtypes=WIDE, torch="linalg.pinv",
+                    call=(lambda a: a.pinverse(1e-6)) if _name == "pinverse" else linalg("pinv"), tol={"float32": 2e-3},
+                    grad_tol={"float32": 5e-2, "float64": 1e-6}))
+
+# Norms and functions of matrices
+
+
+def matrix_norm(a, ord="fro", dim=(-2, -1), keepdim=False):
+    return np.linalg.norm(a, ord, dim, keepdim)
+
+
+register(OpCase("linalg.matrix_norm", matrix_norm, [of((3, 4), ord=o) for o in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)] + [
+    of((2, 3, 4), ord=1, dim=(0, 2), keepdim=True), of((2, 3, 4), ord="nuc", keepdim=True)], dtypes=WIDE, **LOOSE,
+    errors=[BadInput((MATRIX,), {"ord": 3}, RuntimeError, "not supported"), BadInput((np.zeros(3),), {}, RuntimeError, "matrix"),
+            BadInput((MATRIX,), {"dim": (0, 0)}, RuntimeError, "different")]))
+register(OpCase("linalg.vector_norm", lambda x, ord=2, dim=None, keepdim=False: np.linalg.norm(x.reshape(-1) if dim is None else x, ord, dim, keepdim), [
+    of((3, 4)), of((3, 4), ord=1, dim=0), of((3, 4), ord=np.inf, dim=1, keepdim=True), of((3,), ord=3.5)], dtypes=WIDE))
+register(OpCase("linalg.norm", lambda x, ord=None, dim=None, keepdim=False: np.linalg.norm(x.reshape(-1) if ord is None and dim is None else x, ord, dim, keepdim), [
+    of((3, 4)), of((2, 3, 4)), of((3, 4), ord=1), of((3,), ord=3), of((3, 4), ord=2, dim=1), of((3, 4), ord="nuc")], dtypes=WIDE, **LOOSE,
+    errors=[BadInput((np.zeros((2, 2, 2)),), {"ord": 1}, RuntimeError, "1D or 2D")]))
+register(OpCase("linalg.cond", lambda a, p=None: np.linalg.cond(a, p), [Sample(regular(3, 3), {"p": p}) for p in (None, -2, 1, "fro")], dtypes=WIDE, second=False,
+                tol={"float32": 1e-3}, grad_tol={"float32": 1e-2}, torch=None))
+register(OpCase("linalg.matrix_rank", lambda a: np.linalg.matrix_rank(a), [of((3, 4)), Sample((LOW_RANK,)), Sample((np.zeros((2, 2, 3)),))], dtypes=WIDE, grad=False))
+register(OpCase("matrix_power", lambda a, n: np.linalg.matrix_power(a, n), [Sample(lambda rng, n=n: (*regular(3, 3)(rng), n)) for n in (1, 2, 3, 5, -1, -2)] + [
+    Sample(lambda rng: (*regular(2, 2, 2)(rng), 0), grad=False)], dtypes=WIDE, tol={"float32": 1e-3}, grad_tol={"float32": 2e-2},
+    errors=[BadInput((MATRIX, 2), {}, RuntimeError, "square")]))
+
+
+def exponential(a):
+    from scipy.linalg import expm
+
+    return expm(a) if a.size else a
+
+
+register(OpCase("matrix_exp", exponential, [of((3, 3)), of((2, 2, 2)), of((1, 1)), of((0, 2, 2)), Sample(lambda rng: (5 * rng.standard_normal((3, 3)),), grad=False)],
+                dtypes=WIDE, tol={"float32": 1e-2}, grad_tol={"float32": 1e-2, "float64": 1e-6}, errors=[BadInput((MATRIX,), {}, RuntimeError, "square")]))
+register(OpCase("linalg.lstsq", lambda a, b: np.linalg.pinv(a) @ b, [of((4, 2), (4, 3)), of((2, 4), (2, 1)), of((4, 2), (4,))], dtypes=WIDE,
+                call=lambda a, b: linalg("lstsq")(a, b).solution, torch=None, tol={"float32": 2e-3}, grad_tol={"float32": 5e-2, "float64": 1e-6}))
+register(OpCase("linalg.vecdot", lambda a, b: (a * b).sum(-1), [of((2, 3), (3,))]))
+register(OpCase("linalg.vander", lambda x, N=None: np.stack([np.vander(v, N, increasing=True) for v in np.atleast_2d(x)]).reshape(*x.shape, -1), [
+    of((3,)), of((2, 3)), of((3,), N=2)]))
+register(OpCase("linalg.cross", lambda a, b, dim=-1: np.cross(a, b, axis=dim), [of((2, 3), (2, 3)), of((3, 2), (3, 2), dim=0)]))
+register(OpCase("linalg.diagonal", lambda a, offset=0: a.diagonal(offset, -2, -1), [of((2, 3, 4)), of((3, 4), offset=1)], view=True))
