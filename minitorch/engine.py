@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from numpy import ndarray
+from numpy import asarray, generic, ndarray
 
 from .errors import GraphError
 
@@ -131,9 +131,10 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
         elif key in owned:
             grads[key] += grad
         else:
-            grads[key] = grads[key] + grad
+            total = grads[key] + grad
             if not lifted:
                 owned.add(key)
+            grads[key] = asarray(total) if isinstance(total, generic) else total  # NumPy makes scalars of 0-d sums
 
     for edge, grad in roots:
         deliver(edge, grad, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import minitorch_kernels
 import numpy as np
@@ -29,3 +30,12 @@ def test_examples(name):
     result = doctest.testmod(module, extraglobs={k: v for k, v in names.items() if k not in vars(module)},
                              optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     assert not result.failed, f"{result.failed} of {result.attempted} examples in {name} fail"
+
+
+@pytest.mark.parametrize("page", ["README.md", "minitorch/README.md", "kernels/README.md"])
+def test_pages(page):
+    """The snippets of the pages that explain the project run, each page from top to bottom."""
+    path = Path(__file__).parents[1] / page
+    result = doctest.testfile(str(path), module_relative=False,
+                              optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert result.attempted and not result.failed, f"{result.failed} of {result.attempted} examples in {page} fail"

@@ -34,7 +34,7 @@ def test_argument_names(torch):
             other = inspect.signature(theirs)
         except (TypeError, ValueError):
             continue
-        if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in other.parameters.values()):
+        if name == "batch_norm" or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in other.parameters.values()):
             continue
         mine = list(inspect.signature(getattr(F, name)).parameters.values())
         mine = mine[1:] if mine and mine[0].name == "k" else mine
@@ -188,6 +188,30 @@ def test_triplet_margin_with_distance(torch):
         F.triplet_margin_with_distance_loss(t(2, 2), t(2, 2), t(2, 2), reduction="no")
 
 
+def test_pdist(torch):
+    for p in (2.0, 1.0, 3.0, math.inf):
+        both(torch, lambda lib, x, p=p: lib.nn.functional.pdist(x, p), (5, 3))
+    assert F.pdist(t(1, 3)).shape == (0,)
+
+
+@pytest.mark.parametrize("nd, options", [
+    (2, {"kernel_size": 2, "output_size": 3}), (2, {"kernel_size": (2, 3), "output_ratio": (0.5, 0.6)}),
+    (3, {"kernel_size": 2, "output_size": (2, 3, 1)}), (2, {"kernel_size": 3, "output_size": 1})])
+def test_fractional_max_pool(torch, nd, options):
+    name = f"fractional_max_pool{nd}d"
+    both(torch, lambda lib, x: getattr(lib.nn.functional, name)(x, **options), (2, 3, 7, 6, 5)[:nd + 2])
+    samples = np.random.default_rng(1).random((2, 3, nd)).astype(np.float32)
+    both(torch, lambda lib, x: getattr(lib.nn, name.title().replace("_", "").replace("axp", "axP"))(
+        **options, _random_samples=lib.tensor(samples))(x), (2, 3, 7, 6, 5)[:nd + 2])
+    y, index = getattr(F, name)(t(3, *(7, 6, 5)[:nd]), **options, return_indices=True)
+    np.testing.assert_array_equal(t(3, *(7, 6, 5)[:nd]).reshape(3, -1).gather(1, index.reshape(3, -1)).numpy(),
+                                  y.reshape(3, -1).numpy())
+    for bad, error in ((dict(kernel_size=2), ValueError), (dict(kernel_size=2, output_ratio=1.5), ValueError),
+                       (dict(kernel_size=9, output_size=1), RuntimeError)):
+        with pytest.raises(error):
+            getattr(F, name)(t(3, *(7, 6, 5)[:nd]), **bad)
+
+
 def test_bilinear(torch):
     both(torch, lambda lib, a, b, w, c: lib.nn.functional.bilinear(a, b, w, c), (5, 3), (5, 4), (2, 3, 4), (2,))
 
@@ -215,6 +239,7 @@ def test_embedding_bag(torch, mode):
 
     both(torch, flat, (6, 3))
     both(torch, lambda lib, w: flat(lib, w, padding_idx=4), (6, 3))
+    offsets[-1] = 8
     both(torch, lambda lib, w: flat(lib, w, include_last_offset=True), (6, 3))
     both(torch, lambda lib, w: lib.nn.functional.embedding_bag(lib.tensor(index.reshape(4, 2)), w, mode=mode), (6, 3))
 

@@ -188,23 +188,46 @@ def _compare(name, version, arguments, options):
     xp = np if version.device == "cpu" else pytest.importorskip("cupy")
     fast, slow = copy.deepcopy((arguments, options)), copy.deepcopy((arguments, options))
     with np.errstate(all="ignore"):
+        wide = _widened(slow) if _narrow(slow) else None  # before the call: it may write
         expected = get(name).reference(xp, *slow[0], **slow[1])
+        exact = get(name).reference(xp, *wide[0], **wide[1]) if wide else expected
         found = version.load()(*fast[0], **fast[1])
-    _same(name, found, expected)
-    _same(f"{name}: arguments after it", fast[0], slow[0])
+    _same(name, found, expected, exact)
+    _same(f"{name}: arguments after it", fast[0], slow[0], wide[0] if wide else slow[0])
 
 
-def _same(what, found, expected):
+def _narrow(value):
+    """Whether there are half-precision arrays: fast versions sum them in float32, NumPy does not."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_narrow, value))
+    if isinstance(value, dict):
+        return any(map(_narrow, value.values()))
+    return getattr(getattr(value, "dtype", None), "name", "") in ("float16", "bfloat16")
+
+
+def _widened(value):
+    """A copy with float64 in the place of half precision."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_widened, value))
+    if isinstance(value, dict):
+        return {k: _widened(v) for k, v in value.items()}
+    return value.astype(np.float64) if _narrow(value) else copy.deepcopy(value)
+
+
+def _same(what, found, expected, exact):
+    """`found` has the dtype and shape of `expected` and the values of `exact`; what the reference leaves out is free."""
+    if expected is None:
+        return
     if isinstance(expected, (list, tuple)):
         assert isinstance(found, (list, tuple)) and len(found) == len(expected), what
-        for i, (f, e) in enumerate(zip(found, expected)):
-            _same(f"{what}[{i}]", f, e)
+        for i, (f, e, x) in enumerate(zip(found, expected, exact)):
+            _same(f"{what}[{i}]", f, e, x)
     elif hasattr(expected, "dtype"):
-        found, expected = host(found), host(expected)
+        found, expected, exact = host(found), host(expected), host(exact)
         assert found.dtype == expected.dtype, f"{what} is {found.dtype}, the reference gives {expected.dtype}"
         scale = max(1.0, _largest(expected))
         if expected.dtype.kind in "fcV":
-            wide = expected.astype(np.complex128 if expected.dtype.kind == "c" else np.float64)
+            wide = exact.astype(np.complex128 if expected.dtype.kind == "c" else np.float64)
             off = error(found.astype(wide.dtype) / scale, wide / scale, what)
             assert off <= TOLERANCE[expected.dtype.name], f"{what}: error {off:.2e}"
         else:

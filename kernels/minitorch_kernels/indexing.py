@@ -215,7 +215,7 @@ def _bound(xp: Any) -> Any:
 
 
 def _no_numba(rows: np.ndarray, index: np.ndarray, n: int) -> str | None:
-    if rows.dtype.char not in "fd" or index.dtype.char not in "lq":
+    if rows.dtype.char not in "fd" or index.dtype != np.int64:
         return "float32 and float64 rows, int64 index only"
     if rows.size < 1 << 14:
         return "too small to be worth compiling"

@@ -14,13 +14,14 @@ def sum(xp, x, axis=None, keepdims=False):
 
 @kernel
 def spread(xp, x, axes, shape):
-    """The adjoint of `sum` over `axes`: `x` repeated along them, without a copy, to `shape`.
+    """The adjoint of `sum` over `axes` (None: all): `x` repeated along them, without a copy, to `shape`.
 
     >>> spread(np, np.array([1.0, 2.0]), (1,), (2, 3))
     array([[1., 1., 1.],
            [2., 2., 2.]])
     """
-    return xp.broadcast_to(xp.reshape(x, tuple([1 if i in axes else n for i, n in enumerate(shape)])), shape)
+    kept = tuple([1 if axes is None or i in axes else n for i, n in enumerate(shape)])
+    return xp.broadcast_to(xp.reshape(x, kept), shape)
 
 
 @kernel
@@ -75,20 +76,21 @@ def _sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     return np.add.reduce(x, axis, None, None, keepdims)
 
 
-def _spread(x: np.ndarray, axes: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+def _spread(x: np.ndarray, axes: tuple[int, ...] | None, shape: tuple[int, ...]) -> np.ndarray:
     """The view built directly: np.broadcast_to takes ten times as long."""
     if not isinstance(x, np.ndarray):
         x = np.asarray(x)
     if x.dtype.kind not in "fiuc" or not x.flags.c_contiguous or 0 in shape:
         return spread.reference(np, x, axes, shape)
-    strides, step = [], x.itemsize
-    for i in range(len(shape) - 1, -1, -1):
-        if i in axes:
-            strides.append(0)
-        else:
-            strides.append(step)
-            step *= shape[i]
-    view = np.ndarray(shape, x.dtype, x, 0, strides[::-1])
+    if axes is None:
+        strides = (0,) * len(shape)
+    else:
+        strides, step = [0] * len(shape), x.itemsize
+        for i in range(len(shape) - 1, -1, -1):
+            if i not in axes:
+                strides[i] = step
+                step *= shape[i]
+    view = np.ndarray(shape, x.dtype, x, 0, strides)
     view.flags.writeable = False
     return view
 
@@ -101,9 +103,10 @@ def _cumsum(x: np.ndarray, axis: int) -> np.ndarray:
 
 def _cumprod_dx(dy: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
     """Without zeros: the sum of dy y from each element on, divided by it."""
-    if x.shape[axis] < 16 or not x.all():
+    if x.shape[axis] < 16 or x.dtype.kind == "c" or not x.all():
         return cumprod_dx.reference(np, dy, x, axis)
-    wide = dy.astype(np.float64) * np.multiply.accumulate(x, axis, np.float64)
+    double = np.result_type(x, np.float64)
+    wide = dy.astype(double) * np.multiply.accumulate(x, axis, double)
     return (np.flip(np.add.accumulate(np.flip(wide, axis), axis), axis) / x).astype(dy.dtype)
 
 

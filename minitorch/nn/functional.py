@@ -26,6 +26,7 @@ _NAMES = """
     max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
     adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
+    fractional_max_pool2d fractional_max_pool3d
     max_unpool1d max_unpool2d max_unpool3d lp_pool1d lp_pool2d lp_pool3d
     batch_norm layer_norm rms_norm group_norm instance_norm local_response_norm
     gelu glu logsigmoid softplus softsign tanhshrink softshrink hardshrink prelu rrelu sigmoid tanh
@@ -33,7 +34,7 @@ _NAMES = """
     binary_cross_entropy_with_logits kl_div poisson_nll_loss gaussian_nll_loss soft_margin_loss
     hinge_embedding_loss margin_ranking_loss cosine_embedding_loss triplet_margin_loss
     multilabel_soft_margin_loss multilabel_margin_loss multi_margin_loss ctc_loss
-    cosine_similarity pairwise_distance pdist
+    cosine_similarity pairwise_distance
     pad interpolate upsample upsample_nearest upsample_bilinear pixel_shuffle pixel_unshuffle channel_shuffle
     grid_sample affine_grid
 """.split()
@@ -230,6 +231,12 @@ def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, o
     """
     y = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
     return y if out is None else out.copy_(y)
+
+
+def pdist(input: Tensor, p: float = 2) -> Tensor:
+    """The p-distances of all pairs of rows, (0, 1), (0, 2), ..., (1, 2), ..."""
+    i, j = FUNCTIONS["triu_indices"](input.shape[0], input.shape[0], 1)
+    return (input[i] - input[j]).norm(p, -1)
 
 
 def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *,

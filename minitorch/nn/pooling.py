@@ -239,5 +239,40 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     dimensions = 3
 
 
+class _FractionalMaxPoolNd(Module):
+    """The largest value of windows at random steps, `output_size` of them, or the input's size times `output_ratio`."""
+
+    dimensions: int
+
+    def __init__(self, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+                 return_indices: bool = False, _random_samples: Tensor | None = None) -> None:
+        super().__init__()
+        nd = self.dimensions
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{type(self).__name__} requires specifying either an output size, or a pooling ratio")
+        self.kernel_size, self.return_indices = _tuple(kernel_size, nd), return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else _tuple(output_size, nd)
+        self.output_ratio = (output_ratio,) * nd if isinstance(output_ratio, float) else output_ratio
+        if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+    def forward(self, input: Tensor) -> Any:
+        return getattr(F, f"fractional_max_pool{self.dimensions}d")(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples)
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    """Fractional max pooling of (N, C, H, W). Graham 2014."""
+
+    dimensions = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    """Fractional max pooling of (N, C, D, H, W)."""
+
+    dimensions = 3
+
+
 def _tuple(value: Any, n: int) -> tuple[int, ...]:
     return (value,) * n if isinstance(value, int) else tuple(value)

@@ -63,12 +63,16 @@ def max(input, dim=None, keepdim=False, *, other=None, out=None):
     >>> x.max(dim=1).indices
     tensor([1, 0])
     """
+    if dim is None and other is None and out is None and input._array.size:
+        return max_(input)
     return _extreme("max", FUNCTIONS["maximum"], max_, largest_along, input, dim, keepdim, other, out)
 
 
 @composite
 def min(input, dim=None, keepdim=False, *, other=None, out=None):
     """The smallest element; with `dim` (values, indices) along it; with another tensor the elementwise minimum."""
+    if dim is None and other is None and out is None and input._array.size:
+        return min_(input)
     return _extreme("min", FUNCTIONS["minimum"], min_, smallest_along, input, dim, keepdim, other, out)
 
 
@@ -263,6 +267,8 @@ def _median(name: str, along: Any, x: Tensor, dim: int | None, keepdim: bool, ou
     if dim is not None:
         return _both(getattr(return_types, name), along(x, dim, keepdim), out)
     if x._array.size == 0:
+        if x._array.dtype.kind not in "fV":
+            raise RuntimeError(f"{name}: input of dtype {x.dtype} has no elements")
         return into(out, Tensor._wrap(np.array(math.nan, x._array.dtype)))
     return into(out, median_(x, name == "nanmedian"))
 

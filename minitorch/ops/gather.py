@@ -158,7 +158,7 @@ def check_range(op_name: str, k: Any, index: Any, n: int, dim: int) -> None:
 def _along(name: str, k: Any, x: Any, index: Any, dim: int) -> int:
     """The axis, after all checks of `index` against `x`."""
     at = shapes.axis(name, x, dim)
-    if index.dtype.char not in "lqi":
+    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
         raise DTypeError(f"{name}: Expected dtype int32/int64 for index, got {dtypes.from_numpy(index.dtype)}")
     if (index.ndim or 1) != (x.ndim or 1):
         raise ShapeError(f"{name}: Index tensor must have the same number of dimensions as input tensor, got shapes "
@@ -189,7 +189,7 @@ def _gathered(k: Any, dy: Any, index: Any, at: int) -> Any:
 
 
 def _vector(name: str, x: Any, index: Any, at: int, negative: bool = False) -> None:
-    if index.dtype.char not in "lqi":
+    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
         raise DTypeError(f"{name}: Expected dtype int32 or int64 for index, got {dtypes.from_numpy(index.dtype)}")
     if index.ndim > 1:
         raise BoundsError(f"{name}: Index is supposed to be a vector, got shape {list(index.shape)}")

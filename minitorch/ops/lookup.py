@@ -230,7 +230,7 @@ def _picked(values: Any, inverse: Any, counts: Any, return_inverse: bool, return
 @op(method=False, function=False)
 def embedding_(k, w, index, /, padding_idx, scale_grad_by_freq):
     shape = w.shape
-    if index.dtype.char not in "lqi":
+    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
         raise DTypeError(f"embedding: input expects int64 or int32 indices, got {dtypes.from_numpy(index.dtype)}")
     check_range("embedding", k, index, shape[0], 0)
     return k.xp.take(w, index, 0), lambda dy: k.embedding_dw(dy, index, shape, padding_idx, scale_grad_by_freq)
@@ -313,7 +313,7 @@ def _masked(name: str, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _flat_range(name: str, x: Tensor, index: Tensor) -> None:
     i, n = index._array, x._array.size
-    if i.dtype.char not in "lq":
+    if i.dtype.kind != "i" or i.dtype.itemsize < 8:
         raise DTypeError(f"{name}: Expected a long tensor for index, but got {index.dtype}")
     if i.size and (i.max() >= n or i.min() < -n):
         raise BoundsError(f"{name}: out of range: tried to access index {i.max() if i.max() >= n else i.min()} on a "

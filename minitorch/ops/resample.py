@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..op import FUNCTIONS, composite
 from .padding import pick_axis
 
@@ -200,7 +200,7 @@ def _check(x: Any, nd: int, mode: str, align_corners: bool | None, antialias: bo
     if _DIMS.get(mode, x.ndim) != x.ndim:
         raise NotImplementedError(f"interpolate: Got {x.ndim}D input, but {mode} mode needs {_DIMS[mode]}D input")
     if mode in _DIMS and not x.is_floating_point():
-        raise DTypeError(f"interpolate: mode {mode} expects a floating type, got {x.dtype}")
+        raise NotImplementedError(f"interpolate: mode {mode} expects a floating type, got {x.dtype}")
     if antialias and mode not in ("bilinear", "bicubic"):
         raise ValueError("interpolate: Anti-alias option is restricted to bilinear and bicubic modes and requires a "
                          "4-D tensor as input")

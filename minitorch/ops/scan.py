@@ -9,7 +9,7 @@ from ..op import composite, joint, op
 from .elementwise import conjugate, floating
 from .extremes import _both
 from .join import cat
-from .reduce import _addable
+from .reduce import _addable, _typed
 from .shape import narrow
 
 
@@ -23,7 +23,7 @@ def cumsum(k, x, /, dim, *, dtype=None):
     """
     at = shapes.axis("cumsum", x, dim)
     x = _addable(x, dtype)
-    return k.cumsum(x, at) if x.ndim else x.copy(), lambda dy: _backwards(k, k.cumsum, dy, at)
+    return _typed(k.cumsum(x, at), dtype) if x.ndim else x.copy(), lambda dy: _backwards(k, k.cumsum, dy, at)
 
 
 @op(inplace=True)
@@ -31,7 +31,7 @@ def cumprod(k, x, /, dim, *, dtype=None):
     """The products of the elements up to each one along `dim`. The gradient is right where elements are zero."""
     at = shapes.axis("cumprod", x, dim)
     x = _addable(x, dtype)
-    return (k.xp.cumprod(x, at) if x.ndim else x.copy(),
+    return (_typed(k.xp.cumprod(x, at), dtype) if x.ndim else x.copy(),
             lambda dy: k.cumprod_dx(dy, conjugate(x), at) if dy.ndim else dy)
 
 

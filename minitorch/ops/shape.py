@@ -26,8 +26,7 @@ def reshape(k, x, /, *size, shape=None):
             [3, 4, 5]])
     """
     old = x.shape
-    new = shapes.resolve("reshape", shapes.sizes(size) if shape is None else tuple(shape), old)
-    return x.reshape(new), lambda dy: dy.reshape(old)
+    return _reshaped("reshape", x, size if shape is None else shape), lambda dy: dy.reshape(old)
 
 
 @op(view=True, function=False)
@@ -39,7 +38,7 @@ def view(k, x, /, *size, dtype=None):
     old = x.shape
     if dtype is not None or (size and isinstance(size[0], dtypes.dtype)):
         return _reinterpreted(x, dtype or size[0]), None
-    y = x.reshape(shapes.resolve("view", shapes.sizes(size), old))
+    y = _reshaped("view", x, size)
     if y is not x and x.size > 1 and not (y.base is x or (y.base is not None and y.base is x.base)):
         raise ShapeError(f"view: view size is not compatible with input tensor's size and stride (shape {old}, strides "
                          f"{tuple(s // x.itemsize for s in x.strides)}, to {list(y.shape)}). Use .reshape(...) instead.")
@@ -116,23 +115,23 @@ def reshape_as(input, other):
 @op(view=True)
 def transpose(k, x, /, dim0, dim1):
     """Two dimensions exchanged."""
-    a, b = shapes.axis("transpose", x, dim0), shapes.axis("transpose", x, dim1)
-    return x.swapaxes(a, b) if x.ndim else x, lambda dy: dy.swapaxes(a, b) if dy.ndim else dy
+    try:
+        y = x.swapaxes(dim0, dim1)
+    except IndexError:  # a scalar, or a dimension out of range
+        shapes.axis("transpose", x, dim0), shapes.axis("transpose", x, dim1)
+        y = x
+    return y, lambda dy: dy.swapaxes(dim0, dim1) if dy.ndim else dy
 
 
 @op(view=True)
 def permute(k, x, /, *dims_, dims=None):
     """All dimensions in a new order: the result's dimension i is dims[i] of `x`."""
-    given = shapes.sizes(dims_) if dims is None else tuple(dims)
-    if len(given) != x.ndim:
-        raise ShapeError(f"permute: dims expects {x.ndim} dimensions for x of shape {x.shape}, got {list(given)}")
-    order = tuple([shapes.axis("permute", x, d) for d in given])
-    back = [0] * len(order)
-    for i, d in enumerate(order):
-        back[d] = i
-    if len(set(order)) != len(order):
-        raise RuntimeError(f"permute: duplicate dims are not allowed, got {list(given)}")
-    return x.transpose(order), lambda dy: k.xp.transpose(dy, back)
+    order = shapes.sizes(dims_) if dims is None else tuple(dims)
+    try:
+        y = x.transpose(order)
+    except ValueError:
+        raise _bad_order(x, order) from None
+    return y, lambda dy: k.xp.transpose(dy, _inverse(order))
 
 
 @composite
@@ -352,6 +351,33 @@ def resize_(x: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
 Tensor.resize_ = resize_
 
 
+def _reshaped(name: str, x: Any, size: Any) -> Any:
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = size[0]
+    try:
+        y = x.reshape(size)
+    except (ValueError, TypeError):
+        y = None
+    if y is None or (size and min(size) < -1):  # NumPy takes any negative number for -1
+        y = x.reshape(shapes.resolve(name, shapes.sizes(tuple(size)), x.shape))
+    return y
+
+
+def _inverse(order: tuple[int, ...]) -> list[int]:
+    back = [0] * len(order)
+    for i, d in enumerate(order):
+        back[d] = i
+    return back
+
+
+def _bad_order(x: Any, order: tuple[int, ...]) -> Exception:
+    if len(order) != x.ndim:
+        return ShapeError(f"permute: dims expects {x.ndim} dimensions for x of shape {x.shape}, got {list(order)}")
+    for d in order:
+        shapes.axis("permute", x, d)
+    return RuntimeError(f"permute: duplicate dims are not allowed, got {list(order)}")
+
+
 def _expanded(name: str, k: Any, x: Any, wanted: tuple[int, ...]) -> Any:
     shape = x.shape
     if wanted == shape:
@@ -371,6 +397,8 @@ def _expanded(name: str, k: Any, x: Any, wanted: tuple[int, ...]) -> Any:
         elif old not in (None, 1, n):
             raise ShapeError(f"{name}: The expanded size of the tensor ({n}) must match the existing size ({old}) at "
                              f"non-singleton dimension {i}.  Target sizes: {list(wanted)}.  Tensor sizes: {list(shape)}")
+    if tuple(target) == shape:
+        return x
     spread = tuple([i for i, n in enumerate(target) if i < new or shape[i - new] != n])
     return k.spread(x, spread, tuple(target))
 

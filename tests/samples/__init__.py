@@ -56,6 +56,7 @@ class Sample:
     grad: bool = True  # False: forward only, for values at kinks, infinities, NaN
     big: bool = False  # large enough for a threaded or blocked kernel: forward, gradient and kernels only
     dtypes: tuple[str, ...] | None = None  # instead of the case's
+    layouts: bool = True  # False: inputs that are not contiguous raise RuntimeError
 
     def make(self, seed: int) -> tuple[tuple, dict]:
         """Fresh arguments and options: the same for the same seed."""

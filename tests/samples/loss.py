@@ -1,238 +1,312 @@
-"""Losses, written out element by element and then reduced."""
+"""Losses of likelihoods and distances: classification, regression, probabilities."""
 from __future__ import annotations
 
 import numpy as np
 
-from . import BadInput, OpCase, Sample, arrays_like, register
+from . import WIDE, BadInput, OpCase, Sample, arrays_like, distinct, register
+
+INF = np.inf
 
 
-def reduced(loss, reduction):
-    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
-
-
-def elementwise(function):
-    """A reference with `reduction`, from a function of arrays."""
-    def loss(*args, reduction="mean", weight=None, **options):
-        found = function(*args, **options)
-        return reduced(found if weight is None else found * weight, reduction)
-    return loss
+def reduced(loss, reduction, weight=None):
+    """The loss, its sum, or its mean: over the weights where there are some."""
+    if reduction == "none":
+        return loss
+    total = np.sum(loss)
+    return total if reduction == "sum" else total / (loss.size if weight is None else np.sum(weight))
 
 
 def log_softmax(x):
-    top = x.max(1, keepdims=True)
+    """Along axis 1."""
+    top = np.max(x, 1, keepdims=True, initial=-INF)
     return x - top - np.log(np.exp(x - top).sum(1, keepdims=True))
 
 
+def nll_loss(logp, target, weight=None, ignore_index=-100, reduction="mean", smoothing=0.0):
+    """Target after target: minus the log-probability, times the class's weight."""
+    single = logp.ndim == 1
+    logp, target = (logp[None], target.reshape(1)) if single else (logp, target)
+    classes = logp.shape[1]
+    weight = np.ones(classes) if weight is None else weight
+    loss, weights = np.zeros(target.shape), np.zeros(target.shape)
+    for place in np.ndindex(*target.shape):
+        c = target[place]
+        if c == ignore_index:
+            continue
+        row = logp[(place[0], slice(None), *place[1:])]
+        weights[place] = weight[c]
+        q = np.full(classes, smoothing / classes)
+        q[c] += 1 - smoothing
+        counts = q * weight != 0
+        loss[place] = -np.sum((q * weight)[counts] * row[counts])
+    return reduced(loss, reduction, weights) if reduction != "none" or not single else loss[0]
+
+
 def cross_entropy(x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-    if x.ndim == 1:
-        loss = cross_entropy(x[None], target[None], weight, ignore_index, "none" if reduction == "none" else reduction,
-                             label_smoothing)
-        return loss[0] if reduction == "none" else loss
-    classes = x.shape[1]
-    w = np.ones(classes) if weight is None else weight
-    logp = log_softmax(x)
-    if target.shape == x.shape:
-        q = target * (1 - label_smoothing) + label_smoothing / classes
-        loss = -(q * logp * w.reshape(-1, *(1,) * (x.ndim - 2))).sum(1)
-        return loss.sum() / loss.size if reduction == "mean" else reduced(loss, reduction)
-    loss, share = np.zeros(target.shape), np.zeros(target.shape)
-    for at in np.ndindex(*target.shape):
-        t = target[at]
-        if t != ignore_index:
-            column = logp[(at[0], slice(None), *at[1:])]
-            loss[at] = -(1 - label_smoothing) * w[t] * column[t] - label_smoothing / classes * (w * column).sum()
-            share[at] = w[t]
-    return loss.sum() / share.sum() if reduction == "mean" else reduced(loss, reduction)
+    if target.dtype.kind == "f":
+        return of_probabilities(x, target, weight, reduction, label_smoothing)
+    logp = log_softmax(x) if x.ndim > 1 else log_softmax(x[None])[0]
+    return nll_loss(logp, target, weight, ignore_index, reduction, label_smoothing)
 
 
-def nll_loss(x, target, weight=None, ignore_index=-100, reduction="mean"):
-    if x.ndim == 1:
-        loss = nll_loss(x[None], target[None], weight, ignore_index, reduction)
-        return loss[0] if reduction == "none" else loss
-    w = np.ones(x.shape[1]) if weight is None else weight
-    loss, share = np.zeros(target.shape), np.zeros(target.shape)
-    for at in np.ndindex(*target.shape):
-        if target[at] != ignore_index:
-            share[at] = w[target[at]]
-            loss[at] = -share[at] * x[(at[0], target[at], *at[1:])]
-    return loss.sum() / share.sum() if reduction == "mean" else reduced(loss, reduction)
+def of_probabilities(x, target, weight, reduction, smoothing):
+    single = x.ndim == 1
+    x, target = (x[None], target[None]) if single else (x, target)
+    target = target * (1 - smoothing) + smoothing / x.shape[1]
+    weight = np.ones(x.shape[1]) if weight is None else weight
+    loss = -(target * log_softmax(x) * weight.reshape(-1, *[1] * (x.ndim - 2))).sum(1)
+    return reduced(loss[0] if single else loss, reduction)
 
 
-def classes(shape, target, *more, count=None, **fixed):
-    """Logits of `shape` and class indices of shape `target`."""
+def classes(*shape, ignored=None):
+    """Arguments: logits, and a class for each row of them, here and there `ignored`."""
     def make(rng):
-        n = count or (shape[0] if len(shape) == 1 else shape[1])
-        return (rng.standard_normal(shape), rng.integers(0, n, target), *(m(rng) for m in more))
+        target = rng.integers(0, shape[1], (shape[0], *shape[2:]))
+        if ignored is not None:
+            target[rng.random(target.shape) < 0.4] = ignored
+        return rng.standard_normal(shape), target
     return make
 
 
-def with_ignored(rng):
-    return rng.standard_normal((4, 3)), np.array([0, -100, 2, -100])
+def logp(*shape, **options):
+    """The same with log-probabilities."""
+    def make(rng):
+        x, target = classes(*shape, **options)(rng)
+        return log_softmax(x), target
+    return make
 
 
-weights = np.array([0.5, 2.0, 1.5], np.float32)  # float32: no gradient is asked of them
+def weighted(n, **options):
+    return {"weight": lambda rng: np.float32(rng.uniform(0.5, 2, n)).astype(float), **options}
+
+
+REDUCTIONS = ("mean", "sum", "none")
+WRONG_CLASSES = [
+    BadInput((np.zeros((2, 3)), np.array([0, 3])), {}, IndexError, "Target 3 is out of bounds"),
+    BadInput((np.zeros((2, 3)), np.array([0, -1])), {}, IndexError, "Target -1 is out of bounds"),
+    BadInput((np.zeros((2, 3)), np.array([0])), {}, ValueError, "to match target batch_size"),
+    BadInput((np.zeros((2, 3, 4)), np.zeros((2, 5), int)), {}, RuntimeError, r"expects target of shape \(2, 4\)"),
+    BadInput((np.zeros((2, 3)), np.zeros((2, 1), int)), {}, RuntimeError, r"expects target of shape \(2,\)"),
+    BadInput((np.zeros(()), np.zeros((), int)), {}, RuntimeError, "at least one dimension"),
+    BadInput((np.zeros((2, 3)), np.array([True, False])), {}, RuntimeError, "found bool"),
+    BadInput((np.zeros((2, 3)), np.array([0.0, 1.0])), {}, RuntimeError, "found float32"),
+    BadInput((np.zeros((2, 3)), np.array([0, 1])), {"weight": np.ones(2)}, RuntimeError, "for all 3 classes"),
+    BadInput((np.zeros((2, 3)), np.array([0, 1])), {"reduction": "avg"}, ValueError, "avg is not a valid value"),
+]
+register(OpCase("cross_entropy", cross_entropy, [
+    *[Sample(classes(4, 3, ignored=-100), {"reduction": r}) for r in REDUCTIONS],
+    *[Sample(classes(3, 4, 2, ignored=-100), weighted(4, reduction=r, label_smoothing=0.2)) for r in REDUCTIONS],
+    Sample(classes(2, 3, 2, 2), weighted(3)), Sample(classes(3, 1)), Sample(classes(5, 3, ignored=7), {"ignore_index": 7}),
+    Sample(classes(5, 3, ignored=1), {"ignore_index": 1}, name="a class is ignored"),
+    Sample(lambda rng: (rng.standard_normal(4), np.array(2)), name="unbatched"),
+    Sample(lambda rng: (rng.standard_normal(4), np.array([2])), name="unbatched, batched target"),
+    Sample(lambda rng: (rng.standard_normal((2, 3)), np.array([1, 2], np.uint8)), name="uint8 classes"),
+    Sample(classes(3, 4), {"label_smoothing": 1.0}), Sample(classes(0, 3), {"reduction": "sum"}),
+    Sample(classes(0, 3), grad=False, name="no items: nan"), Sample(classes(0, 3), {"reduction": "none"}, grad=False),
+    Sample((np.zeros((2, 3)), np.full(2, -100)), grad=False, name="all are ignored: nan"),
+    Sample((np.array([[1000.0, 0.0], [0.0, -1000.0]]), np.array([0, 1])), {"reduction": "none"}, dtypes=WIDE,
+           name="far apart"),
+    Sample((np.array([[-INF, 0.0], [0.0, -INF]]), np.array([1, 1])), {"reduction": "none"}, grad=False, name="infinite"),
+    *[Sample(classes(400, 301, ignored=-100), options, big=True, dtypes=("float32",))
+      for options in ({}, weighted(301, label_smoothing=0.1))],
+    Sample(classes(6, 21, 33, 34), big=True, dtypes=("float32",)),
+    Sample(classes(6, 21, 33, 34), weighted(21, label_smoothing=0.1, reduction="sum"), big=True, dtypes=("float32",)),
+], constant=("weight",), torch="nn.functional.cross_entropy", kernels=("cross_entropy", "cross_entropy_dx"), errors=[
+    *WRONG_CLASSES,
+    BadInput((np.zeros((2, 3)), np.array([0, 1])), {"label_smoothing": 1.5}, RuntimeError, "between 0.0 and 1.0"),
+    BadInput((np.zeros((2, 3), int), np.array([0, 1])), {}, NotImplementedError, "not implemented for torch.int64"),
+    BadInput((np.zeros((2, 3)), np.zeros((2, 3))), {"ignore_index": 1}, RuntimeError, "ignore_index is not supported"),
+]))
+
+
+def probabilities(*shape):
+    def make(rng):
+        q = rng.uniform(0.1, 1, shape)
+        return rng.standard_normal(shape), q / q.sum(0 if len(shape) == 1 else 1, keepdims=True)
+    return make
+
 
 register(OpCase("cross_entropy", cross_entropy, [
-    Sample(classes((4, 3), (4,))),
-    Sample(classes((4, 3), (4,)), dict(reduction="sum")),
-    Sample(classes((4, 3), (4,)), dict(reduction="none")),
-    Sample(with_ignored, name="ignored"),
-    Sample(with_ignored, dict(label_smoothing=0.2), name="ignored,smoothed"),
-    Sample(classes((4, 3), (4,)), dict(ignore_index=1, label_smoothing=0.1, reduction="none")),
-    Sample(classes((4, 3), (4,)), dict(weight=weights, label_smoothing=0.1), dtypes=("float32",)),
-    Sample(classes((2, 3, 2, 2), (2, 2, 2)), dict(reduction="none"), name="images"),
-    Sample(classes((2, 3, 4), (2, 4)), name="sequences"),
-    Sample(classes((3,), ()), name="one item"),
-    Sample(classes((3,), ()), dict(reduction="none"), name="one item, none"),
-    Sample(classes((4, 1), (4,)), name="one class"),
-    Sample(lambda rng: (rng.standard_normal((4, 3)) * 50, rng.integers(0, 3, 4)), name="large", dtypes=("float64", "float32")),
-    Sample(lambda rng: (rng.standard_normal((64, 100)), rng.integers(0, 100, 64)), big=True),
-], [
-    BadInput((np.zeros((4, 3)), np.zeros(3, np.int64)), {}, ValueError, "cross_entropy: Expected input batch_size"),
-    BadInput((np.zeros((4, 3)), np.array([0, 1, 3, 0])), {}, IndexError, "cross_entropy: Target 3 is out of bounds"),
-    BadInput((np.zeros((4, 3)), np.array([0, 1, -1, 0])), {}, IndexError, "cross_entropy: Target -1 is out of bounds"),
-    BadInput((np.zeros((4, 3)), np.zeros(4)), {}, RuntimeError, "cross_entropy: expected scalar type Long"),
-    BadInput((np.zeros((4, 3)), np.zeros(4, np.int64)), dict(weight=np.zeros(2)), RuntimeError, "cross_entropy: weight"),
-    BadInput((np.zeros((4, 3)), np.zeros(4, np.int64)), dict(reduction="average"), ValueError, "average is not a valid"),
-    BadInput((np.zeros((4, 3)), np.zeros(4, np.int64)), dict(label_smoothing=2.0), RuntimeError, "label_smoothing"),
-    BadInput((np.zeros(()), np.zeros((), np.int64)), {}, (RuntimeError, IndexError), "cross_entropy: input"),
-], kernels=("cross_entropy", "cross_entropy_dx")))
-
-register(OpCase("cross_entropy", cross_entropy, [
-    Sample(lambda rng: (rng.standard_normal((4, 3)), rng.dirichlet(np.ones(3), 4))),
-    Sample(lambda rng: (rng.standard_normal((2, 3, 2)), rng.dirichlet(np.ones(3), (2, 2)).swapaxes(1, 2)),
-           dict(label_smoothing=0.1, reduction="sum")),
-    Sample(lambda rng: (rng.standard_normal((4, 3)), rng.dirichlet(np.ones(3), 4).astype(np.float32)),
-           dict(weight=weights), dtypes=("float32",)),
-], variant="probabilities"))
-
+    *[Sample(probabilities(3, 4), {"reduction": r}) for r in REDUCTIONS],
+    Sample(probabilities(2, 3, 2), weighted(3, label_smoothing=0.3)), Sample(probabilities(4), name="unbatched"),
+    Sample(probabilities(0, 3), {"reduction": "sum"}), Sample(probabilities(0, 3), grad=False, name="no items: nan"),
+], variant="probabilities", constant=("weight",), torch="nn.functional.cross_entropy"))
 register(OpCase("nll_loss", nll_loss, [
-    Sample(classes((4, 3), (4,))),
-    Sample(classes((4, 3), (4,)), dict(reduction="sum", ignore_index=1)),
-    Sample(classes((2, 3, 2, 2), (2, 2, 2)), dict(reduction="none")),
-    Sample(classes((4, 3), (4,)), dict(weight=weights), dtypes=("float32",)),
-    Sample(classes((3,), ()), name="one item"),
-    Sample(lambda rng: (rng.standard_normal((64, 100)), rng.integers(0, 100, 64)), big=True),
-], [
-    BadInput((np.zeros((4, 3)), np.array([0, 1, 3, 0])), {}, IndexError, "nll_loss: Target 3 is out of bounds"),
-    BadInput((np.zeros((4, 3)), np.zeros(3, np.int64)), {}, ValueError, "nll_loss: Expected input batch_size"),
-], kernels=("nll_loss", "nll_loss_dx")))
+    *[Sample(logp(4, 3, ignored=-100), {"reduction": r}) for r in REDUCTIONS],
+    *[Sample(logp(3, 4, 2, ignored=2), weighted(4, reduction=r, ignore_index=2)) for r in REDUCTIONS],
+    Sample(lambda rng: (rng.standard_normal(4), np.array(2)), name="unbatched"), Sample(logp(0, 3), {"reduction": "sum"}),
+    Sample(logp(2, 3, 2, 1)), Sample((np.array([[-1.0, -INF], [-INF, -2.0]]), np.array([0, 0])), {"reduction": "none"},
+                                     grad=False, name="infinite"),
+    Sample(logp(400, 301, ignored=-100), weighted(301), big=True, dtypes=("float32",)),
+], constant=("weight",), torch="nn.functional.nll_loss", kernels=("nll_loss", "nll_loss_dx"), errors=WRONG_CLASSES))
+
+# Distances
 
 
-def pairs(low=None, high=None, shape=(3, 4)):
-    return arrays_like(shape, shape, low=low, high=high)
+def pair(*shape):
+    """Arguments that differ, in steps, and by no number at which a loss has a kink."""
+    return lambda rng: [a * 1.1 for a in distinct(shape, shape, gap=0.13)(rng)]
 
 
-def signs(rng, shape=(3, 4)):
-    return np.where(rng.random(shape) < 0.5, -1.0, 1.0).astype(np.float32)
+def d_loss(function):
+    """A loss of the difference, for each reduction, with weights over which the mean is taken."""
+    def reference(x, t, reduction="mean", weight=None, **options):
+        loss = function(x - t, **options)
+        return reduced(loss if weight is None else loss * weight, reduction, weight)
+    return reference
 
 
-def simple(name, function, arguments, *options, errors=(), **more):
-    """A case with a sample for each reduction, and one for each of `options`."""
-    chosen = [dict(reduction=r) for r in ("mean", "sum", "none")] + list(options)
-    register(OpCase(name, elementwise(function), [Sample(arguments, o) for o in chosen], [
-        BadInput((np.zeros((2, 2)), np.zeros((2, 2))), dict(reduction="no"), ValueError, "no is not a valid value"),
-        *errors], **{"torch": f"nn.functional.{name}", **more}))
+def huber(d, delta=1.0):
+    return np.where(np.abs(d) < delta, d**2 / 2, delta * (np.abs(d) - delta / 2))
 
 
-simple("mse_loss", lambda x, t: (x - t) ** 2, pairs(), dict(weight=np.ones((3, 4), np.float32)))
-simple("l1_loss", lambda x, t: abs(x - t), pairs())
-simple("smooth_l1_loss", lambda x, t, beta=1.0: np.where(abs(x - t) < beta, 0.5 * (x - t) ** 2 / max(beta, 1e-9),
-                                                        abs(x - t) - 0.5 * beta), pairs(), dict(beta=0.3), dict(beta=0),
-       errors=[BadInput((np.zeros(2), np.zeros(2)), dict(beta=-1.0), RuntimeError, "smooth_l1_loss: .*negative")])
-simple("huber_loss", lambda x, t, delta=1.0: np.where(abs(x - t) < delta, 0.5 * (x - t) ** 2,
-                                                     delta * (abs(x - t) - 0.5 * delta)), pairs(), dict(delta=0.4),
-       errors=[BadInput((np.zeros(2), np.zeros(2)), dict(delta=0.0), (RuntimeError, ValueError), "huber_loss: .*delta")])
-simple("binary_cross_entropy", lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)), pairs(0.05, 0.95),
-       errors=[BadInput((np.full((2,), 1.5), np.zeros(2)), {}, RuntimeError, "between 0 and 1"),
-               BadInput((np.zeros(2), np.zeros(3)), {}, ValueError, "binary_cross_entropy: Using a target size")],
-       tol={"float16": 3e-2}, grad_tol={"float16": 2e-1})  # 1 / p (1 - p) magnifies what float16 rounds p by
-simple("binary_cross_entropy_with_logits",
-       lambda x, t, pos_weight=1.0: -(pos_weight * t * np.log(1 / (1 + np.exp(-x))) +
-                                      (1 - t) * np.log(1 - 1 / (1 + np.exp(-x)))),
-       lambda rng: (rng.standard_normal((3, 4)), rng.random((3, 4))),
-       dict(pos_weight=np.full(4, 2.5, np.float32)), dict(weight=np.full((3, 4), 2.0, np.float32)),
-       errors=[BadInput((np.zeros(2), np.zeros(3)), {}, ValueError, "Target size")], torch=None)
-simple("kl_div", lambda x, t, log_target=False: np.exp(t) * (t - x) if log_target else t * (np.log(t) - x),
-       pairs(0.1, 1.0), dict(log_target=True))
-simple("poisson_nll_loss", lambda x, t, log_input=True, eps=1e-8: np.exp(x) - t * x if log_input else
-       x - t * np.log(x + eps), pairs(0.5, 2.0), dict(log_input=False))
-simple("soft_margin_loss", lambda x, t: np.log1p(np.exp(-t * x)), lambda rng: (rng.standard_normal((3, 4)), signs(rng)))
-simple("hinge_embedding_loss", lambda x, t, margin=1.0: np.where(t == 1, x, np.maximum(0, margin - x)),
-       lambda rng: (rng.uniform(0.1, 0.9, (3, 4)), signs(rng)), dict(margin=2.0))
-
-register(OpCase("kl_div", lambda x, t, reduction: (t * (np.log(t) - x)).sum() / len(x), [
-    Sample(pairs(0.1, 1.0), dict(reduction="batchmean"))], variant="batchmean"))
-register(OpCase("poisson_nll_loss", lambda x, t, full: (np.exp(x) - t * x + np.where(
-    t > 1, t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t), 0)).mean(), [
-        Sample(pairs(1.1, 2.0), dict(full=True))], variant="full"))
-register(OpCase("gaussian_nll_loss", lambda x, t, var, full=False: (
-    0.5 * (np.log(var) + (x - t) ** 2 / var) + (0.5 * np.log(2 * np.pi) if full else 0)).mean(), [
-        Sample(arrays_like((3, 4), (3, 4), (3, 4), low=0.5, high=2.0)),
-        Sample(arrays_like((3, 4), (3, 4), (3, 1), low=0.5, high=2.0), dict(full=True)),
-    ], [BadInput((np.zeros(2), np.zeros(2), -np.ones(2)), {}, ValueError, "gaussian_nll_loss: var")]))
+def smooth_l1(d, beta=1.0):
+    return np.where(np.abs(d) < beta, d**2 / (2 * beta), np.abs(d) - beta / 2) if beta else np.abs(d)
 
 
-def cosine(a, b, dim=1, eps=1e-8):
-    a, b = np.broadcast_arrays(a, b)
-    return (a * b).sum(dim) / np.maximum(np.sqrt((a * a).sum(dim)), eps) / np.maximum(np.sqrt((b * b).sum(dim)), eps)
+def sized(name, *others):
+    """What every loss of two tensors refuses."""
+    return [BadInput((np.zeros((2, 3)), np.zeros((2, 4))), {}, RuntimeError, "size of tensor"),
+            BadInput((np.zeros(2), np.zeros(2)), {"reduction": "avg"}, ValueError, "avg is not a valid value"), *others]
 
 
-def distance(a, b, p=2.0, eps=1e-6, keepdim=False):
-    return (abs(a - b + eps) ** p).sum(-1, keepdims=keepdim) ** (1 / p)
+WEIGHTS = {"weight": lambda rng: rng.uniform(0.5, 2, (3, 4))}
+for name, reference, options, errors in (
+        ("mse_loss", d_loss(np.square), {}, [
+            BadInput((np.zeros(2, int), np.zeros(2, int)), {}, NotImplementedError, "not implemented"),
+            BadInput((np.zeros((2, 3)), np.zeros((2, 3))), {"weight": np.ones(3)}, ValueError, "same size")]),
+        ("l1_loss", d_loss(np.abs), {}, [
+            BadInput((np.zeros((2, 3)), np.zeros((2, 3))), {"weight": np.ones(3)}, ValueError, "same size")]),
+        ("huber_loss", d_loss(huber), {"delta": 0.6}, [
+            BadInput((np.zeros(2), np.zeros(2)), {"delta": 0.0}, RuntimeError, "non-positive values for delta")]),
+        ("smooth_l1_loss", d_loss(smooth_l1), {"beta": 0.6}, [
+            BadInput((np.zeros(2), np.zeros(2)), {"beta": -1.0}, RuntimeError, "negative values for beta")])):
+    register(OpCase(name, reference, [
+        *[Sample(pair(3, 4), {"reduction": r, **options}) for r in REDUCTIONS], Sample(pair(5)), Sample(pair(1)),
+        *([Sample(pair(3, 4), {"reduction": r, **WEIGHTS}) for r in REDUCTIONS] if name != "smooth_l1_loss" else
+          [Sample(pair(3, 4), {"beta": 0.0})]),
+        Sample(lambda rng: (*distinct((2, 3))(rng), rng.standard_normal(3) + 9.0), name="broadcast"),
+        Sample(pair(0, 3), {"reduction": "sum"}), Sample(pair(0, 3), grad=False, name="no items: nan"),
+        Sample(lambda rng: (*distinct((6,))(rng), np.arange(6) - 9), name="integer target"),
+    ], torch=f"nn.functional.{name}", errors=sized(name, *errors)))
+
+# Probabilities
 
 
-def triplet(a, b, c, margin=1.0, p=2.0, eps=1e-6, swap=False):
-    far = distance(a, c, p, eps)
-    far = np.minimum(far, distance(b, c, p, eps)) if swap else far
-    return np.maximum(distance(a, b, p, eps) - far + margin, 0).mean()
+def binary_cross_entropy(p, t, weight=None, reduction="mean"):
+    loss = -(t * np.maximum(np.log(p), -100) + (1 - t) * np.maximum(np.log(1 - p), -100))
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
-register(OpCase("cosine_similarity", cosine, [Sample(pairs()), Sample(pairs(), dict(dim=0)),
-                                              Sample(arrays_like((2, 3, 1), (3, 4)), dict(dim=1))]))
-register(OpCase("pairwise_distance", distance, [Sample(pairs()), Sample(pairs(), dict(p=1.0, keepdim=True)),
-                                                Sample(arrays_like((4,), (4,)), dict(p=3.0))]))
-register(OpCase("triplet_margin_loss", triplet, [
-    Sample(arrays_like((3, 4), (3, 4), (3, 4)), dict(margin=5.0)),
-    Sample(arrays_like((3, 4), (3, 4), (3, 4)), dict(margin=5.0, swap=True, p=3.0)),
-], torch="nn.functional.triplet_margin_loss"))
-register(OpCase("margin_ranking_loss", lambda a, b, t, margin=0.0: np.maximum(-t * (a - b) + margin, 0).mean(), [
-    Sample(lambda rng: (rng.standard_normal(5), rng.standard_normal(5), signs(rng, (5,))), dict(margin=0.3))], torch="nn.functional.margin_ranking_loss"))
-register(OpCase("cosine_embedding_loss", lambda a, b, t, margin=0.0: np.where(
-    t == 1, 1 - cosine(a, b, -1), np.maximum(cosine(a, b, -1) - margin, 0)).mean(), [
-        Sample(lambda rng: (rng.standard_normal((5, 3)), rng.standard_normal((5, 3)), signs(rng, (5,))), dict(margin=-0.9)),
-    ], torch="nn.functional.cosine_embedding_loss"))
+def with_logits(x, t, weight=None, reduction="mean", pos_weight=1.0):
+    loss = pos_weight * t * np.logaddexp(0, -x) + (1 - t) * np.logaddexp(0, x)
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
-def multi_margin(x, t, p=1, margin=1.0, weight=None):
-    loss = []
-    for row, right in zip(x.reshape(-1, x.shape[-1]), np.atleast_1d(t)):
-        each = [max(0.0, margin - row[right] + v) ** p for i, v in enumerate(row) if i != right]
-        loss.append(sum(each) * (1 if weight is None else weight[right]) / len(row))
-    return np.array(loss).mean()
+def unit(*shape):
+    return arrays_like(shape, shape, low=0.1, high=0.9)
 
 
-def multilabel_margin(x, t):
-    loss = []
-    for row, listed in zip(np.atleast_2d(x), np.atleast_2d(t)):
-        right = list(listed[:list(listed).index(-1)] if -1 in listed else listed)
-        loss.append(sum(max(0.0, 1 - (row[r] - row[w])) for r in right for w in range(len(row)) if w not in right) / len(row))
-    return np.array(loss).mean()
-
-
-def multilabel_soft_margin(x, t, weight=None):
-    loss = -(t * np.log(1 / (1 + np.exp(-x))) + (1 - t) * np.log(1 - 1 / (1 + np.exp(-x))))
-    return (loss if weight is None else loss * weight).mean(-1).mean()
-
-
-register(OpCase("multi_margin_loss", multi_margin, [
-    Sample(classes((4, 3), (4,))), Sample(classes((4, 3), (4,)), dict(p=2, margin=0.5)),
-    Sample(classes((4, 3), (4,)), dict(weight=weights), dtypes=("float32",)),
+register(OpCase("binary_cross_entropy", binary_cross_entropy, [
+    *[Sample(unit(3, 4), {"reduction": r}) for r in REDUCTIONS], Sample(unit(3, 4), WEIGHTS), Sample(unit(0, 2), {"reduction": "sum"}),
+    Sample(lambda rng: (rng.uniform(0.1, 0.9, (2, 3)), rng.uniform(0.1, 0.9, (2, 3))),
+           {"weight": lambda rng: rng.uniform(0.5, 2, 3)}, name="broadcast weight"),
+    Sample((np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0, 0.5])), {"reduction": "none"}, grad=False,
+           name="certain"),
+], torch="nn.functional.binary_cross_entropy", errors=[
+    BadInput((np.array([0.5, 1.5]), np.ones(2)), {}, RuntimeError, "input should be between 0 and 1"),
+    BadInput((np.array([0.5, np.nan]), np.ones(2)), {}, RuntimeError, "input should be between 0 and 1"),
+    BadInput((np.array([0.5, 0.5]), np.array([-1.0, 0.0])), {}, RuntimeError, "target should be between 0 and 1"),
+    BadInput((np.array([0.5, 0.5]), np.ones((1, 2))), {}, ValueError, "target size"),
+    BadInput((np.array([0.5, 0.5]), np.ones(2)), {"reduction": "avg"}, ValueError, "avg is not a valid value"),
 ]))
-register(OpCase("multilabel_margin_loss", multilabel_margin, [
-    Sample(lambda rng: (rng.standard_normal((2, 4)), np.array([[3, 0, -1, 1], [1, -1, -1, -1]]))),
-    Sample(lambda rng: (rng.standard_normal(4), np.array([3, 0, 2, 1]))),
-], [BadInput((np.zeros((2, 3)), np.zeros((2, 2), np.int64)), {}, RuntimeError, "multilabel_margin_loss: expects")]))
-register(OpCase("multilabel_soft_margin_loss", multilabel_soft_margin, [
-    Sample(lambda rng: (rng.standard_normal((3, 4)), rng.random((3, 4)).astype(np.float32)), dtypes=("float32",)),
+register(OpCase("binary_cross_entropy_with_logits", with_logits, [
+    *[Sample(arrays_like((3, 4), (3, 4)), {"reduction": r}) for r in REDUCTIONS],
+    Sample(arrays_like((3, 4), (3, 4)), {**WEIGHTS, "pos_weight": lambda rng: rng.uniform(0.5, 2, 4)}),
+    Sample((np.zeros(3), np.array([0.0, 0.3, 1.0])), name="at zero"), Sample(arrays_like((0, 2), (0, 2)), {"reduction": "sum"}),
+    Sample((np.array([1000.0, 1000.0, -1000.0, -1000.0]), np.array([0.0, 1.0, 0.0, 1.0])), {"reduction": "none"}, dtypes=WIDE,
+           name="far from zero"),
+], torch="nn.functional.binary_cross_entropy_with_logits", errors=[
+    BadInput((np.zeros(2), np.zeros((1, 2))), {}, ValueError, "Target size"),
+    BadInput((np.zeros((2, 3)), np.zeros((2, 3))), {"pos_weight": np.ones(2)}, RuntimeError, "pos_weight"),
+    BadInput((np.zeros(2), np.zeros(2)), {"reduction": "avg"}, ValueError, "avg is not a valid value"),
 ]))
+
+
+def kl_div(x, t, reduction="mean", log_target=False):
+    if log_target:
+        loss = np.exp(t) * (t - x)
+    else:
+        loss = np.where(t > 0, t * np.log(np.where(t > 0, t, 1)), 0) - t * x
+    return loss.sum() / len(loss) if reduction == "batchmean" else reduced(loss, reduction)
+
+
+register(OpCase("kl_div", kl_div, [
+    *[Sample(arrays_like((3, 4), (3, 4), low=0.1, high=0.9), {"reduction": r}) for r in (*REDUCTIONS, "batchmean")],
+    *[Sample(arrays_like((3, 4), (3, 4)), {"reduction": r, "log_target": True}) for r in ("none", "batchmean")],
+    Sample((np.array([-1.0, -2.0]), np.array([0.0, 0.5])), {"reduction": "none"}, grad=False, name="probability 0"),
+], torch="nn.functional.kl_div", errors=sized("kl_div")[1:]))
+
+
+def poisson_nll_loss(x, t, log_input=True, full=False, eps=1e-8, reduction="mean"):
+    loss = np.exp(x) - t * x if log_input else x - t * np.log(x + eps)
+    if full:
+        loss = loss + np.where(t > 1, t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t), 0)
+    return reduced(loss, reduction)
+
+
+def gaussian_nll_loss(x, t, var, full=False, eps=1e-6, reduction="mean"):
+    var = np.full_like(x, var) if np.isscalar(var) else var[..., None] if var.ndim < x.ndim else var
+    loss = 0.5 * (np.log(np.maximum(var, eps)) + (x - t) ** 2 / np.maximum(var, eps))
+    return reduced(loss + (0.5 * np.log(2 * np.pi) if full else 0), reduction)
+
+
+register(OpCase("poisson_nll_loss", poisson_nll_loss, [
+    *[Sample(arrays_like((3, 4), (3, 4), low=0.5, high=3), {"reduction": r, "full": True}) for r in REDUCTIONS],
+    Sample(arrays_like((3, 4), (3, 4), low=0.5, high=3), {"log_input": False}),
+    Sample((np.array([0.3, -1.0, 2.0]), np.array([0, 1, 4])), {"reduction": "none"}, name="counts"),
+], torch="nn.functional.poisson_nll_loss", errors=sized("poisson_nll_loss")[1:]))
+register(OpCase("gaussian_nll_loss", gaussian_nll_loss, [
+    *[Sample(arrays_like((3, 4), (3, 4), (3, 4), low=0.5, high=2), {"reduction": r, "full": True}) for r in REDUCTIONS],
+    Sample(arrays_like((3, 4), (3, 4), (3,), low=0.5, high=2)), Sample(arrays_like((3, 4), (3, 4), (3, 1), low=0.5, high=2)),
+    Sample(lambda rng: (rng.standard_normal((2, 3)), rng.standard_normal((2, 3)), 2.0)),
+    Sample((np.array([0.1, 0.2]), np.array([0.11, 0.5]), np.array([0.0, 1e-9])), {"reduction": "none"}, grad=False,
+           dtypes=("float64",), name="no variance"),
+], torch="nn.functional.gaussian_nll_loss", errors=[
+    BadInput((np.zeros((2, 3)), np.zeros((2, 4)), np.ones((2, 3))), {}, RuntimeError, "size of tensor"),
+    BadInput((np.zeros((2, 3)), np.zeros((2, 3)), np.ones(3)), {}, ValueError, "var is of incorrect size"),
+    BadInput((np.zeros(2), np.zeros(2), np.array([1.0, -1.0])), {}, ValueError, "negative entry"),
+    BadInput((np.zeros(2), np.zeros(2), np.ones(2)), {"reduction": "avg"}, ValueError, "avg is not"),
+]))
+
+# The ops below them
+
+
+def _unwrapped(name):
+    """The op, whose targets and weights are arrays."""
+    def call(x, *rest):
+        from minitorch.op import OPS
+
+        return OPS[name].call(x, *(getattr(a, "_array", a) for a in rest))
+    return call
+
+
+register(OpCase("cross_entropy_classes", lambda x, t, w, ignored, smoothing, reduction: cross_entropy(
+    x, t, w, ignored, reduction, smoothing), [
+    Sample(lambda rng: (*classes(3, 4)(rng), None, -100, 0.1, "mean")),
+    Sample(lambda rng: (*classes(2, 3, 2)(rng), np.array([0.5, 2.0, 1.0]), -100, 0.0, "none")),
+], call=_unwrapped("cross_entropy_classes"), constant=(2,)))
+register(OpCase("nll_loss_classes", lambda x, t, w, ignored, reduction: nll_loss(x, t, w, ignored, reduction), [
+    Sample(lambda rng: (*logp(3, 4)(rng), None, -100, "mean")),
+    Sample(lambda rng: (*logp(2, 3, 2)(rng), np.array([0.5, 2.0, 1.0]), -100, "none")),
+], call=_unwrapped("nll_loss_classes"), constant=(2,)))
+register(OpCase("squared_error", lambda x, t, reduction: reduced((x - t) ** 2, reduction), [
+    Sample(lambda rng: (*arrays_like((3, 4), (4,))(rng), "mean")), Sample(lambda rng: (*arrays_like((3,), (3,))(rng), "none"))],
+    torch=None))
+register(OpCase("huber", lambda x, t, delta: huber(x - t, delta), [
+    Sample(lambda rng: (*pair(3, 4)(rng), 0.6)), Sample(lambda rng: (*distinct((2, 3))(rng), np.arange(3) * 9.0, 2.0))],
+    torch=None))
+register(OpCase("bernoulli_entropy", lambda p, t: binary_cross_entropy(p, t, reduction="none"), [Sample(unit(3, 4))], torch=None))
+register(OpCase("bernoulli_entropy_of_logits", lambda x, t, w: with_logits(x, t, None, "none", 1.0 if w is None else w), [
+    Sample(lambda rng: (*arrays_like((3, 4), (3, 4))(rng), None)), Sample(arrays_like((3, 4), (3, 4), (4,), low=0.2, high=2))],
+    torch=None))
