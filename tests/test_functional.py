@@ -201,7 +201,7 @@ def test_fractional_max_pool(torch, nd, options):
     name = f"fractional_max_pool{nd}d"
     both(torch, lambda lib, x: getattr(lib.nn.functional, name)(x, **options), (2, 3, 7, 6, 5)[:nd + 2])
     samples = np.random.default_rng(1).random((2, 3, nd)).astype(np.float32)
-    both(torch, lambda lib, x: getattr(lib.nn, name.title().replace("_", "").replace("axp", "axP"))(
+    both(torch, lambda lib, x: getattr(lib.nn, f"FractionalMaxPool{nd}d")(
         **options, _random_samples=lib.tensor(samples))(x), (2, 3, 7, 6, 5)[:nd + 2])
     y, index = getattr(F, name)(t(3, *(7, 6, 5)[:nd]), **options, return_indices=True)
     np.testing.assert_array_equal(t(3, *(7, 6, 5)[:nd]).reshape(3, -1).gather(1, index.reshape(3, -1)).numpy(),

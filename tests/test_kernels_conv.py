@@ -197,7 +197,7 @@ GUARDED = """
 import ctypes, mmap
 import numpy as np
 from minitorch_kernels import kernels, memory
-from minitorch_kernels.cpu import gemm
+from minitorch_kernels.cpu import vector
 
 protect = ctypes.CDLL(None).mprotect
 protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -210,7 +210,7 @@ def guarded(shape, dtype):
     memory[:room] = 0xFF  # NaN
     return memory[room - size:room].view(dtype).reshape(shape)
 
-memory.empty, gemm.empty = guarded, lambda count, dtype: guarded((count,), dtype)
+memory.empty, vector.empty = guarded, lambda count, dtype: guarded((count,), dtype)
 k = kernels(np)
 for seed in range(30):
     rng = np.random.default_rng(seed)

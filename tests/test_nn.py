@@ -170,6 +170,32 @@ def test_every_layer_has_pytorchs_signature(torch):
         assert mine == other, name
 
 
+@pytest.mark.parametrize("name, args, shape", [
+    ("LazyLinear", (4,), (2, 5, 3)), ("LazyConv1d", (4, 2), (2, 3, 5)), ("LazyConv2d", (4, 2), (2, 3, 5, 4)),
+    ("LazyConv3d", (4, 2), (3, 3, 5, 4)), ("LazyConvTranspose2d", (4, 2), (2, 3, 5, 4)), ("LazyBatchNorm1d", (), (6, 3)),
+    ("LazyBatchNorm2d", (), (6, 3, 2, 2)), ("LazyInstanceNorm1d", (), (2, 3, 5))])
+def test_lazy_layers(torch, name, args, shape):
+    found = []
+    for lib in (minitorch, torch):
+        lib.manual_seed(0)
+        layer = getattr(lib.nn, name)(*args)
+        before = repr(layer), list(layer.state_dict()), layer.has_uninitialized_params()
+        layer.double()
+        lib.manual_seed(0)
+        x = lib.tensor(np.random.default_rng(0).standard_normal(shape))
+        y = layer(x)
+        found.append((*before, repr(layer), y.detach().numpy(), layer))
+    ours, theirs = found
+    assert ours[:4] == theirs[:4]
+    np.testing.assert_allclose(ours[4], theirs[4], atol=1e-9)
+    again = getattr(nn, name)(*args).double()
+    again.load_state_dict(ours[-1].state_dict())
+    np.testing.assert_allclose(again(minitorch.tensor(np.random.default_rng(0).standard_normal(shape))).detach().numpy(),
+                               ours[4], atol=1e-9)
+    with pytest.raises(RuntimeError, match="uninitialized"):
+        next(getattr(nn, name)(*args or (1,)).parameters(), minitorch.nn.lazy.UninitializedParameter()).shape
+
+
 # Clipping
 
 def gradients(lib, seed=0):

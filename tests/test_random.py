@@ -73,7 +73,8 @@ def test_generators_are_independent():
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (2, 3)])
 def test_shapes(shape):
-    for t in (mt.rand(shape), mt.randn(shape), mt.randint(3, shape), mt.zeros(shape).uniform_(), mt.zeros(shape).random_(4)):
+    for t in (mt.rand(shape), mt.randn(shape), mt.randint(3, shape), mt.zeros(shape).uniform_(),
+              mt.zeros(shape).random_(4)):
         assert t.shape == shape
 
 

@@ -207,7 +207,7 @@ def _dropout(name: str, input: Tensor, p: float, training: bool, inplace: bool) 
 
 
 def _by_channel(name: str, input: Tensor, p: float, training: bool, inplace: bool, unbatched: int) -> Tensor:
-    if input.ndim != unbatched:
+    if input.ndim == unbatched + 1:
         return _dropout(name, input, p, training, inplace)
     y = _dropout(name, input.unsqueeze(0), p, training, inplace)
     return input if inplace else y.squeeze(0)

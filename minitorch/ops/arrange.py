@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
+from ..device import kernels_of
 from ..errors import DimError, DTypeError, ShapeError
 from ..op import composite, op
 from ..tensor import Tensor
@@ -60,7 +61,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         raise RuntimeError(f"repeat_interleave: Repeats must be non-negative, got {times}")
     shape = input._array.shape
     wide = reshape(input, (*shape[:dim + 1], 1, *shape[dim + 1:])).expand((*shape[:dim + 1], times, *shape[dim + 1:]))
-    return reshape(wide, (*shape[:dim], shape[dim] * times, *shape[dim + 1:]))
+    y = reshape(wide, (*shape[:dim], shape[dim] * times, *shape[dim + 1:]))
+    return y.clone() if kernels_of(y._array).shares_memory(y._array, input._array) else y
 
 
 # Moved

@@ -44,7 +44,7 @@ def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
         t = build(args, options, dtype, device, requires_grad)
         return t if out is None else write(out, t, resize=True)
 
-    create.__signature__ = _signature(make)
+    create.__dict__["__signature__"] = _signature(make)
     composite(create, method=False)
     if sized:
         _publish_like(name, build)

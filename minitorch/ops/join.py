@@ -24,48 +24,27 @@ def cat(k, *tensors, dim=0):
             [0., 0.],
             [0., 0.]])
     """
-    if not tensors:
-        raise ValueError("cat: expected a non-empty list of Tensors")
-    real = [x for x in tensors if x.shape != (0,)] or tensors[:1]
-    first = real[0]
-    if first.ndim == 0:
-        raise ShapeError("cat: zero-dimensional tensor (at position 0) cannot be concatenated")
-    at = shapes.axis("cat", first, dim)
-    cuts, end = [], 0
-    for i, x in enumerate(tensors):
-        if x.shape == (0,) and first.ndim != 1:
-            cuts.append(None)
-            continue
-        if x.ndim != first.ndim:
-            raise ShapeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated" if x.ndim == 0 else
-                             f"cat: Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}")
-        if x.shape[:at] != first.shape[:at] or x.shape[at + 1:] != first.shape[at + 1:]:
-            raise ShapeError(f"cat: Sizes of tensors must match except in dimension {at}. Expected shape like "
-                             f"{first.shape} but got {x.shape} for tensor number {i} in the list.")
-        cuts.append((*(slice(None),) * at, slice(end, end + x.shape[at])))
-        end += x.shape[at]
-    y = _joined(k, real if first.ndim != 1 else tensors, tensors, at)
-    return y, joint(lambda dy, needs: [dy[key] if need and key else None for key, need in zip(cuts, needs)])
+    try:
+        y = _joined(k, tensors, tensors, dim)
+    except (ValueError, IndexError, TypeError):
+        y = _joined(k, _catable(tensors, dim), tensors, dim)
+    at, n = dim if dim >= 0 else dim + y.ndim, y.ndim
+    sizes = [x.shape[at] if x.ndim == n else None for x in tensors]
+    return y, joint(lambda dy, needs: _pieces(dy, at, sizes, needs))
 
 
 @op(method=False)
 def stack(k, *tensors, dim=0):
     """Tensors of one shape along a new dimension `dim`."""
-    if not tensors:
-        raise ShapeError("stack: expects a non-empty TensorList")
-    shape = tensors[0].shape
-    for i, x in enumerate(tensors):
-        if x.shape != shape:
-            raise ShapeError(f"stack: expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
-                             f"{list(x.shape)} at entry {i}")
-    n = len(shape)
-    at = dim + n + 1 if dim < 0 else dim
-    if not 0 <= at <= n:
-        raise DimError(f"stack: Dimension out of range (expected to be in range of [{-n - 1}, {n}], but got {dim})")
-    new = (*shape[:at], 1, *shape[at:])
-    before = (slice(None),) * at
-    return (_joined(k, [x.reshape(new) for x in tensors], tensors, at),
-            joint(lambda dy, needs: [dy[(*before, i)] if need else None for i, need in enumerate(needs)]))
+    at = dim + tensors[0].ndim + 1 if dim < 0 and tensors else dim
+    key = (*(slice(None),) * at, None)
+    if at < 0:
+        raise _unstackable(tensors, dim)
+    try:
+        y = _joined(k, [x[key] for x in tensors], tensors, at)
+    except (ValueError, IndexError):
+        raise _unstackable(tensors, dim) from None
+    return y, joint(lambda dy, needs: [dy[(*key[:-1], i)] if need else None for i, need in enumerate(needs)])
 
 
 @composite(method=False)
@@ -325,18 +304,57 @@ def _each(function: Any, tensors: tuple) -> Any:
     return tuple([function(x) for x in (tensors[0] if len(tensors) == 1 else tensors)])
 
 
+def _catable(tensors: Any, dim: int) -> list:
+    """The tensors without empty vectors, after all checks."""
+    if not tensors:
+        raise ValueError("cat: expected a non-empty list of Tensors")
+    real = [x for x in tensors if x.shape != (0,)] or tensors[:1]
+    first = real[0]
+    at = shapes.axis("cat", first, dim)
+    for i, x in enumerate(tensors):
+        if x.ndim == 0:
+            raise ShapeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated")
+        if x.shape == (0,):
+            continue
+        if x.ndim != first.ndim:
+            raise ShapeError(f"cat: Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}")
+        if x.shape[:at] != first.shape[:at] or x.shape[at + 1:] != first.shape[at + 1:]:
+            raise ShapeError(f"cat: Sizes of tensors must match except in dimension {at}. Expected shape like "
+                             f"{first.shape} but got {x.shape} for tensor number {i} in the list.")
+    return real
+
+
+def _pieces(dy: Any, at: int, sizes: list, needs: list) -> list:
+    """The part of `dy` that belongs to each of the joined tensors; None for those left out."""
+    before, parts, end = (slice(None),) * at, [], 0
+    for n, need in zip(sizes, needs):
+        start, end = end, end + (n or 0)
+        parts.append(dy[(*before, slice(start, end))] if need and n is not None else None)
+    return parts
+
+
+def _unstackable(tensors: Any, dim: int) -> Exception:
+    if not tensors:
+        return ShapeError("stack: expects a non-empty TensorList")
+    shape = tensors[0].shape
+    for i, x in enumerate(tensors):
+        if x.shape != shape:
+            return ShapeError(f"stack: expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
+                              f"{list(x.shape)} at entry {i}")
+    n = len(shape)
+    return DimError(f"stack: Dimension out of range (expected to be in range of [{-n - 1}, {n}], but got {dim})")
+
+
 def _joined(k: Any, arrays: Any, given: Any, axis: int) -> Any:
     """The arrays in one, of the type that all `given` promote to; a large one in pooled memory."""
-    dtype = given[0].dtype
+    dtype = given[0].dtype if given else None
     for x in given:
         if x.dtype is not dtype and x.dtype != dtype:
             dtype = dtypes.to_numpy(dtypes.result_type(*given))
             arrays = [x.astype(dtype) for x in arrays]
             break
-    if k.xp is np:
-        size = sum([x.size for x in arrays])
-        if size * dtype.itemsize >= memory.LARGE:
-            shape = list(arrays[0].shape)
-            shape[axis] = sum([x.shape[axis] for x in arrays])
-            return np.concatenate(arrays, axis, memory.empty(tuple(shape), dtype))
+    if k.xp is np and sum([x.nbytes for x in arrays]) >= memory.LARGE:
+        shape = list(arrays[0].shape)
+        shape[axis] = sum([x.shape[axis] for x in arrays])
+        return np.concatenate(arrays, axis, memory.empty(tuple(shape), dtype))
     return k.xp.concatenate(arrays, axis)

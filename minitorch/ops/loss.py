@@ -92,7 +92,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     x, t = _classes("cross_entropy", input, target, weight)
     loss = cross_entropy_classes(x, t._array, None if weight is None else weight._array, ignore_index,
                                  label_smoothing, reduction)
-    return loss.reshape(target.shape) if reduction == "none" and input.ndim == 1 else loss
+    return loss.reshape(()) if reduction == "none" and input.ndim == 1 else loss
 
 
 @composite(method=False)
@@ -101,7 +101,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     x, t = _classes("nll_loss", input, target, weight)
     loss = nll_loss_classes(x, t._array, None if weight is None else weight._array, ignore_index, reduction)
-    return loss.reshape(target.shape) if reduction == "none" and input.ndim == 1 else loss
+    return loss.reshape(()) if reduction == "none" and input.ndim == 1 else loss
 
 
 @composite(method=False)
@@ -136,15 +136,12 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 @composite(method=False)
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """Quadratic within `delta`, linear beyond (Huber 1964): d^2 / 2, or delta (|d| - delta / 2).
-
-    The mean with `weight` is over the weights.
-    """
+    """Quadratic within `delta`, linear beyond (Huber 1964): d^2 / 2, or delta (|d| - delta / 2)."""
     reduction = reduction_of("huber_loss", reduction)
     if delta <= 0:
         raise RuntimeError(f"huber_loss: does not support non-positive values for delta, got {delta}")
     _same_size("huber_loss", input, target)
-    return _weighted_mean("huber_loss", huber(input, target, delta), input, weight, reduction)
+    return reduced(_weighted("huber_loss", huber(input, target, delta), input, weight), reduction)
 
 
 @composite(method=False)
@@ -293,14 +290,21 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
 
-def _weighted_mean(name: str, loss: Tensor, x: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def _weighted(name: str, loss: Tensor, x: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None:
-        return reduced(loss, reduction)
+        return loss
     if weight.shape != x.shape:
         raise ValueError(f"{name}: Weights and input must have the same size, got {tuple(weight.shape)} and "
                          f"{tuple(x.shape)}")
-    loss = loss * weight
-    return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
+    return loss * weight
+
+
+def _weighted_mean(name: str, loss: Tensor, x: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """`reduced`, but the mean is over the weights."""
+    loss = _weighted(name, loss, x, weight)
+    if weight is None or reduction != "mean":
+        return reduced(loss, reduction)
+    return loss.sum() / weight.sum()
 
 
 def _cut(k: Any, log: Any) -> Any:

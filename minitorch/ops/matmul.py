@@ -60,7 +60,7 @@ def linear(k, x, weight, bias=None, /):
     >>> torch.nn.functional.linear(torch.ones(1, 2), torch.tensor([[1.0, 2.0]]), torch.tensor([0.5]))
     tensor([[3.5000]])
     """
-    if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
+    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise ShapeError(f"linear: weight of shape {weight.shape} expects shape (out_features, in_features) with "
                          f"in_features the last dimension of x, which has shape {x.shape}: mat1 and mat2 shapes cannot "
                          "be multiplied")

@@ -188,7 +188,7 @@ def adjoint(input):
 
 def _reversed(x: Tensor) -> Tensor:
     """`x.T`: the dimensions in reverse order."""
-    return permute(x, tuple(range(x.ndim - 1, -1, -1)))
+    return transpose(x, 0, 1) if x._array.ndim == 2 else permute(x, tuple(range(x.ndim - 1, -1, -1)))
 
 
 def _matrix_transpose(x: Tensor) -> Tensor:

@@ -96,17 +96,20 @@ WRONG_CLASSES = [
 register(OpCase("cross_entropy", cross_entropy, [
     *[Sample(classes(4, 3, ignored=-100), {"reduction": r}) for r in REDUCTIONS],
     *[Sample(classes(3, 4, 2, ignored=-100), weighted(4, reduction=r, label_smoothing=0.2)) for r in REDUCTIONS],
-    Sample(classes(2, 3, 2, 2), weighted(3)), Sample(classes(3, 1)), Sample(classes(5, 3, ignored=7), {"ignore_index": 7}),
+    Sample(classes(2, 3, 2, 2), weighted(3)), Sample(classes(3, 1)),
+    Sample(classes(5, 3, ignored=7), {"ignore_index": 7}),
     Sample(classes(5, 3, ignored=1), {"ignore_index": 1}, name="a class is ignored"),
     Sample(lambda rng: (rng.standard_normal(4), np.array(2)), name="unbatched"),
-    Sample(lambda rng: (rng.standard_normal(4), np.array([2])), name="unbatched, batched target"),
+    Sample(lambda rng: (rng.standard_normal(4), np.array([2])), grad=False,
+           name="unbatched, batched target"),
     Sample(lambda rng: (rng.standard_normal((2, 3)), np.array([1, 2], np.uint8)), name="uint8 classes"),
     Sample(classes(3, 4), {"label_smoothing": 1.0}), Sample(classes(0, 3), {"reduction": "sum"}),
     Sample(classes(0, 3), grad=False, name="no items: nan"), Sample(classes(0, 3), {"reduction": "none"}, grad=False),
     Sample((np.zeros((2, 3)), np.full(2, -100)), grad=False, name="all are ignored: nan"),
     Sample((np.array([[1000.0, 0.0], [0.0, -1000.0]]), np.array([0, 1])), {"reduction": "none"}, dtypes=WIDE,
            name="far apart"),
-    Sample((np.array([[-INF, 0.0], [0.0, -INF]]), np.array([1, 1])), {"reduction": "none"}, grad=False, name="infinite"),
+    Sample((np.array([[-INF, 0.0], [0.0, -INF]]), np.array([1, 1])), {"reduction": "none"}, grad=False,
+           name="infinite"),
     *[Sample(classes(400, 301, ignored=-100), options, big=True, dtypes=("float32",))
       for options in ({}, weighted(301, label_smoothing=0.1))],
     Sample(classes(6, 21, 33, 34), big=True, dtypes=("float32",)),
@@ -134,7 +137,8 @@ register(OpCase("cross_entropy", cross_entropy, [
 register(OpCase("nll_loss", nll_loss, [
     *[Sample(logp(4, 3, ignored=-100), {"reduction": r}) for r in REDUCTIONS],
     *[Sample(logp(3, 4, 2, ignored=2), weighted(4, reduction=r, ignore_index=2)) for r in REDUCTIONS],
-    Sample(lambda rng: (rng.standard_normal(4), np.array(2)), name="unbatched"), Sample(logp(0, 3), {"reduction": "sum"}),
+    Sample(lambda rng: (rng.standard_normal(4), np.array(2)), name="unbatched"),
+    Sample(logp(0, 3), {"reduction": "sum"}),
     Sample(logp(2, 3, 2, 1)), Sample((np.array([[-1.0, -INF], [-INF, -2.0]]), np.array([0, 0])), {"reduction": "none"},
                                      grad=False, name="infinite"),
     Sample(logp(400, 301, ignored=-100), weighted(301), big=True, dtypes=("float32",)),
@@ -144,15 +148,18 @@ register(OpCase("nll_loss", nll_loss, [
 
 
 def pair(*shape):
-    """Arguments that differ, in steps, and by no number at which a loss has a kink."""
-    return lambda rng: [a * 1.1 for a in distinct(shape, shape, gap=0.13)(rng)]
+    """Arguments whose differences are not near 0, 0.6 or 1, where a loss has a kink."""
+    def make(rng):
+        x, t = distinct(shape, shape, gap=0.13)(rng)
+        return x, t + 0.06
+    return make
 
 
-def d_loss(function):
-    """A loss of the difference, for each reduction, with weights over which the mean is taken."""
+def d_loss(function, over_weights=True):
+    """A loss of the difference, for each reduction; the mean is over the weights, or of the weighted losses."""
     def reference(x, t, reduction="mean", weight=None, **options):
         loss = function(x - t, **options)
-        return reduced(loss if weight is None else loss * weight, reduction, weight)
+        return reduced(loss if weight is None else loss * weight, reduction, weight if over_weights else None)
     return reference
 
 
@@ -177,7 +184,7 @@ for name, reference, options, errors in (
             BadInput((np.zeros((2, 3)), np.zeros((2, 3))), {"weight": np.ones(3)}, ValueError, "same size")]),
         ("l1_loss", d_loss(np.abs), {}, [
             BadInput((np.zeros((2, 3)), np.zeros((2, 3))), {"weight": np.ones(3)}, ValueError, "same size")]),
-        ("huber_loss", d_loss(huber), {"delta": 0.6}, [
+        ("huber_loss", d_loss(huber, False), {"delta": 0.6}, [
             BadInput((np.zeros(2), np.zeros(2)), {"delta": 0.0}, RuntimeError, "non-positive values for delta")]),
         ("smooth_l1_loss", d_loss(smooth_l1), {"beta": 0.6}, [
             BadInput((np.zeros(2), np.zeros(2)), {"beta": -1.0}, RuntimeError, "negative values for beta")])):
@@ -187,7 +194,8 @@ for name, reference, options, errors in (
           [Sample(pair(3, 4), {"beta": 0.0})]),
         Sample(lambda rng: (*distinct((2, 3))(rng), rng.standard_normal(3) + 9.0), name="broadcast"),
         Sample(pair(0, 3), {"reduction": "sum"}), Sample(pair(0, 3), grad=False, name="no items: nan"),
-        Sample(lambda rng: (*distinct((6,))(rng), np.arange(6) - 9), name="integer target"),
+        *([] if name == "huber_loss" else  # where PyTorch fails
+          [Sample(lambda rng: (*distinct((6,))(rng), np.arange(6) - 9), name="integer target")]),
     ], torch=f"nn.functional.{name}", errors=sized(name, *errors)))
 
 # Probabilities
@@ -208,12 +216,13 @@ def unit(*shape):
 
 
 register(OpCase("binary_cross_entropy", binary_cross_entropy, [
-    *[Sample(unit(3, 4), {"reduction": r}) for r in REDUCTIONS], Sample(unit(3, 4), WEIGHTS), Sample(unit(0, 2), {"reduction": "sum"}),
+    *[Sample(unit(3, 4), {"reduction": r}) for r in REDUCTIONS], Sample(unit(3, 4), WEIGHTS),
+    Sample(unit(0, 2), {"reduction": "sum"}),
     Sample(lambda rng: (rng.uniform(0.1, 0.9, (2, 3)), rng.uniform(0.1, 0.9, (2, 3))),
            {"weight": lambda rng: rng.uniform(0.5, 2, 3)}, name="broadcast weight"),
     Sample((np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0, 0.5])), {"reduction": "none"}, grad=False,
            name="certain"),
-], torch="nn.functional.binary_cross_entropy", errors=[
+], torch="nn.functional.binary_cross_entropy", constant=("weight",), errors=[
     BadInput((np.array([0.5, 1.5]), np.ones(2)), {}, RuntimeError, "input should be between 0 and 1"),
     BadInput((np.array([0.5, np.nan]), np.ones(2)), {}, RuntimeError, "input should be between 0 and 1"),
     BadInput((np.array([0.5, 0.5]), np.array([-1.0, 0.0])), {}, RuntimeError, "target should be between 0 and 1"),
@@ -223,10 +232,11 @@ register(OpCase("binary_cross_entropy", binary_cross_entropy, [
 register(OpCase("binary_cross_entropy_with_logits", with_logits, [
     *[Sample(arrays_like((3, 4), (3, 4)), {"reduction": r}) for r in REDUCTIONS],
     Sample(arrays_like((3, 4), (3, 4)), {**WEIGHTS, "pos_weight": lambda rng: rng.uniform(0.5, 2, 4)}),
-    Sample((np.zeros(3), np.array([0.0, 0.3, 1.0])), name="at zero"), Sample(arrays_like((0, 2), (0, 2)), {"reduction": "sum"}),
-    Sample((np.array([1000.0, 1000.0, -1000.0, -1000.0]), np.array([0.0, 1.0, 0.0, 1.0])), {"reduction": "none"}, dtypes=WIDE,
-           name="far from zero"),
-], torch="nn.functional.binary_cross_entropy_with_logits", errors=[
+    Sample((np.zeros(3), np.array([0.0, 0.3, 1.0])), name="at zero"),
+    Sample(arrays_like((0, 2), (0, 2)), {"reduction": "sum"}),
+    Sample((np.array([1000.0, 1000.0, -1000.0, -1000.0]), np.array([0.0, 1.0, 0.0, 1.0])), {"reduction": "none"},
+           dtypes=WIDE, name="far from zero"),
+], torch="nn.functional.binary_cross_entropy_with_logits", constant=("weight", "pos_weight"), errors=[
     BadInput((np.zeros(2), np.zeros((1, 2))), {}, ValueError, "Target size"),
     BadInput((np.zeros((2, 3)), np.zeros((2, 3))), {"pos_weight": np.ones(2)}, RuntimeError, "pos_weight"),
     BadInput((np.zeros(2), np.zeros(2)), {"reduction": "avg"}, ValueError, "avg is not a valid value"),
@@ -234,10 +244,7 @@ register(OpCase("binary_cross_entropy_with_logits", with_logits, [
 
 
 def kl_div(x, t, reduction="mean", log_target=False):
-    if log_target:
-        loss = np.exp(t) * (t - x)
-    else:
-        loss = np.where(t > 0, t * np.log(np.where(t > 0, t, 1)), 0) - t * x
+    loss = np.exp(t) * (t - x) if log_target else np.where(t > 0, t * np.log(np.where(t > 0, t, 1)), 0) - t * x
     return loss.sum() / len(loss) if reduction == "batchmean" else reduced(loss, reduction)
 
 
@@ -268,7 +275,8 @@ register(OpCase("poisson_nll_loss", poisson_nll_loss, [
 ], torch="nn.functional.poisson_nll_loss", errors=sized("poisson_nll_loss")[1:]))
 register(OpCase("gaussian_nll_loss", gaussian_nll_loss, [
     *[Sample(arrays_like((3, 4), (3, 4), (3, 4), low=0.5, high=2), {"reduction": r, "full": True}) for r in REDUCTIONS],
-    Sample(arrays_like((3, 4), (3, 4), (3,), low=0.5, high=2)), Sample(arrays_like((3, 4), (3, 4), (3, 1), low=0.5, high=2)),
+    Sample(arrays_like((3, 4), (3, 4), (3,), low=0.5, high=2)),
+    Sample(arrays_like((3, 4), (3, 4), (3, 1), low=0.5, high=2)),
     Sample(lambda rng: (rng.standard_normal((2, 3)), rng.standard_normal((2, 3)), 2.0)),
     Sample((np.array([0.1, 0.2]), np.array([0.11, 0.5]), np.array([0.0, 1e-9])), {"reduction": "none"}, grad=False,
            dtypes=("float64",), name="no variance"),
@@ -301,12 +309,16 @@ register(OpCase("nll_loss_classes", lambda x, t, w, ignored, reduction: nll_loss
     Sample(lambda rng: (*logp(2, 3, 2)(rng), np.array([0.5, 2.0, 1.0]), -100, "none")),
 ], call=_unwrapped("nll_loss_classes"), constant=(2,)))
 register(OpCase("squared_error", lambda x, t, reduction: reduced((x - t) ** 2, reduction), [
-    Sample(lambda rng: (*arrays_like((3, 4), (4,))(rng), "mean")), Sample(lambda rng: (*arrays_like((3,), (3,))(rng), "none"))],
+    Sample(lambda rng: (*arrays_like((3, 4), (4,))(rng), "mean")),
+    Sample(lambda rng: (*arrays_like((3,), (3,))(rng), "none"))],
     torch=None))
 register(OpCase("huber", lambda x, t, delta: huber(x - t, delta), [
-    Sample(lambda rng: (*pair(3, 4)(rng), 0.6)), Sample(lambda rng: (*distinct((2, 3))(rng), np.arange(3) * 9.0, 2.0))],
+    Sample(lambda rng: (*pair(3, 4)(rng), 0.6)),
+    Sample(lambda rng: (*distinct((2, 3))(rng), np.arange(3) * 9.0, 2.0))],
     torch=None))
-register(OpCase("bernoulli_entropy", lambda p, t: binary_cross_entropy(p, t, reduction="none"), [Sample(unit(3, 4))], torch=None))
-register(OpCase("bernoulli_entropy_of_logits", lambda x, t, w: with_logits(x, t, None, "none", 1.0 if w is None else w), [
-    Sample(lambda rng: (*arrays_like((3, 4), (3, 4))(rng), None)), Sample(arrays_like((3, 4), (3, 4), (4,), low=0.2, high=2))],
+register(OpCase("bernoulli_entropy", lambda p, t: binary_cross_entropy(p, t, reduction="none"), [Sample(unit(3, 4))],
+                torch=None))
+register(OpCase("bernoulli_entropy_of_logits", lambda x, t, w: with_logits(x, t, None, "none", 1 if w is None else w), [
+    Sample(lambda rng: (*arrays_like((3, 4), (3, 4))(rng), None)),
+    Sample(arrays_like((3, 4), (3, 4), (4,), low=0.2, high=2))],
     torch=None))

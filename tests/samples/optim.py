@@ -25,7 +25,8 @@ def adam(p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decoupled,
     largest = np.maximum(vmax, v) if amsgrad else v
     m_hat, v_hat = m / (1 - beta1**step), largest / (1 - beta2**step)
     decay = lr * weight_decay * p if decoupled else 0
-    return {0: p - decay - lr * m_hat / (np.sqrt(v_hat) + eps), 2: m, 3: v, **({4: largest} if amsgrad else {})}
+    return {0: p - decay - lr * m_hat / (np.sqrt(v_hat) + eps), 2: m, 3: v,
+            **({4: largest} if amsgrad else {})}
 
 
 def adagrad(p, g, total, step, lr, lr_decay, eps, weight_decay, maximize):
@@ -61,8 +62,10 @@ def calls(states, *numbers):
             return (np.asarray(p, dtype), np.asarray(g, dtype, order=order), *state, *values), {}
         return make
 
-    return [call(shape, values, dtype, order) for dtype in (np.float32, np.float64) for shape, chosen, order in (
-        ((3, 5), numbers, "C"), ((3, 5), numbers[-1:], "F"), ((), numbers[-1:], "C"), ((1,), numbers[-1:], "C"),
+    return [call(shape, values, dtype, order) for dtype in (np.float32,
+                                                            np.float64) for shape, chosen, order in (
+        ((3, 5), numbers, "C"), ((3, 5), numbers[-1:], "F"), ((), numbers[-1:], "C"),
+        ((1,), numbers[-1:], "C"),
         ((0, 3), numbers[-1:], "C"), ((70_000,), numbers[-1:], "C")) for values in chosen]
 
 
@@ -71,7 +74,8 @@ def sgd_states(rng, shape, lr, momentum, dampening, weight_decay, nesterov, maxi
 
 
 def adam_states(rng, shape, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize):
-    return [rng.standard_normal(shape), rng.uniform(0, 2, shape), rng.uniform(0, 2, shape) if amsgrad else None]
+    return [rng.standard_normal(shape), rng.uniform(0, 2, shape),
+            rng.uniform(0, 2, shape) if amsgrad else None]
 
 
 def rmsprop_states(rng, shape, lr, alpha, eps, weight_decay, momentum, centered, maximize):
@@ -87,12 +91,15 @@ register(KernelCase("sgd_step", calls(
     (0.1, 0.8, 0, 0.1, True, False, True), (0.1, 0.8, 0, 0.1, True, False, False)), sgd))
 # step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize
 register(KernelCase("adam_step", calls(
-    adam_states, (1, 0.1, 0.9, 0.999, 1e-8, 0, False, False, False), (7, 0.1, 0.9, 0.99, 1e-3, 0.2, False, False, True),
+    adam_states, (1, 0.1, 0.9, 0.999, 1e-8, 0, False, False, False),
+    (7, 0.1, 0.9, 0.99, 1e-3, 0.2, False, False, True),
     (2, 0.1, 0.0, 0.5, 1e-8, 0.2, True, False, False), (3, 0.1, 0.4, 0.9, 1e-8, 0, True, True, True),
-    (100, 0.1, 0.9, 0.999, 1e-8, 0.1, False, True, False), (3, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False, True)), adam))
+    (100, 0.1, 0.9, 0.999, 1e-8, 0.1, False, True, False), (3, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False, True)),
+    adam))
 # step, lr, lr_decay, eps, weight_decay, maximize
 register(KernelCase("adagrad_step", calls(
-    lambda rng, shape, *numbers: [rng.uniform(0, 2, shape)], (1, 0.1, 0, 1e-10, 0, False), (5, 0.1, 0.3, 1e-10, 0, True),
+    lambda rng, shape, *numbers: [rng.uniform(0, 2, shape)], (1, 0.1, 0, 1e-10, 0, False),
+    (5, 0.1, 0.3, 1e-10, 0, True),
     (5, 0.1, 0.3, 1e-3, 0.2, False)), adagrad))
 # lr, alpha, eps, weight_decay, momentum, centered, maximize
 register(KernelCase("rmsprop_step", calls(

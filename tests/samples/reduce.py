@@ -25,16 +25,19 @@ def over(function):
     def reference(x, dim=None, keepdim=False, dtype=None):
         if x.ndim == 0:
             return function(x.reshape(1), axis=0, keepdims=False)
-        return function(x, axis=None if dim in ((), []) else tuple(dim) if type(dim) is list else dim, keepdims=keepdim)
+        return function(x, axis=None if dim in ((), []) else tuple(dim) if type(dim) is list else dim,
+                        keepdims=keepdim)
     return reference
 
 
 def reductions(make=arrays_like, several=True, empty=True):
     """Samples of a reduction of all, one or several dimensions: with and without `keepdim`, scalars, nothing."""
-    chosen = [((3, 4), {}), ((3, 4), {"dim": 0}), ((2, 3, 4), {"dim": -2, "keepdim": True}), ((3, 1), {"dim": 1}),
+    chosen = [((3, 4), {}), ((3, 4), {"dim": 0}), ((2, 3, 4), {"dim": -2, "keepdim": True}),
+              ((3, 1), {"dim": 1}),
               ((), {}), ((), {"dim": -1, "keepdim": True})]
     if several:
-        chosen += [((2, 3, 4), {"dim": (0, -1)}), ((3, 2, 1), {"dim": [2, 0], "keepdim": True}), ((2, 3), {"dim": ()})]
+        chosen += [((2, 3, 4), {"dim": (0, -1)}), ((3, 2, 1), {"dim": [2, 0], "keepdim": True}),
+                   ((2, 3), {"dim": ()})]
     if empty:
         chosen += [((0, 3), {}), ((0, 3), {"dim": 0}), ((2, 0), {"dim": 0, "keepdim": True})]
     return [Sample(make(shape), options) for shape, options in chosen]
@@ -45,7 +48,8 @@ def complex_values(*shape):
 
 
 def complex_case(name, reference, *samples):
-    register(OpCase(name, reference, samples or [Sample(complex_values(2, 3)), Sample(complex_values(2, 3), {"dim": 1})],
+    register(OpCase(name, reference, samples or [Sample(complex_values(2, 3)),
+                                                 Sample(complex_values(2, 3), {"dim": 1})],
                     variant="complex", dtypes=WIDE))
 
 
@@ -71,24 +75,30 @@ INTEGERS = [Sample((x,), options) for x, options in (
 register(OpCase("sum", total, [
     *reductions(), *INTEGERS, Sample((np.ones(3000),), name="beyond float16's integers"),
     Sample((EDGES,), {"dim": 0}, grad=False), Sample((INTS,), {"dtype": "float64"}),
-    Sample((BYTES,), {"dim": 0, "dtype": "int32"}), Sample(arrays_like((2, 3)), {"dim": 1, "dtype": "float64"}),
+    Sample((BYTES,), {"dim": 0, "dtype": "int32"}),
+    Sample(arrays_like((2, 3)), {"dim": 1, "dtype": "float64"}),
     Sample(arrays_like((400, 301)), {"dim": 0}, big=True, dtypes=WIDE),
 ], errors=BAD_DIMS, kernels=("sum", "spread")))
 register(OpCase("sum", lambda x, axis, keepdims: np.sum(x, axis, keepdims=keepdims), [
     Sample(arrays_like((2, 3)), {"axis": 1, "keepdims": True})], variant="numpy's names"))
 complex_case("sum", total)
-register(OpCase("nansum", over(lambda x, axis, keepdims: np.nansum(as_added(x), axis=axis, keepdims=keepdims)), [
-    *reductions(), *INTEGERS, Sample((HOLES,)), Sample((HOLES,), {"dim": 1}), Sample((HOLES,), {"dim": 0, "keepdim": True}),
+register(OpCase("nansum", over(lambda x, axis, keepdims: np.nansum(as_added(x), axis=axis,
+                                                                   keepdims=keepdims)), [
+    *reductions(), *INTEGERS, Sample((HOLES,)), Sample((HOLES,), {"dim": 1}),
+    Sample((HOLES,), {"dim": 0, "keepdim": True}),
 ], errors=BAD_DIMS))
 register(OpCase("mean", average, [
-    *reductions(), Sample((np.full(3000, 100.0),), name="a sum beyond float16"), Sample((EDGES,), {"dim": 1}, grad=False),
+    *reductions(), Sample((np.full(3000, 100.0),), name="a sum beyond float16"),
+    Sample((EDGES,), {"dim": 1}, grad=False),
     Sample((INTS,), {"dim": 1, "dtype": "float64"}), Sample(arrays_like((2, 3)), {"dtype": "float64"}),
     Sample(arrays_like((301, 400)), {"dim": 1}, big=True, dtypes=WIDE),
-], errors=[*BAD_DIMS, BadInput((INTS,), {}, RuntimeError, "int64"), BadInput((BOOLS,), {}, RuntimeError, "bool")]))
+], errors=[*BAD_DIMS, BadInput((INTS,), {}, RuntimeError, "int64"),
+           BadInput((BOOLS,), {}, RuntimeError, "bool")]))
 complex_case("mean", average)
 register(OpCase("nanmean", over(lambda x, axis, keepdims: np.nansum(x, axis=axis, keepdims=keepdims) / np.sum(
     ~np.isnan(x), axis=axis, keepdims=keepdims)), [
-    *reductions(empty=False), Sample((HOLES,)), Sample((HOLES,), {"dim": 1}), Sample((HOLES[:, :2],), {"dim": (0, 1)}),
+    *reductions(empty=False), Sample((HOLES,)), Sample((HOLES,), {"dim": 1}),
+    Sample((HOLES[:, :2],), {"dim": (0, 1)}),
     Sample((HOLES[1:, ::2],), {"dim": 1}, grad=False, name="nothing but nan")],
     errors=[BadInput((INTS,), {}, RuntimeError, "int64")]))
 register(OpCase("prod", product, [
@@ -99,9 +109,12 @@ register(OpCase("prod", product, [
 ], errors=[*BAD_DIM, BadInput((TWO_BY_THREE,), {"dim": (0, 1)}, TypeError, "'dim' must be int")],
     kernels=("prod_others", "spread")))
 complex_case("prod", product)
-register(OpCase("count_nonzero", lambda x, dim=None: np.asarray(np.count_nonzero(x, axis=None if dim == () else dim)), [
-    Sample((ZEROS,)), Sample((ZEROS,), {"dim": 1}), Sample((INTS,), {"dim": (0, -1)}), Sample((BOOLS,), {"dim": 0}),
-    Sample((HOLES,)), Sample((np.zeros((0, 3)),), {"dim": 0}), Sample((np.array(2.0),)), Sample((INTS,), {"dim": ()}),
+register(OpCase("count_nonzero", lambda x, dim=None: np.asarray(np.count_nonzero(x,
+                                                                                 axis=None if dim == () else dim)), [
+    Sample((ZEROS,)), Sample((ZEROS,), {"dim": 1}), Sample((INTS,), {"dim": (0, -1)}),
+    Sample((BOOLS,), {"dim": 0}),
+    Sample((HOLES,)), Sample((np.zeros((0, 3)),), {"dim": 0}), Sample((np.array(2.0),)),
+    Sample((INTS,), {"dim": ()}),
 ], grad=False, errors=BAD_DIMS))
 
 # Moments
@@ -114,7 +127,8 @@ def variance(x, dim=None, unbiased=None, keepdim=False, correction=None):
 
     def moment(x, axis, keepdims):
         d = x - np.sum(x, axis=axis, keepdims=True) / size_of(x, axis)
-        return np.sum(np.abs(d)**2, axis=axis, keepdims=keepdims) / max(size_of(x, axis) - less, np.float64(0))
+        return np.sum(np.abs(d)**2, axis=axis, keepdims=keepdims) / max(size_of(x, axis) - less,
+                                                                        np.float64(0))
     return over(moment)(x, dim, keepdim)
 
 
@@ -128,15 +142,19 @@ def middle(x, dim=None, unbiased=None, keepdim=False, correction=None):
 
 
 MOMENTS = [*(Sample(arrays_like(shape), options) for shape, options in (
-    ((3, 4), {}), ((3, 4), {"dim": 0}), ((2, 3, 4), {"dim": (0, -1)}), ((3, 2, 1), {"dim": [1, 2], "keepdim": True}),
+    ((3, 4), {}), ((3, 4), {"dim": 0}), ((2, 3, 4), {"dim": (0, -1)}),
+    ((3, 2, 1), {"dim": [1, 2], "keepdim": True}),
     ((3, 4), {"dim": 1, "unbiased": False}), ((4, 3), {"dim": 0, "correction": 2}),
     ((2, 3), {"correction": 0, "keepdim": True}), ((4,), {"correction": 0.5}))),
     Sample(lambda rng: (rng.standard_normal(5), False)), Sample(lambda rng: (rng.standard_normal(5), True)),
-    Sample(arrays_like((3, 4), low=7, high=9)), Sample((np.linspace(-300, 300, 7) / 1.5,), name="a sum beyond float16"),
+    Sample(arrays_like((3, 4), low=7, high=9)), Sample((np.linspace(-300, 300, 7) / 1.5,),
+                                                       name="a sum beyond float16"),
     Sample(arrays_like((301, 400)), {"dim": 1}, big=True, dtypes=WIDE)]
 DEGENERATE = [Sample((x,), options, grad=False) for x, options in (
-    (np.array([3.0]), {}), (np.array(3.0), {}), (np.zeros((0, 2)), {"dim": 0}), (np.zeros((2, 0)), {"dim": 0}),
-    (np.array([1.0, 2.0]), {"correction": 3}), (np.array([2.0, 2.0]), {"correction": 2}), (EDGES, {"dim": 1}))]
+    (np.array([3.0]), {}), (np.array(3.0), {}), (np.zeros((0, 2)), {"dim": 0}),
+    (np.zeros((2, 0)), {"dim": 0}),
+    (np.array([1.0, 2.0]), {"correction": 3}), (np.array([2.0, 2.0]), {"correction": 2}),
+    (EDGES, {"dim": 1}))]
 BAD_MOMENTS = [OUTSIDE, TWICE, BadInput((INTS,), {}, RuntimeError, "floating point"),
                BadInput((np.ones(3),), {"unbiased": True, "correction": 1}, TypeError, "correction")]
 for name, reference in (("var", variance), ("std", deviation)):
@@ -150,10 +168,13 @@ for name, reference in (("var", variance), ("std", deviation)):
 for name, reference in (("all", over(np.all)), ("any", over(np.any))):
     register(OpCase(name, reference, [
         Sample((BOOLS,)), Sample((BOOLS,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, -1), "keepdim": True}),
-        Sample((ZEROS,), {"dim": 0}), Sample((HOLES,)), Sample((INTS,), {"dim": -1}), Sample((np.array(0.0),), {"dim": 0}),
-        Sample((np.zeros((0, 3)),)), Sample((np.zeros((0, 3), bool),), {"dim": 0}), Sample((np.zeros((2, 0)),), {"dim": 0}),
+        Sample((ZEROS,), {"dim": 0}), Sample((HOLES,)), Sample((INTS,), {"dim": -1}),
+        Sample((np.array(0.0),), {"dim": 0}),
+        Sample((np.zeros((0, 3)),)), Sample((np.zeros((0, 3), bool),), {"dim": 0}),
+        Sample((np.zeros((2, 0)),), {"dim": 0}),
     ], grad=False, errors=BAD_DIMS))
-    register(OpCase(name, lambda *args, truth=reference, **options: truth(*args, **options).astype(np.uint8), [
+    register(OpCase(name, lambda *args, truth=reference, **options: truth(*args, **options).astype(np.uint8),
+                    [
         Sample((BYTES,)), Sample((BYTES,), {"dim": 1})], variant="bytes", grad=False))
 
 # Norms
@@ -174,7 +195,8 @@ def p_norm(x, p="fro", dim=None, keepdim=False, dtype=None):
 
 def sizes(shape):
     """Arrays whose magnitudes differ, of either sign."""
-    return lambda rng: (((1 + rng.permutation(math.prod(shape))) * rng.choice([-0.1, 0.1], math.prod(shape))).reshape(shape),)
+    return lambda rng: (((1 + rng.permutation(math.prod(shape))) * rng.choice([-0.1, 0.1],
+                                                                              math.prod(shape))).reshape(shape),)
 
 
 register(OpCase("norm", p_norm, [
@@ -183,19 +205,26 @@ register(OpCase("norm", p_norm, [
     Sample(sizes((2, 3, 2)), {"p": 3, "dim": (0, -1), "keepdim": True}),
     Sample(sizes((2, 3, 2)), {"p": math.inf, "dim": (0, 1)}), Sample(sizes((7,)), {"p": None}),
     Sample((np.array([[3.0, 0.0, -4.0]]),), {"p": 3}, name="a zero element"),
-    Sample((np.full(400, 30.0),), name="squares beyond float16"), Sample(arrays_like((2, 3)), {"dtype": "float64"}),
+    Sample((np.full(400, 30.0),), name="squares beyond float16"),
+    Sample(arrays_like((2, 3)), {"dtype": "float64"}),
     Sample((EDGES,), {"dim": 1}, grad=False), Sample((EDGES,), {"p": math.inf, "dim": 1}, grad=False),
     Sample((np.zeros((2, 0)),), {"p": 1, "dim": 1}),
 ], errors=[*BAD_DIMS, BadInput((INTS,), {}, RuntimeError, "floating point or complex"),
            BadInput((TWO_BY_THREE,), {"p": "euclid"}, RuntimeError, "'fro' or 'nuc'"),
-           *(BadInput((np.zeros((2, 0)),), {"p": p, "dim": 1}, RuntimeError, "norm of no elements") for p in (math.inf, -1))]))
-register(OpCase("norm", p_norm, [Sample((ZEROS,), {"p": 0, "dim": 1}), Sample((ZEROS,), {"p": 0})], variant="p=0",
+           *(BadInput((np.zeros((2, 0)),), {"p": p, "dim": 1}, RuntimeError,
+                      "norm of no elements") for p in (math.inf, -1))]))
+register(OpCase("norm", p_norm, [Sample((ZEROS,), {"p": 0, "dim": 1}), Sample((ZEROS,), {"p": 0})],
+                variant="p=0",
                 constant=(0,)))
-register(OpCase("norm", lambda x, p, dim=(-2, -1), keepdim=False: np.linalg.norm(x, "nuc", axis=dim, keepdims=keepdim), [
+register(OpCase("norm", lambda x, p, dim=(-2, -1), keepdim=False: np.linalg.norm(x, "nuc", axis=dim,
+                                                                                 keepdims=keepdim), [
     Sample(lambda rng: (rng.standard_normal((3, 4)), "nuc")),
-    Sample(lambda rng: (rng.standard_normal((2, 3, 2)), "nuc"), {"dim": (0, 2), "keepdim": True})], variant="nuc",
+    Sample(lambda rng: (rng.standard_normal((2, 3, 2)), "nuc"), {"dim": (0, 2), "keepdim": True})],
+    variant="nuc",
     dtypes=WIDE))
-complex_case("norm", p_norm, *(Sample(complex_values(2, 3), {"p": p, "dim": 1}, name=f"p={p}") for p in (2, 1, 3, math.inf)))
+complex_case("norm", p_norm, *(Sample(complex_values(2, 3), {"p": p, "dim": 1}, name=f"p={p}") for p in (2, 1,
+                                                                                                         3,
+                                                                                                         math.inf)))
 register(OpCase("vector_norm", p_norm, [
     Sample(lambda rng, p=p, dim=dim: (*sizes((3, 4))(rng), p, dim, False)) for p, dim in (
         (2, None), (3, (0, 1)), (1, 0), (math.inf, (1,)))]))
@@ -214,11 +243,13 @@ def log_sum_exp(x, axis, keepdims):
 
 
 register(OpCase("logsumexp", over(log_sum_exp), [
-    *(s for s in reductions() if s.options.get("dim") not in (None, ())),  # PyTorch's gradient fails for dim ()
+    *(s for s in reductions() if s.options.get("dim") not in (None, ())),
+     # PyTorch's gradient fails for dim ()
     Sample((np.array([[1000.0, 1001.0], [-1000.0, -1001.0]]),), {"dim": 1}, dtypes=WIDE),
     Sample((INTS,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, 1)}),
     *(Sample((x,), {"dim": 1}, grad=False, name=name) for name, x in (
-        ("some exp 0", np.array([[-np.inf, 1.0, 2.0]])), ("all exp 0", np.full((2, 3), -np.inf)), ("edges", EDGES))),
+        ("some exp 0", np.array([[-np.inf, 1.0, 2.0]])), ("all exp 0", np.full((2, 3), -np.inf)),
+        ("edges", EDGES))),
     Sample(arrays_like((301, 400)), {"dim": 1}, big=True, dtypes=WIDE)], errors=BAD_DIMS))
 
 # What accumulates
@@ -246,14 +277,17 @@ register(OpCase("cumsum", along(lambda x: np.cumsum(as_added(x))), [
 ], errors=BAD_DIM, kernels=("cumsum",)))
 complex_case("cumsum", along(np.cumsum), Sample(complex_values(2, 3), {"dim": 1}))
 register(OpCase("cumprod", along(lambda x: np.cumprod(as_added(x))), [
-    *scans(), *OF_NOTHING, *SCANNED, *(Sample((ZEROS,), {"dim": dim}) for dim in (0, 1)), Sample((ZEROS[2],), {"dim": 0}),
+    *scans(), *OF_NOTHING, *SCANNED, *(Sample((ZEROS,), {"dim": dim}) for dim in (0, 1)),
+    Sample((ZEROS[2],), {"dim": 0}),
     Sample(arrays_like((2, 20), low=0.8, high=1.2), {"dim": 1}, name="long enough to divide"),
     Sample((np.where(np.arange(20) == 7, 0.0, 1.1),), {"dim": 0}, name="long, with a zero"),
     Sample((INTS,), {"dim": 1, "dtype": "float64"}),
     Sample(arrays_like((40, 70), low=0.8, high=1.2), {"dim": 1}, big=True, dtypes=WIDE),
 ], errors=BAD_DIM, kernels=("cumprod_dx",)))
-complex_case("cumprod", along(np.cumprod), Sample(complex_values(2, 3), {"dim": 1}), Sample(complex_values(18), {"dim": 0}))
-register(OpCase("logcumsumexp", along(lambda x: np.array([log_sum_exp(x[:i + 1], 0, False) for i in range(len(x))])), [
+complex_case("cumprod", along(np.cumprod), Sample(complex_values(2, 3), {"dim": 1}),
+             Sample(complex_values(18), {"dim": 0}))
+register(OpCase("logcumsumexp", along(lambda x: np.array([log_sum_exp(x[:i + 1], 0,
+                                                                      False) for i in range(len(x))])), [
     *scans(), *OF_NOTHING, Sample((np.array([0.0, 1000.0, -1000.0, 999.0]),), {"dim": 0}),
     Sample((np.array([-np.inf, -np.inf, 1.0, -np.inf]),), {"dim": 0}, grad=False),
     Sample((np.array([1.0, np.inf, 2.0, np.nan]),), {"dim": 0}, grad=False)], errors=BAD_DIM))
@@ -276,7 +310,8 @@ def running(better):
 
 for name, better in (("cummax", np.greater), ("cummin", np.less)):
     register(OpCase(name, running(better), [
-        *scans(distinct), Sample((INTS,), {"dim": 1}), Sample((BYTES,), {"dim": 0}), Sample((BOOLS,), {"dim": 1}),
+        *scans(distinct), Sample((INTS,), {"dim": 1}), Sample((BYTES,), {"dim": 0}),
+        Sample((BOOLS,), {"dim": 1}),
         Sample((np.array([1.0, 2.0, 2.0, -1.0, -1.0, 2.0]),), {"dim": 0}, grad=False, name="ties"),
         Sample((np.array([1.0, np.nan, 3.0, np.nan, -np.inf]),), {"dim": 0}, grad=False)], errors=BAD_DIM))
     # PyTorch returns the input itself, as a leaf, where there is nothing.
@@ -288,9 +323,11 @@ def differences(x, n=1, dim=-1, prepend=None, append=None):
 
 
 register(OpCase("diff", differences, [
-    Sample(arrays_like((5,))), Sample(arrays_like((3, 4)), {"n": 2, "dim": 0}), Sample(arrays_like((2, 3)), {"n": 0}),
+    Sample(arrays_like((5,))), Sample(arrays_like((3, 4)), {"n": 2, "dim": 0}),
+    Sample(arrays_like((2, 3)), {"n": 0}),
     Sample(arrays_like((2, 3)), {"n": 5}), Sample(arrays_like((2, 1))), Sample(arrays_like((0,))),
-    Sample(arrays_like((2, 3)), {"prepend": lambda rng: rng.standard_normal((2, 1)), "append": np.ones((2, 2))}),
+    Sample(arrays_like((2, 3)), {"prepend": lambda rng: rng.standard_normal((2, 1)),
+                                 "append": np.ones((2, 2))}),
     Sample((INTS,)), Sample((BYTES,), {"dim": 0}), Sample((BOOLS,), {"dim": 1}),
 ], errors=[OUTSIDE, BadInput((np.array(1.0),), {}, RuntimeError, "at least one-dim"),
            BadInput((np.ones(3),), {"n": -1}, RuntimeError, "non-negative")]))

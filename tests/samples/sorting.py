@@ -37,7 +37,8 @@ def single(choose):
 
 # The largest and the smallest
 
-ALL = [Sample(distinct((3, 4))), Sample(distinct(())), Sample(distinct((1, 1))), Sample((INTS,)), Sample((BYTES,)),
+ALL = [Sample(distinct((3, 4))), Sample(distinct(())), Sample(distinct((1, 1))), Sample((INTS,)),
+       Sample((BYTES,)),
        Sample((EDGES,), grad=False, name="edges"), Sample((EDGES[1],), grad=False, name="infinite")]
 ALONG = [*(Sample(distinct(shape), options) for shape, options in (
     ((5,), {"dim": 0}), ((3, 4), {"dim": 1}), ((2, 3, 4), {"dim": -2, "keepdim": True}), ((3, 1), {"dim": 1}),
@@ -49,38 +50,52 @@ SHARES = {"amax": np.array([[0, 0.5, 0.5], THIRDS]), "amin": np.array([[1, 0, 0]
 
 for name, pick in (("amax", np.max), ("amin", np.min)):
     register(OpCase(name, over(pick), [
-        *reductions(distinct, empty=False), Sample(distinct((0, 3)), {"dim": 1}), Sample(distinct((2, 0, 3)), {"dim": (0, -1)}),
-        Sample((INTS,)), Sample((BYTES,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, 1)}), Sample((EDGES,), {"dim": 1}, grad=False),
-        Sample(distinct((40, 70), gap=1e-3), {"dim": 1}, big=True, dtypes=WIDE)], errors=[*BAD_DIMS, NO_CHOICE, NO_DIM]))
+        *reductions(distinct, empty=False), Sample(distinct((0, 3)), {"dim": 1}),
+        Sample(distinct((2, 0, 3)), {"dim": (0, -1)}),
+        Sample((INTS,)), Sample((BYTES,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, 1)}),
+        Sample((EDGES,), {"dim": 1}, grad=False),
+        Sample(distinct((40, 70), gap=1e-3), {"dim": 1}, big=True, dtypes=WIDE)],
+        errors=[*BAD_DIMS, NO_CHOICE, NO_DIM]))
     # The gradient among equals is that of the mean of those that are the largest here.
-    register(OpCase(name, lambda x, dim, share=SHARES[name]: (x * share).sum(dim), [Sample((TIED,), {"dim": 1})],
+    register(OpCase(name, lambda x, dim, share=SHARES[name]: (x * share).sum(dim),
+                    [Sample((TIED,), {"dim": 1})],
                     variant="ties", second=False))
 register(OpCase("aminmax", lambda x, **options: (over(np.min)(x, **options), over(np.max)(x, **options)), [
-    Sample(distinct((3, 4))), Sample(distinct((2, 3, 2)), {"dim": -2, "keepdim": True}), Sample(distinct(()), {"dim": 0}),
+    Sample(distinct((3, 4))), Sample(distinct((2, 3, 2)), {"dim": -2, "keepdim": True}),
+    Sample(distinct(()), {"dim": 0}),
     Sample((INTS,), {"dim": 0}), Sample((BOOLS,)), Sample((EDGES,), {"dim": 1}, grad=False)]))
 
 for name, pick, place, pair, first, share in (
         ("max", np.max, np.argmax, np.maximum, [1, 0], [[0, 0.5, 0.5], [0, 0, 0]]),
         ("min", np.min, np.argmin, np.minimum, [0, 0], [[0.25, 0, 0], [0.25, 0.25, 0.25]])):
-    register(OpCase(name, lambda x, pick=pick: np.asarray(pick(x)), [*ALL, Sample((BOOLS,))], errors=[NO_DIM, NO_CHOICE, *BAD_DIM]))
-    register(OpCase(name, lambda x, share=np.array(share): np.asarray((x * share).sum()), [Sample((TIED,))], variant="ties",
+    register(OpCase(name, lambda x, pick=pick: np.asarray(pick(x)), [*ALL, Sample((BOOLS,))],
+                    errors=[NO_DIM, NO_CHOICE, *BAD_DIM]))
+    register(OpCase(name, lambda x, share=np.array(share): np.asarray((x * share).sum()), [Sample((TIED,))],
+                    variant="ties",
                     second=False))
     register(OpCase(name, lambda x, dim, keepdim=False, pick=pick, place=place: (
-        over(pick)(x, dim, keepdim), np.asarray(over(place)(x, dim, keepdim))), [*ALONG, Sample((BOOLS,), {"dim": 1})],
+        over(pick)(x, dim, keepdim), np.asarray(over(place)(x, dim, keepdim))),
+        [*ALONG, Sample((BOOLS,), {"dim": 1})],
         variant="along"))
-    register(OpCase(name, lambda x, dim, at=first: (x[[0, 1], at], np.array(at)), [Sample((TIED,), {"dim": 1})],
+    register(OpCase(name, lambda x, dim, at=first: (x[[0, 1], at], np.array(at)),
+                    [Sample((TIED,), {"dim": 1})],
                     variant="first of equals", second=False))
     register(OpCase(name, pair, [
-        Sample(lambda rng: (rng.standard_normal((3, 1)), 3 + rng.standard_normal(4))), Sample((INTS, INTS[::-1])),
+        Sample(lambda rng: (rng.standard_normal((3, 1)), 3 + rng.standard_normal(4))),
+        Sample((INTS, INTS[::-1])),
         Sample((EDGES, EDGES[::-1]), grad=False)], variant="pair"))
-    register(OpCase(f"arg{name}", lambda x, dim=None, keepdim=False, place=place: np.asarray(over(place)(x, dim, keepdim)), [
-        *(Sample(s.arguments, s.options) for s in ALONG), Sample(distinct((3, 4))), Sample(distinct((2, 3)), {"keepdim": True}),
+    register(OpCase(f"arg{name}", lambda x, dim=None, keepdim=False, place=place: np.asarray(over(place)(x,
+                                                                                                         dim,
+                                                                                                         keepdim)), [
+        *(Sample(s.arguments, s.options) for s in ALONG), Sample(distinct((3, 4))),
+        Sample(distinct((2, 3)), {"keepdim": True}),
         Sample((TIED,)), Sample((TIED,), {"dim": 1}), Sample((INTS,)), Sample((EDGES,))], grad=False,
         errors=[*BAD_DIM, NO_CHOICE, BadInput((NOTHING,), {}, IndexError, "numel"),
                 BadInput((BOOLS,), {}, RuntimeError, "bool input")]))
     register(OpCase({"max": "largest_along", "min": "smallest_along"}[name], single(
         lambda line, pick={"max": -1, "min": 0}[name]: ordered(line)[pick]), [
-            Sample(lambda rng: (*distinct((3, 4))(rng), 0, False)), Sample(lambda rng: (*distinct((3, 4))(rng), -1, True))]))
+            Sample(lambda rng: (*distinct((3, 4))(rng), 0, False)),
+            Sample(lambda rng: (*distinct((3, 4))(rng), -1, True))]))
 
 # The middle, the most frequent
 
@@ -106,47 +121,60 @@ def of_all(choose):
 for name, choose in (("median", lower_median), ("nanmedian", lower_nanmedian)):
     register(OpCase(name, of_all(choose), [*ALL, Sample(distinct((5,))),
                                            Sample((HOLES,), grad=False)]))
-    register(OpCase(name, lambda x: np.asarray((x * [[0.25, 0, 0], [0.25, 0.25, 0.25]]).sum()), [Sample((TIED,))],
+    register(OpCase(name, lambda x: np.asarray((x * [[0.25, 0, 0], [0.25, 0.25, 0.25]]).sum()),
+                    [Sample((TIED,))],
                     variant="ties", second=False))
-    register(OpCase(name, lambda x: np.array(np.nan), [Sample((np.zeros((0, 2)),), grad=False)], variant="of nothing",
+    register(OpCase(name, lambda x: np.array(np.nan), [Sample((np.zeros((0, 2)),), grad=False)],
+                    variant="of nothing",
                     errors=[BadInput((np.zeros(0, int),), {}, RuntimeError, "no elements")]))
     register(OpCase(name, single(choose), [*ALONG, Sample((HOLES,), {"dim": 1}, grad=False),
                                            Sample((HOLES[:, 1:2],), {"dim": 0}, grad=False)], variant="along",
                     errors=[*BAD_DIM, NO_CHOICE]))
-    register(OpCase(f"{name}_along", single(choose), [Sample(lambda rng: (*distinct((3, 4))(rng), 0, False))]))
+    register(OpCase(f"{name}_along", single(choose),
+                    [Sample(lambda rng: (*distinct((3, 4))(rng), 0, False))]))
 COMMON = [Sample((x,), {"dim": 1}, grad=False, name=name) for name, x in (
-    ("counted", np.array([[1, 2, 2, 1, 3], [5, 5, 4, 4, 4]])), ("bytes", BYTES), ("bools", BOOLS), ("ties", TIES))]
+    ("counted", np.array([[1, 2, 2, 1, 3], [5, 5, 4, 4, 4]])), ("bytes", BYTES), ("bools", BOOLS),
+    ("ties", TIES))]
 register(OpCase("mode", single(most_frequent), [
     *(Sample(distinct(shape), options) for shape, options in (
-        ((4,), {}), ((3, 4), {"dim": 0}), ((2, 3, 2), {"dim": -2, "keepdim": True}), ((), {}), ((0, 3), {"dim": 1}))),
+        ((4,), {}), ((3, 4), {"dim": 0}), ((2, 3, 2), {"dim": -2, "keepdim": True}), ((), {}),
+        ((0, 3), {"dim": 1}))),
     *COMMON], errors=[*BAD_DIM, NO_CHOICE]))
-register(OpCase("mode_along", single(most_frequent), [Sample(lambda rng: (*distinct((3, 4))(rng), 0, False))]))
+register(OpCase("mode_along", single(most_frequent),
+                [Sample(lambda rng: (*distinct((3, 4))(rng), 0, False))]))
 
 
 def shares(function):
     """The reference of a quantile, made of NumPy's."""
     def reference(x, q, dim=None, keepdim=False, interpolation="linear"):
-        return np.asarray(function(np.atleast_1d(x), q, axis=0 if x.ndim == 0 else dim, keepdims=keepdim and x.ndim > 0,
+        return np.asarray(function(np.atleast_1d(x), q, axis=0 if x.ndim == 0 else dim,
+                                   keepdims=keepdim and x.ndim > 0,
                                    method=interpolation))
     return reference
 
 
-QUANTILES = [Sample(lambda rng, shape=shape, q=q: (*distinct(shape)(rng), q), options) for shape, q, options in (
-    ((3, 4), 0.3, {}), ((3, 4), 0.0, {"dim": 0}), ((3, 4), 1.0, {"dim": 1, "keepdim": True}), ((5,), 0.5, {"dim": -1}),
-    ((2, 3, 4), 0.7, {"dim": -2, "keepdim": True}), ((3, 4), 0.4, {"keepdim": True}), ((), 0.5, {}), ((1, 1), 0.9, {"dim": 1}),
+QUANTILES = [Sample(lambda rng, shape=shape, q=q: (*distinct(shape)(rng), q),
+                    options) for shape, q, options in (
+    ((3, 4), 0.3, {}), ((3, 4), 0.0, {"dim": 0}), ((3, 4), 1.0, {"dim": 1, "keepdim": True}),
+    ((5,), 0.5, {"dim": -1}),
+    ((2, 3, 4), 0.7, {"dim": -2, "keepdim": True}), ((3, 4), 0.4, {"keepdim": True}), ((), 0.5, {}),
+    ((1, 1), 0.9, {"dim": 1}),
     *(((3, 7), 0.6, {"dim": 1, "interpolation": how}) for how in ("lower", "higher", "nearest", "midpoint")),
     ((3, 4), np.array([0.1, 0.7, 0.25]), {}), ((3, 4), np.array([0.1, 0.7]), {"dim": 0}),
     ((3, 4), np.array([0.1, 0.7]), {"dim": 1, "keepdim": True}), ((2, 3), np.array(0.2), {"dim": 1}),
     ((2, 3), np.zeros(0), {"dim": 1}))]
 for name, function in (("quantile", np.quantile), ("nanquantile", np.nanquantile)):
     register(OpCase(name, shares(function), [
-        *QUANTILES, Sample((HOLES, 0.4), {"dim": 1}, grad=False), Sample((HOLES, np.array([0.1, 0.9])), grad=False),
+        *QUANTILES, Sample((HOLES, 0.4), {"dim": 1}, grad=False),
+        Sample((HOLES, np.array([0.1, 0.9])), grad=False),
         Sample((TIES, 0.5), {"dim": 1}, grad=False)], dtypes=WIDE, constant=(1,), errors=[
-            BadInput((TIES, 1.5), {}, RuntimeError, r"range \[0, 1\]"), BadInput((INTS, 0.5), {}, RuntimeError, "float or double"),
+            BadInput((TIES, 1.5), {}, RuntimeError, r"range \[0, 1\]"),
+            BadInput((INTS, 0.5), {}, RuntimeError, "float or double"),
             BadInput((TIES, 0.5), {"interpolation": "cubic"}, RuntimeError, "interpolation"),
             BadInput((TIES, np.ones((1, 1))), {}, RuntimeError, "scalar or 1D"),
             BadInput((TIES, np.array([1])), {}, RuntimeError, "same dtype"),
-            BadInput((NOTHING, 0.5), {}, RuntimeError, "non-empty"), BadInput((TIES, 0.5), {"dim": 2}, IndexError, "range")]))
+            BadInput((NOTHING, 0.5), {}, RuntimeError, "non-empty"),
+            BadInput((TIES, 0.5), {"dim": 2}, IndexError, "range")]))
 
 # Sorting
 
@@ -166,10 +194,12 @@ def kthvalue(x, k, dim=-1, keepdim=False):
 ORDERS = [*(Sample(distinct(shape), options) for shape, options in (
     ((5,), {}), ((3, 4), {"dim": 0}), ((2, 3, 2), {"dim": -2, "descending": True}), ((3, 1), {}), ((), {}),
     ((), {"dim": 0, "descending": True}), ((0, 3), {"dim": 0}), ((2, 0), {"dim": 0}))),
-    *(Sample((x,), {"dim": 1, "stable": True, "descending": descending}, grad=False, name=f"{name},{descending}")
+    *(Sample((x,), {"dim": 1, "stable": True, "descending": descending}, grad=False,
+             name=f"{name},{descending}")
       for name, x in (("ints", INTS), ("bytes", BYTES), ("bools", BOOLS), ("ties", TIES), ("edges", EDGES))
       for descending in (False, True)),
-    Sample(lambda rng: (rng.integers(0, 9, 70) * 0.5,), {"dim": 0, "stable": True, "descending": True}, grad=False,
+    Sample(lambda rng: (rng.integers(0, 9, 70) * 0.5,), {"dim": 0, "stable": True, "descending": True},
+           grad=False,
            name="many ties"),
     Sample(distinct((40, 300), gap=1e-3), {"dim": 1}, big=True, dtypes=WIDE)]
 register(OpCase("sort", sort, ORDERS, errors=BAD_DIM))
@@ -183,11 +213,13 @@ FEW = [Sample((x, 2), {"dim": 1, "largest": largest}, name=f"{name},{largest}") 
        for name, x in (("ints", INTS), ("bytes", BYTES))]
 register(OpCase("topk", topk, [
     *(Sample(lambda rng, shape=shape, k=k: (*distinct(shape)(rng), k), options) for shape, k, options in (
-        ((5,), 2, {}), ((3, 4), 3, {"dim": 0}), ((2, 3, 2), 1, {"dim": -2, "largest": False}), ((3, 4), 0, {}),
+        ((5,), 2, {}), ((3, 4), 3, {"dim": 0}), ((2, 3, 2), 1, {"dim": -2, "largest": False}),
+        ((3, 4), 0, {}),
         ((3, 1), 1, {}), ((), 1, {}), ((0, 3), 2, {}), ((33,), 3, {}), ((2, 40), 5, {"largest": False}),
         ((24, 2), 3, {"dim": 0, "sorted": True}))), *FEW,
     Sample((EDGES[:1], 3), {"dim": 1}, grad=False, name="nan is the largest"),
-    Sample((np.where(np.arange(40) % 9 == 4, np.nan, np.arange(40) * 0.5)[None], 3), {"dim": 1, "largest": False},
+    Sample((np.where(np.arange(40) % 9 == 4, np.nan, np.arange(40) * 0.5)[None], 3),
+           {"dim": 1, "largest": False},
            grad=False, name="few, and nan"),
     Sample(lambda rng: (*distinct((30, 400), gap=1e-3)(rng), 7), {"dim": 1}, big=True, dtypes=WIDE),
 ], errors=[BadInput((np.ones((2, 3)), 1), {"dim": 2}, IndexError, "Dimension out of range"),
@@ -201,11 +233,13 @@ def values(x, k, dim):
 
 
 register(OpCase("topk", lambda x, k, dim: topk(x, k, dim)[0], [
-    Sample((TIES, 4), {"dim": 1}), Sample((np.repeat(np.arange(10.0), 4), 3), {"dim": 0})], variant="ties", grad=False,
+    Sample((TIES, 4), {"dim": 1}), Sample((np.repeat(np.arange(10.0), 4), 3), {"dim": 0})], variant="ties",
+    grad=False,
     call=values, torch=values))
 register(OpCase("kthvalue", kthvalue, [
     *(Sample(lambda rng, shape=shape, k=k: (*distinct(shape)(rng), k), options) for shape, k, options in (
-        ((5,), 2, {}), ((3, 4), 3, {"dim": 0}), ((2, 3, 2), 1, {"dim": -2, "keepdim": True}), ((3, 1), 1, {"dim": 1}),
+        ((5,), 2, {}), ((3, 4), 3, {"dim": 0}), ((2, 3, 2), 1, {"dim": -2, "keepdim": True}),
+        ((3, 1), 1, {"dim": 1}),
         ((), 1, {}), ((0, 3), 2, {}))), *(Sample((x, 2), {"dim": 1}) for x in (INTS, BYTES)),
     Sample((EDGES[:1], 3), grad=False), Sample(arrays_like((1, 1)), {"k": 1, "keepdim": True}),
 ], errors=[BadInput((np.ones((2, 3)), 1), {"dim": 2}, IndexError, "Dimension out of range"),

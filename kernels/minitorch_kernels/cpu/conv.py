@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import blas, memory, parallel
-from . import gemm, planes
+from . import gemm, planes, vector
 
 CACHE = 1 << 20  # bytes that the planes of one part may fill: half of an L2 cache
 PARTS = 8  # parts at most, unless the cache wants more
@@ -132,7 +132,7 @@ def _product_plan(batch, layout, targets, groups, rows, row, per_group, channel,
     """The plan of a product; rows and channels lie `row` and `channel` apart in w, channels `area` in y."""
     thin, bytes_of_place = rows <= THIN, groups * per_group * layout.phases * np.dtype(letter).itemsize
     work = batch * groups * rows * sum(per_group * len(t.taps) * t.out[0] * t.out[1] for t in targets)
-    parts, few = _parts(work), -(-FEW * gemm.lanes(letter) // layout.area)
+    parts, few = _parts(work), -(-FEW * vector.lanes(letter) // layout.area)
     most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
     chunks = _evenly(slice(0, batch), most)
     blocks = -(-rows // (1 if thin else gemm.ROWS))
@@ -144,7 +144,7 @@ def _product_plan(batch, layout, targets, groups, rows, row, per_group, channel,
                                    *planes.vectors(layout, t, images, groups * rows * area, letter))
                                   for t in targets]
     tile = lcm(gemm.VECTORS, gemm.THIN)
-    together = (1 + CACHE // (per_group * layout.phases * gemm.REGISTER * tile)) * tile
+    together = (1 + CACHE // (per_group * layout.phases * vector.REGISTER * tile)) * tile
     columns = [planes.columns(t.taps, per_group, channel) for t in targets]
     return _Plan(layout, targets, groups, rows, row, per_group, columns, thin, cuts, tables, together, work)
 
@@ -196,7 +196,7 @@ def _correlate(plan, x, w, b, y):
 
 def _pack(w, groups, row, column, rows, height, blocks):
     """The weights in the order in which `gemm.product` reads them."""
-    packed = gemm.empty(groups * blocks * height * len(column), w.dtype)
+    packed = vector.empty(groups * blocks * height * len(column), w.dtype)
     cuts = parallel.chunks(blocks, max(8, -(-blocks // PARTS)))
 
     def part(i):

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from .. import memory, parallel
-from . import gemm
+from . import gemm, vector
 from .jit import jit
 
 CACHE = 1 << 20  # bytes of b that are finished for all rows before the next ones: half of an L2 cache
@@ -94,9 +94,9 @@ def _blocked(a, b, y):
 
 def _packed(a, b, y):
     (m, n), depth = y.shape, a.shape[1]
-    wide, work = gemm.VECTORS * gemm.lanes(y.dtype), m * n * depth
+    wide, work = gemm.VECTORS * vector.lanes(y.dtype), m * n * depth
     blocks, panels, parts = -(-m // gemm.ROWS), -(-n // wide), min(max(1, work // SPREAD), 8)
-    left, right = gemm.empty(blocks * gemm.ROWS * depth, y.dtype), gemm.empty(panels * wide * depth, y.dtype)
+    left, right = vector.empty(blocks * gemm.ROWS * depth, y.dtype), vector.empty(panels * wide * depth, y.dtype)
     (a, row, step), (b, b_row, b_step) = _flat(a), _flat(b)
     block_cuts, panel_cuts = (parallel.chunks(count, -(-count // parts)) for count in (blocks, panels))
 
@@ -159,7 +159,7 @@ def _steps(count, step):
 @lru_cache(256)
 def _tables(depth, n, letter):
     """For `gemm.product`: how many vectors, their places in the panels, and one piece of y for each."""
-    lanes, vectors = gemm.lanes(letter), -(-n // gemm.lanes(letter))
+    lanes, vectors = vector.lanes(letter), -(-n // vector.lanes(letter))
     panel, inside = np.divmod(np.arange(vectors + -vectors % gemm.VECTORS), gemm.VECTORS)
     start = (panel * gemm.VECTORS + inside) * lanes
     pieces = np.stack([0 * start, np.minimum(lanes, n - start), start], 1)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import gemm
+from . import gemm, vector
 
 ORIGIN = ((0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
 
@@ -115,13 +115,13 @@ def _reach(plane, taps):
 
 def length(layout, images, letter):
     """Places of so many images in a plane: whole vectors."""
-    return _up(images * layout.area, gemm.lanes(letter))
+    return _up(images * layout.area, vector.lanes(letter))
 
 
 def spread(x, channels, images, layout, size):
     """Planes, `size` long, of slices of a contiguous x's channels and images; then zeros that taps may reach."""
     count = (channels.stop - channels.start) * layout.phases * size
-    out = gemm.empty(count + layout.reach + gemm.lanes(x.dtype), x.dtype)
+    out = vector.empty(count + layout.reach + vector.lanes(x.dtype), x.dtype)
     gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop,
                 layout.step, *_arrays(layout.remainders), layout.pad, layout.plane, size, out)
     return out
@@ -151,7 +151,7 @@ def vectors(layout, target, images, image, letter):
     `image` lies between two images in the output. Vectors follow the rows of outputs, or run over the ends of
     rows where fewer are so needed.
     """
-    lanes, (height, width) = gemm.lanes(letter), target.out
+    lanes, (height, width) = vector.lanes(letter), target.out
     n, i = (a.reshape(-1, 1) for a in np.divmod(np.arange(images * height), height))
     place, to = n * layout.area + i * layout.plane[1], n * image + i * target.row + target.start
     j = np.arange(width // lanes + 2)
@@ -161,9 +161,9 @@ def vectors(layout, target, images, image, letter):
         begin = np.broadcast_to(j * lanes, cut.shape)
         end, of = np.minimum(begin + lanes, width), place + begin
     real = begin < end
-    places, vector = np.unique(of[real], return_inverse=True)
+    places, which = np.unique(of[real], return_inverse=True)
     pieces = np.stack([(place + begin - of)[real], (end - begin)[real], (to + begin * target.step)[real]], 1)
-    first = np.searchsorted(vector, np.arange(len(places) + 1))
+    first = np.searchsorted(which, np.arange(len(places) + 1))
     simple = len(pieces) == len(places) and not pieces[:, 0].any()
     return _fill(places), len(places), first, _fill(pieces, 0).reshape(-1), simple
 

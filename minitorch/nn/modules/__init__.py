@@ -10,6 +10,7 @@ from .. import (
     distance,
     dropout,
     embedding,
+    lazy,
     linear,
     loss,
     module,
@@ -24,7 +25,7 @@ from ..module import Module
 # file here: file in PyTorch
 _FILES = {
     activation: ("activation",), containers: ("container",), conv: ("conv",), distance: ("distance",),
-    dropout: ("dropout",), embedding: ("sparse",), linear: ("linear",), loss: ("loss",), module: ("module",),
+    dropout: ("dropout",), embedding: ("sparse",), lazy: ("lazy",), linear: ("linear",), loss: ("loss",), module: ("module",),
     normalization: ("batchnorm", "instancenorm", "normalization"), padding: ("padding",), pooling: ("pooling",),
     resampling: ("upsampling", "pixelshuffle"), shape: ("flatten", "fold", "channelshuffle"),
 }
