@@ -5,9 +5,10 @@ import inspect
 import math
 import warnings
 
-import minitorch
 import numpy as np
 import pytest
+
+import minitorch
 from minitorch import nn
 from minitorch.nn import functional as F
 
@@ -152,9 +153,10 @@ def test_attention(torch, options):
 
     if options.get("dropout_p"):  # PyTorch draws its mask in another way
         minitorch.manual_seed(0)
-        mean = np.mean([call(minitorch, t(2, 3, 5), t(2, 4, 5, seed=1), t(2, 4, 6, seed=2)).numpy() for _ in range(2000)], 0)
+        qkv = t(2, 3, 5), t(2, 4, 5, seed=1), t(2, 4, 6, seed=2)
+        mean = np.mean([call(minitorch, *qkv).numpy() for _ in range(2000)], 0)
         options.clear()
-        expected = call(minitorch, t(2, 3, 5), t(2, 4, 5, seed=1), t(2, 4, 6, seed=2)).numpy()
+        expected = call(minitorch, *qkv).numpy()
         np.testing.assert_allclose(mean, expected, atol=0.1)
         return
     both(torch, call, (2, 2, 3, 5), (2, heads, 4, 5), (2, heads, 4, 6))
@@ -266,9 +268,10 @@ def test_running_statistics(torch):
         found = []
         for lib in (minitorch, torch):
             mean, var = lib.zeros(3), lib.ones(3)
-            f, options = getattr(lib.nn.functional, name), {"training" if name == "batch_norm" else "use_input_stats": True}
+            f = getattr(lib.nn.functional, name)
+            options = {"training" if name == "batch_norm" else "use_input_stats": True}
             f(lib.tensor(x), mean, var, momentum=0.3, **options)
-            y = f(lib.tensor(x), mean, var, **{key: False for key in options})
+            y = f(lib.tensor(x), mean, var, **dict.fromkeys(options, False))
             found.append((mean.numpy(), var.numpy(), y.numpy()))
         for a, b in zip(*found, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -298,7 +301,8 @@ def test_one_hot_and_pad_constant():
 def test_recorded_figures():
     """Closed forms, where PyTorch is not there to ask."""
     x = minitorch.tensor([[1.0, 2.0, 3.0]])
-    assert F.cross_entropy(x, minitorch.tensor([0])).item() == pytest.approx(math.log(1 + math.e + math.e ** 2), rel=1e-6)
+    loss = F.cross_entropy(x, minitorch.tensor([0])).item()
+    assert loss == pytest.approx(math.log(1 + math.e + math.e ** 2), rel=1e-6)
     assert F.gelu(minitorch.tensor(1.0)).item() == pytest.approx(0.8413447, rel=1e-6)
     assert F.softplus(minitorch.tensor(0.0)).item() == pytest.approx(math.log(2), rel=1e-6)
     assert F.layer_norm(x, (3,)).tolist()[0] == pytest.approx([-1.2247357, 0, 1.2247357], rel=1e-5)

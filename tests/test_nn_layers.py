@@ -1,12 +1,12 @@
 """Every layer beside PyTorch's: the same repr, state, initial values, outputs and gradients."""
 from __future__ import annotations
 
-import copy
 import warnings
 
-import minitorch
 import numpy as np
 import pytest
+
+import minitorch
 from minitorch import nn
 
 # layer, its arguments, keywords, shapes of its inputs
@@ -21,7 +21,8 @@ LAYERS = [
     ("Conv1d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, [(4, 9)]),
     ("Conv1d", (2, 3, 4), {"padding": "same", "dilation": 2}, [(2, 2, 9)]),
     ("Conv2d", (3, 4, 3), {}, [(2, 3, 6, 7)]),
-    ("Conv2d", (3, 4, (2, 3)), {"stride": (1, 2), "padding": (1, 0), "dilation": (2, 1), "bias": False}, [(2, 3, 6, 7)]),
+    ("Conv2d", (3, 4, (2, 3)), {"stride": (1, 2), "padding": (1, 0), "dilation": (2, 1), "bias": False},
+     [(2, 3, 6, 7)]),
     ("Conv2d", (4, 4, 3), {"groups": 4, "padding": "valid"}, [(2, 4, 6, 7)]),
     ("Conv2d", (3, 4, (2, 5)), {"padding": "same"}, [(2, 3, 6, 7)]),
     ("Conv2d", (3, 4, 3), {"padding": 1, "padding_mode": "reflect"}, [(2, 3, 6, 7)]),
@@ -241,7 +242,7 @@ def test_forward_and_gradients(torch, name, args, kwargs, shapes, training):
     theirs.train(training)
     rng = np.random.default_rng(3)
     arrays = [values(rng, shape) for shape in shapes]
-    for step in range(2):  # twice: running statistics and random numbers go on alike
+    for _ in range(2):  # twice: running statistics and random numbers go on alike
         xs = [minitorch.tensor(a, requires_grad=a.dtype.kind == "f" and i == 0) for i, a in enumerate(arrays)]
         ts = [torch.tensor(a, requires_grad=a.dtype.kind == "f" and i == 0) for i, a in enumerate(arrays)]
         with warnings.catch_warnings():

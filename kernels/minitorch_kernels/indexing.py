@@ -222,7 +222,27 @@ def _no_numba(rows: np.ndarray, index: np.ndarray, n: int) -> str | None:
     return None if rows.flags.c_contiguous and index.flags.c_contiguous else "contiguous arrays only"
 
 
+def _no_numba_lines(x: np.ndarray, index: np.ndarray, axis: int) -> str | None:
+    if index.size < 1 << 14:
+        return "too small to be worth compiling"
+    if x.dtype.char not in "fd" or index.dtype != np.int64:
+        return "float32 and float64, int64 index only"
+    if x.shape[:axis] != index.shape[:axis] or x.shape[axis + 1:] != index.shape[axis + 1:]:
+        return "an index of the shape of x but for the axis only"
+    return None if x.flags.c_contiguous and index.flags.c_contiguous else "contiguous arrays only"
+
+
+def _no_numba_lines_dx(dy: np.ndarray, index: np.ndarray, axis: int, shape: tuple, once: bool = False) -> str | None:
+    if index.size < 1 << 14:
+        return "too small to be worth compiling"
+    if shape[:axis] != index.shape[:axis] or shape[axis + 1:] != index.shape[axis + 1:]:
+        return "an index of the shape of the result but for the axis only"
+    return _no_numba_lines(dy, index, axis) if dy.shape == index.shape else "dy of the shape of the index only"
+
+
+gather.version("numba", "cpu", "minitorch_kernels.cpu.indexing:gather", _no_numba_lines)
 gather.version("grid", "cpu", _gather, backend="numpy")
+gather_dx.version("numba", "cpu", "minitorch_kernels.cpu.indexing:gather_dx", _no_numba_lines_dx)
 gather_dx.version("bincount", "cpu", _gather_dx,
                   lambda dy, index, axis, shape, once=False: None if index.ndim else "a scalar",
                   backend="numpy")

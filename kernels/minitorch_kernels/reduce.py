@@ -5,6 +5,8 @@ import numpy as np
 
 from .table import kernel
 
+LARGE = 1 << 17  # elements from which a compiled loop on several threads is worth its first compilation
+
 
 @kernel
 def sum(xp, x, axis=None, keepdims=False):
@@ -70,6 +72,27 @@ def logcumsumexp(xp, x, axis):
     return xp.logaddexp.accumulate(x, axis)
 
 
+def merged(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tuple[str, list[int]]:
+    """Neighbouring axes that are all kept (k) or all reduced (r) made one: their kinds and sizes.
+
+    >>> merged((2, 3, 4, 5), (0, 2, 3))
+    ('rkr', [2, 3, 20])
+    """
+    n = len(shape)
+    axes = range(n) if axis is None else [a % n for a in (axis if isinstance(axis, tuple) else (axis,))]
+    kinds, sizes = "", []
+    for i, size in enumerate(shape):
+        kind = "r" if i in axes else "k"
+        if size == 1:
+            continue
+        if kinds.endswith(kind):
+            sizes[-1] *= size
+        else:
+            kinds += kind
+            sizes.append(size)
+    return kinds, sizes
+
+
 def _sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     if x.dtype.char in "eE":
         return np.add.reduce(x, axis, np.float32, None, keepdims).astype(x.dtype)
@@ -110,6 +133,21 @@ def _cumprod_dx(dy: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
     return (np.flip(np.add.accumulate(np.flip(wide, axis), axis), axis) / x).astype(dy.dtype)
 
 
+def _no_numba_sum(x: np.ndarray, axis=None, keepdims: bool = False) -> str | None:
+    if x.size < LARGE:
+        return "small"
+    if x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return "contiguous float32 and float64 only"
+    kinds = merged(x.shape, axis)[0]
+    return None if kinds in ("r", "kr", "rk", "rkr", "krk") else f"axes in the order {kinds!r}"
+
+
+def _no_numba_cumsum(x: np.ndarray, axis: int) -> str | None:
+    if x.size < LARGE >> 3:
+        return "small"
+    return None if x.dtype.char in "fd" and x.flags.c_contiguous else "contiguous float32 and float64 only"
+
+
 def _prod_others(x: np.ndarray, axis: int) -> np.ndarray:
     """The product of what comes before times that of what comes after, each a cumulative product."""
     ones = np.ones_like(x[(slice(None),) * axis + (slice(0, 1),)])
@@ -120,8 +158,10 @@ def _prod_others(x: np.ndarray, axis: int) -> np.ndarray:
     return before(x) * np.flip(before(np.flip(x, axis)), axis) if x.shape[axis] else x
 
 
+sum.version("numba", "cpu", "minitorch_kernels.cpu.reduce:sum", _no_numba_sum)
 sum.version("wide", "cpu", _sum, backend="numpy")
 spread.version("strided", "cpu", _spread, backend="numpy")
-cumsum.version("wide", "cpu", _cumsum, backend="numpy")
+cumsum.version("numba", "cpu", "minitorch_kernels.cpu.reduce:sum", _no_numba_sum)
+sum.version("wide", "cpu", _cumsum, backend="numpy")
 cumprod_dx.version("division", "cpu", _cumprod_dx, backend="numpy")
 prod_others.version("cumulative", "cpu", _prod_others, backend="numpy")

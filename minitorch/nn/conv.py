@@ -130,8 +130,8 @@ class _ConvTransposeNd(_ConvNd):
                  zip(input.shape[-nd:], self.stride, self.padding, self.dilation, self.kernel_size)]
         most = [low + s - 1 for low, s in zip(least, self.stride)]
         if not all(low <= n <= high for low, n, high in zip(least, wanted, most)):
-            raise ValueError(f"{type(self).__name__}: requested an output size of {list(wanted)}, but valid sizes range "
-                             f"from {least} to {most} (for an input of {list(input.shape[-nd:])})")
+            raise ValueError(f"{type(self).__name__}: requested an output size of {list(wanted)}, but valid sizes "
+                             f"range from {least} to {most} (for an input of {list(input.shape[-nd:])})")
         return [n - low for n, low in zip(wanted, least)]
 
 

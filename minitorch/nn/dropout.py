@@ -1,4 +1,4 @@
-"""Dropout: in training, values or whole channels set to zero at random and the rest scaled up. Srivastava et al. 2014."""
+"""Dropout: in training, values or whole channels become zero at random, the rest larger. Srivastava et al. 2014."""
 from __future__ import annotations
 
 from ..tensor import Tensor

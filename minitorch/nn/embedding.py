@@ -127,4 +127,5 @@ class EmbeddingBag(_Table):
 
 def _check_table(embeddings: Tensor) -> None:
     if embeddings.ndim != 2:
-        raise AssertionError(f"Embeddings parameter is expected to be 2-dimensional, got shape {tuple(embeddings.shape)}")
+        raise AssertionError("Embeddings parameter is expected to be 2-dimensional, "
+                             f"got shape {tuple(embeddings.shape)}")

@@ -1,4 +1,4 @@
-"""PyTorch's `torch.nn.functional`: a table of contents over the ops, and the few functions that need Python beside them.
+"""PyTorch's `torch.nn.functional`: a table of contents over the ops, and the few functions that are more than one.
 
 >>> from minitorch import tensor
 >>> import minitorch.nn.functional as F
@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..op import FUNCTIONS
-from ..ops.embedding import embedding_bag
-from ..ops.lookup import embedding, one_hot
+from ..ops.embedding import embedding_bag as embedding_bag
+from ..ops.lookup import embedding as embedding
+from ..ops.lookup import one_hot as one_hot
 from ..ops.loss import reduction_of
 from ..tensor import Tensor
 
@@ -37,8 +38,8 @@ _NAMES = """
     cosine_similarity pairwise_distance
     pad interpolate upsample upsample_nearest upsample_bilinear pixel_shuffle pixel_unshuffle channel_shuffle
     grid_sample affine_grid
-""".split()
-globals().update({_name: FUNCTIONS[_name] for _name in _NAMES if _name in FUNCTIONS})
+""".split()  # noqa: SIM905
+globals().update({_name: FUNCTIONS[_name] for _name in _NAMES})
 
 _relu = FUNCTIONS["relu"]
 

@@ -112,8 +112,10 @@ def _lazy(layer: type, count: str, dim: int, **defaults: Any) -> type:
 
 
 LazyLinear = _lazy(linear.Linear, "in_features", -1)
-LazyConv1d, LazyConv2d, LazyConv3d, LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d = (
-    _lazy(getattr(conv, f"{kind}{nd}d"), "in_channels", -nd - 1) for kind in ("Conv", "ConvTranspose") for nd in (1, 2, 3))
+LazyConv1d, LazyConv2d, LazyConv3d = (
+    _lazy(getattr(conv, f"Conv{nd}d"), "in_channels", -nd - 1) for nd in (1, 2, 3))
+LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d = (
+    _lazy(getattr(conv, f"ConvTranspose{nd}d"), "in_channels", -nd - 1) for nd in (1, 2, 3))
 LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d = (
     _lazy(getattr(normalization, f"BatchNorm{nd}d"), "num_features", 1) for nd in (1, 2, 3))
 LazyInstanceNorm1d, LazyInstanceNorm2d, LazyInstanceNorm3d = (

@@ -10,7 +10,8 @@ from .. import dtypes
 from ..engine import no_grad
 from ..tensor import Handle, Tensor
 from . import hooks, state
-from .hooks import register_module_forward_hook, register_module_forward_pre_hook
+from .hooks import register_module_forward_hook as register_module_forward_hook
+from .hooks import register_module_forward_pre_hook as register_module_forward_pre_hook
 from .parameter import Buffer, Parameter
 
 _KINDS = {"_parameters": ("parameter", "torch.nn.Parameter"), "_buffers": ("buffer", "torch.Tensor"),
@@ -68,8 +69,8 @@ class Module:
             for kind, (what, expected) in _KINDS.items():
                 if name in own.get(kind, ()):
                     if value is not None and not (kind == "_buffers" and isinstance(value, Tensor)):
-                        raise TypeError(f"cannot assign '{type(value).__name__}' as {what} '{name}' ({expected} or None "
-                                        "expected)")
+                        raise TypeError(f"cannot assign '{type(value).__name__}' as {what} '{name}' "
+                                        f"({expected} or None expected)")
                     own[kind][name] = value
                     return
             object.__setattr__(self, name, value)
@@ -253,7 +254,8 @@ class Module:
             elif arg is not None and not isinstance(arg, bool):
                 device = arg
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
-            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, "
+                            f"but got desired dtype={dtype}")
         return self._apply(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:

@@ -57,7 +57,7 @@ ConstantPad1d, ConstantPad2d, ConstantPad3d = (
 ZeroPad1d, ZeroPad2d, ZeroPad3d = (
     _layer(f"ZeroPad{n}d", _ZeroPad, n, "constant", "Zeros around") for n in (1, 2, 3))
 ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = (
-    _layer(f"ReflectionPad{n}d", _Pad, n, "reflect", "The image mirrored at its edge pixels, around") for n in (1, 2, 3))
+    _layer(f"ReflectionPad{n}d", _Pad, n, "reflect", "The image mirrored at its edge around") for n in (1, 2, 3))
 ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = (
     _layer(f"ReplicationPad{n}d", _Pad, n, "replicate", "The edge pixels repeated around") for n in (1, 2, 3))
 CircularPad1d, CircularPad2d, CircularPad3d = (

@@ -139,8 +139,9 @@ def _stretched(targets: Tensor, lengths: np.ndarray, batch: int, classes: int, b
         raise DTypeError(f"ctc_loss: targets must be integral, got {targets.dtype}")
     most = int(lengths.max(initial=0))
     labels = np.full((batch, 2 * most + 1), blank)
-    if array.ndim == 1 and array.size != lengths.sum() or array.ndim == 2 and (
-            array.shape[0] != batch or array.shape[1] < most) or array.ndim > 2:
+    fits = array.shape == (lengths.sum(),) if array.ndim == 1 else \
+        array.ndim == 2 and array.shape[0] == batch and array.shape[1] >= most
+    if not fits:
         raise ShapeError(f"ctc_loss: targets expects ({batch}, at least {most}) or ({lengths.sum()},), "
                          f"got shape {array.shape}")
     starts = np.concatenate(([0], np.cumsum(lengths)))
@@ -155,9 +156,10 @@ def _stretched(targets: Tensor, lengths: np.ndarray, batch: int, classes: int, b
 def _lengths(name: str, given: Any, batch: int, most: int | None) -> np.ndarray:
     lengths = np.atleast_1d(np.asarray(given.tolist() if isinstance(given, Tensor) else given))
     if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
-        raise ShapeError(f"ctc_loss: {name}_lengths must be of size batch_size, {batch} integers, got {lengths.tolist()}")
+        raise ShapeError(f"ctc_loss: {name}_lengths must be of size batch_size, {batch} integers, "
+                         f"got {lengths.tolist()}")
     low = 0 if most is None else 1
-    if batch and (lengths.min() < low or most is not None and lengths.max() > most):
+    if batch and not low <= lengths.min() <= lengths.max() <= (math.inf if most is None else most):
         raise ShapeError(f"ctc_loss: Expected {name}_lengths to have value at least {low} and at most {most}, "
                          f"but got {lengths.tolist()}")
     return lengths

@@ -19,14 +19,16 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0, sca
     if mode not in ("sum", "mean", "max"):
         raise ValueError(f"embedding_bag: mode has to be one of sum, mean or max, got {mode}")
     if per_sample_weights is not None and (mode != "sum" or per_sample_weights.shape != input.shape):
-        raise NotImplementedError("embedding_bag: per_sample_weights was not None; it is only supported for mode='sum', "
-                                  f"with the shape of input; got mode={mode!r} and {tuple(per_sample_weights.shape)}")
+        raise NotImplementedError("embedding_bag: per_sample_weights is only supported for mode='sum' and of the shape "
+                                  f"of input; got mode={mode!r} and {tuple(per_sample_weights.shape)}")
     index, bag, bags = _bags(input._array, offsets, include_last_offset)
+    if per_sample_weights is not None:
+        per_sample_weights = per_sample_weights.reshape(-1)[:len(index)]
     if padding_idx is not None:
         keep = index != padding_idx % weight.shape[0]
         index, bag = index[keep], bag[keep]
         if per_sample_weights is not None:
-            per_sample_weights = per_sample_weights.reshape(-1)[Tensor._wrap(np.flatnonzero(keep))]
+            per_sample_weights = per_sample_weights[Tensor._wrap(np.flatnonzero(keep))]
     rows = embedding(Tensor._wrap(index), weight, None, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.reshape(-1, 1)
@@ -53,14 +55,16 @@ def _bags(index: np.ndarray, offsets: Tensor | None, include_last: bool) -> tupl
             raise ValueError("embedding_bag: if input is 2D, then offsets has to be None, as input is treated as a "
                              f"mini-batch of fixed length sequences, got offsets of shape {tuple(offsets.shape)}")
         return index.reshape(-1), np.repeat(np.arange(len(index)), index.shape[1]), len(index)
-    if index.ndim != 1 or offsets is None or offsets.ndim != 1:
+    if index.ndim != 1 or offsets is None or offsets.ndim != 1 or (include_last and offsets.numel() == 0):
         raise ValueError("embedding_bag: input has to be 2D, or 1D with 1D offsets, got input of shape "
                          f"{index.shape} and offsets {None if offsets is None else tuple(offsets.shape)}")
-    starts = offsets._array[:-1] if include_last else offsets._array
-    if len(starts) and (np.diff(offsets._array) < 0).any() or (offsets._array > len(index)).any():
+    starts = offsets._array
+    if include_last:
+        starts, index = starts[:-1], index[:int(starts[-1])]
+    if (np.diff(offsets._array) < 0).any() or (offsets._array > len(index)).any():
         raise ShapeError(f"embedding_bag: offsets must not decrease, nor be greater than input's length {len(index)}, "
                          f"got {offsets.tolist()}")
-    if len(starts) and starts[0] != 0:
+    if len(starts) and starts[0]:
         raise ShapeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to "
                          f"start from position 0. However, got {int(starts[0])}")
     bag = np.searchsorted(starts, np.arange(len(index)), side="right") - 1

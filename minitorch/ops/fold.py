@@ -36,7 +36,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     if min(column_places(size, *options)) < 1:
         raise ShapeError(f"unfold: Given input with spatial size {size}, kernel_size={options[0]}, "
                          f"dilation={options[1]}, padding={options[2]}, stride={options[3]}, calculated shape of the "
-                         f"array of sliding blocks as {column_places(size, *options)}, which is too small (non-positive)")
+                         f"array of sliding blocks as {column_places(size, *options)}, which is too small")
     return im2col(input, *options) if input.ndim == 4 else im2col(input.unsqueeze(0), *options).squeeze(0)
 
 
@@ -44,7 +44,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """Columns (N, C * window, places) or (C * window, places) summed into (N, C, *output_size)."""
     if input.ndim not in (2, 3):
-        raise ShapeError(f"fold: expects (C * window, places) or (N, C * window, places), got shape {tuple(input.shape)}")
+        raise ShapeError("fold: expects (C * window, places) or (N, C * window, places), "
+                         f"got shape {tuple(input.shape)}")
     options = _options("fold", kernel_size, dilation, padding, stride)
     size = ntuple("fold", "output_size", output_size, 2)
     rows, places = input._array.shape[-2:]
@@ -54,8 +55,8 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     expected = column_places(size, *options)
     if min(expected) < 1 or prod(expected) != places:
         raise ShapeError(f"fold: Given output_size={size}, kernel_size={options[0]}, dilation={options[1]}, "
-                         f"padding={options[2]}, stride={options[3]}, expected size of input's last dimension to match "
-                         f"the calculated number of sliding blocks {expected[0]} * {expected[1]}, but got {places}")
+                         f"padding={options[2]}, stride={options[3]}, expected size of input's last dimension to "
+                         f"match the calculated number of sliding blocks {prod(expected)}, but got {places}")
     return col2im(input, size, *options) if input.ndim == 3 else col2im(input.unsqueeze(0), size, *options).squeeze(0)
 
 

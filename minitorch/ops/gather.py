@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dtypes, shapes
+from ..device import kernels_of
 from ..errors import BoundsError, DTypeError, ShapeError
 from ..op import composite, op
 from ..tensor import Tensor, write
@@ -118,6 +119,9 @@ def index_fill(input, dim, index, value):
     _vector("index_fill", input._array, index._array, at, negative=True)
     if input.ndim == 0:
         return reshape(index_fill(reshape(input, 1), 0, index, value), ())
+    if isinstance(value, Tensor):  # a place that is named twice takes the value once
+        places = kernels_of(index._array).xp.unique(index._array % input._array.shape[at])
+        index = Tensor._wrap(places)
     return index_put_(input, value, (None,) * at + (index,))
 
 

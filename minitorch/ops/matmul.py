@@ -85,31 +85,31 @@ def linear(k, x, weight, bias=None, /):
 @composite
 def mm(input, mat2, *, out=None):
     """The product of two matrices."""
-    return into(out, _checked("mm", input=(input, 2), mat2=(mat2, 2)))
+    return into(out, _checked("mm", ("input", input, 2), ("mat2", mat2, 2)))
 
 
 @composite
 def bmm(input, mat2, *, out=None):
     """The products of two stacks of matrices, (b, m, k) and (b, k, n)."""
-    return into(out, _stacks("bmm", input=(input, 3), mat2=(mat2, 3)))
+    return into(out, _stacks("bmm", ("input", input, 3), ("mat2", mat2, 3)))
 
 
 @composite
 def mv(input, vec, *, out=None):
     """A matrix times a vector."""
-    return into(out, _checked("mv", input=(input, 2), vec=(vec, 1)))
+    return into(out, _checked("mv", ("input", input, 2), ("vec", vec, 1)))
 
 
 @composite
 def dot(input, tensor, *, out=None):
     """Σ aᵢ bᵢ of two vectors."""
-    return into(out, _checked("dot", input=(input, 1), tensor=(tensor, 1)))
+    return into(out, _checked("dot", ("input", input, 1), ("tensor", tensor, 1)))
 
 
 @composite
 def vdot(input, other, *, out=None):
     """`dot` with the first vector conjugated."""
-    return into(out, _checked("vdot", input=(input.conj(), 1), other=(other, 1)))
+    return into(out, _checked("vdot", ("input", input.conj(), 1), ("other", other, 1)))
 
 
 @composite
@@ -128,7 +128,7 @@ def inner(input, other, *, out=None):
 @composite
 def outer(input, vec2, *, out=None):
     """aᵢ bⱼ for all elements of two vectors."""
-    _dims("outer", input=(input, 1), vec2=(vec2, 1))
+    _dims("outer", ("input", input, 1), ("vec2", vec2, 1))
     return into(out, unsqueeze(input, 1) * vec2)
 
 
@@ -144,33 +144,35 @@ def ger(input, vec2, *, out=None):
 @composite(inplace=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
     """beta input + alpha mat1 mat2; with beta 0 `input` does not count, even where it is nan."""
-    return into(out, _scaled_sum("addmm", input, _checked("addmm", mat1=(mat1, 2), mat2=(mat2, 2)), beta, alpha))
+    y = _checked("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
+    return into(out, _scaled_sum("addmm", input, y, beta, alpha))
 
 
 @composite(inplace=True)
 def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
     """beta input + alpha mat vec."""
-    return into(out, _scaled_sum("addmv", input, _checked("addmv", mat=(mat, 2), vec=(vec, 1)), beta, alpha))
+    y = _checked("addmv", ("mat", mat, 2), ("vec", vec, 1))
+    return into(out, _scaled_sum("addmv", input, y, beta, alpha))
 
 
 @composite(inplace=True)
 def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
     """beta input + alpha times the outer product of two vectors."""
-    _dims("addr", vec1=(vec1, 1), vec2=(vec2, 1))
+    _dims("addr", ("vec1", vec1, 1), ("vec2", vec2, 1))
     return into(out, _scaled_sum("addr", input, unsqueeze(vec1, 1) * vec2, beta, alpha))
 
 
 @composite(inplace=True)
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     """beta input + alpha times the products of two stacks of matrices."""
-    return into(out, _scaled_sum("baddbmm", input, _stacks("baddbmm", batch1=(batch1, 3), batch2=(batch2, 3)), beta,
-                                 alpha))
+    y = _stacks("baddbmm", ("batch1", batch1, 3), ("batch2", batch2, 3))
+    return into(out, _scaled_sum("baddbmm", input, y, beta, alpha))
 
 
 @composite(inplace=True)
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     """beta input + alpha times the sum of the products of two stacks of matrices."""
-    _dims("addbmm", batch1=(batch1, 3), batch2=(batch2, 3))
+    _dims("addbmm", ("batch1", batch1, 3), ("batch2", batch2, 3))
     a, b = batch1._array.shape, batch2._array.shape
     if a[0] != b[0] or a[2] != b[1]:
         raise ShapeError(f"addbmm: batch1 and batch2 shapes do not fit, got {list(a)} and {list(b)}")
@@ -283,27 +285,31 @@ def _mixed(name: str, a: Any, b: Any) -> DTypeError:
                       f"{dtypes.from_numpy(b.dtype).name}")
 
 
-def _dims(name: str, **given: tuple[Tensor, int]) -> list[Tensor]:
-    """The tensors, each of which must have its number of dimensions."""
-    for argument, (x, n) in given.items():
+def _dims(name: str, *given: tuple[str, Tensor, int]) -> None:
+    """Raise where an argument, of that name, does not have its number of dimensions."""
+    for argument, x, n in given:
         if x.ndim != n:
             raise ShapeError(f"{name}: {argument} expects {n} dimension{'s' * (n > 1)}, got shape {list(x.shape)}")
-    return [x for x, _ in given.values()]
 
 
-def _checked(name: str, **given: tuple[Tensor, int]) -> Tensor:
+def _checked(name: str, left: tuple[str, Tensor, int], right: tuple[str, Tensor, int]) -> Tensor:
     """The product of two tensors with these numbers of dimensions; errors name the function that the user called."""
-    a, b = _dims(name, **given)
-    _check(name, a._array, b._array)
+    (_, a, m), (_, b, n) = left, right
+    x, y = a._array, b._array
+    if x.ndim != m or y.ndim != n:
+        _dims(name, left, right)
+    if x.shape[-1] != y.shape[-2 if n > 1 else 0] or x.dtype is not y.dtype:
+        _check(name, x, y)
     return matmul(a, b)
 
 
-def _stacks(name: str, **given: tuple[Tensor, int]) -> Tensor:
+def _stacks(name: str, left: tuple[str, Tensor, int], right: tuple[str, Tensor, int]) -> Tensor:
     """The products of two stacks of equally many matrices."""
-    (a, b), (_, second) = _dims(name, **given), given
+    _dims(name, left, right)
+    (_, a, _), (second, b, _) = left, right
     if a._array.shape[0] != b._array.shape[0]:
         raise ShapeError(f"{name}: {second} expects {a.shape[0]} matrices, got shape {list(b.shape)}")
-    return _checked(name, **given)
+    return _checked(name, left, right)
 
 
 def _scaled_sum(name: str, x: Tensor, y: Tensor, beta: float, alpha: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Padding with a constant, or with what an image shows at its edges; and picking places along an axis, which that is."""
+"""Padding with a constant, or with what an image shows near its edges, which is picking places along an axis."""
 from __future__ import annotations
 
 from functools import lru_cache

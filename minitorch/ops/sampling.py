@@ -15,8 +15,8 @@ def affine_grid(theta, size, align_corners=None):
     nd = len(size) - 2
     if nd not in (2, 3) or theta.ndim != 3 or tuple(theta.shape) != (size[0], nd, nd + 1):
         raise (ShapeError if nd in (2, 3) else NotImplementedError)(
-            f"affine_grid: Expected a batch of affine matrices of shape {size[0]}x{nd}x{nd + 1} for size {tuple(size)}. "
-            f"Got {tuple(theta.shape)}.")
+            f"affine_grid: Expected a batch of affine matrices of shape {size[0]}x{nd}x{nd + 1} for size "
+            f"{tuple(size)}. Got {tuple(theta.shape)}.")
     axes = []
     for n in size[2:]:
         line = FUNCTIONS["linspace"](-1, 1, n, dtype=theta.dtype, device=theta.device) if n > 1 else \

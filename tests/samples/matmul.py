@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from . import WIDE, BadInput, OpCase, Sample, arrays_like, register
+from . import WIDE, BadInput, KernelCase, OpCase, Sample, arrays_like, register
 
 INTS = np.array([[-7, 3, 0], [5, 2, -1]])
 BYTES = np.array([[250, 3], [0, 100]], np.uint8)
@@ -45,10 +45,8 @@ def mismatch(*shapes, match="cannot be multiplied", raises=RuntimeError, named=T
 
 MIXED = BadInput((np.ones((2, 3)), INTS.T), {}, RuntimeError, "same dtype, but got float32 and int64")
 register(OpCase("matmul", product, [
-    Sample(lambda rng: (rng.standard_normal((210, 200)), rng.standard_normal((200, 205))), big=True,
-           dtypes=WIDE),
-    Sample(lambda rng: (rng.standard_normal((20, 40, 50)), rng.standard_normal((20, 50, 30))), big=True,
-           dtypes=WIDE),
+    Sample(arrays_like((210, 200), (200, 205)), big=True, dtypes=WIDE),
+    Sample(arrays_like((20, 40, 50), (20, 50, 30)), big=True, dtypes=WIDE),
     *(like(*shapes) for shapes in (
         ((5,), (5,)), ((3, 4), (4, 2)), ((3, 4), (4,)), ((4,), (4, 3)), ((2, 3, 4), (4, 2)),
         ((2, 3, 4), (4,)),
@@ -65,6 +63,16 @@ register(OpCase("matmul", product, [
 complex_case("matmul", product, (2, 3, 4), (4, 2))
 
 
+def operands(a, b, dtype):
+    """A large product, for the versions that take parts of it: `a` is read down its columns."""
+    return lambda rng: ((rng.standard_normal(a).astype(dtype).swapaxes(-1, -2),
+                         rng.standard_normal(b).astype(dtype)), {})
+
+
+register(KernelCase("matmul", [operands(a, b, dtype) for dtype in (np.float32, np.float64) for a, b in (
+    ((200, 210), (200, 205)), ((20, 50, 40), (20, 50, 30)), ((300, 1), (300, 400)))]))
+
+
 def linear(x, weight, bias=None):
     return product(x, np.swapaxes(weight, 0, 1)) + (0 if bias is None else bias)
 
@@ -76,9 +84,7 @@ register(OpCase("linear", linear, [
         ((2, 0, 4), (3, 4), (3,)),
         ((3, 4), (0, 4), (0,)), ((3, 4), (2, 4), (1,)))),
     Sample(lambda rng: (rng.standard_normal((3, 4)), rng.standard_normal((2, 4)), None)),
-    Sample(lambda rng: (rng.standard_normal((70, 300)), rng.standard_normal((200, 300)),
-                        rng.standard_normal(200)),
-           big=True, dtypes=WIDE),
+    Sample(arrays_like((70, 300), (200, 300), (200,)), big=True, dtypes=WIDE),
     Sample((INTS, INTS, np.array([1, 2]))),
 ], errors=[mismatch((2, 3), (4, 2), match="in_features"), mismatch((), (4, 2), match="in_features"),
            mismatch((2, 3), (4, 3), (3,), match=r"bias expects shape \(4,\), got \(3,\)"),
@@ -124,7 +130,7 @@ def added(multiply):
 
 
 def sums(product_shape, a, b, *broadcast):
-    """Samples of x + a b: x of the product's shape, or to be spread to it; the factors; nothing to multiply."""
+    """Samples of x + a b: x of the product's shape, with each factor, and `broadcast` to that shape."""
     return [like(product_shape, a, b), like(product_shape, a, b, beta=0.5, alpha=-2),
             like(product_shape, a, b, beta=0),
             *(like(shape, a, b, alpha=0.5) for shape in broadcast)]
@@ -256,8 +262,7 @@ register(OpCase("einsum", lambda *args: np.asarray(np.einsum(*args)), [*(equatio
     Sample(("ij,jk", INTS, INTS.T)), Sample(("ij,ij->ij", INTS, INTS)),
     Sample(lambda rng: ("ij,ij->ij", INTS, rng.standard_normal((2, 3)))),
     Sample(lambda rng: ("ijk,kl->ijl", rng.standard_normal((20, 30, 40)), rng.standard_normal((40, 50))),
-           big=True,
-           dtypes=WIDE),
+           big=True, dtypes=WIDE),
 ], view=True, errors=[BadInput((text, *ones(*shapes)), {}, raises, match) for text, shapes, raises, match in (
     ("ij,jk->ik", ((2, 3), (2, 3)), RuntimeError, "'j' has size 3 and size 2"),
     ("ij->ii", ((2, 3),), RuntimeError, "more than once"),
@@ -269,8 +274,7 @@ register(OpCase("einsum", lambda *args: np.asarray(np.einsum(*args)), [*(equatio
     ("ij", (), ValueError, "at least one operand"))] + [
         BadInput(("ij,j", INTS, np.ones(3)), {}, RuntimeError, "dtype")]))
 register(OpCase("einsum", lambda text, x: np.einsum(text, x).copy(),
-                [equation("ij->ij", (2, 3)), equation("ij->ji", (2, 3))],
-                variant="permutations", view=True))
+                [equation("ij->ij", (2, 3)), equation("ij->ji", (2, 3))], variant="permutations", view=True))
 register(OpCase("einsum", lambda text, x, y=1.0: np.asarray((x * y).sum(0)), [
     equation("...->", (3,)), equation("...i->i", (2, 3)), equation("...i,i->i", (2, 3), (3,))],
     variant="dots that are summed"))
@@ -278,5 +282,4 @@ for name, text, *shapes in (("product", "ij,jk->ki", (2, 3), (3, 2)),
                             ("elementwise", "ij,ij->ij", (2, 3), (2, 3))):
     register(OpCase("einsum", np.einsum, [Sample(lambda rng, text=text, shapes=shapes: (
         text, *(rng.standard_normal(s) + 1j * rng.standard_normal(s) for s in shapes)))],
-        variant=f"complex {name}",
-        dtypes=WIDE))
+        variant=f"complex {name}", dtypes=WIDE))

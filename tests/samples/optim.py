@@ -19,7 +19,7 @@ def sgd(p, g, buf, lr, momentum, dampening, weight_decay, nesterov, maximize, fi
 
 
 def adam(p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize):
-    """Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2; Reddi et al. 2018, algorithm 2."""
+    """Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2; Reddi et al. 2018."""
     g = gradient(p, g, 0 if decoupled else weight_decay, maximize)
     m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
     largest = np.maximum(vmax, v) if amsgrad else v
@@ -51,7 +51,7 @@ def rmsprop(p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, centered
 
 
 def calls(states, *numbers):
-    """A kernel's calls: each tuple of numbers on a matrix, the last one in awkward shapes and in several parts too.
+    """A kernel's calls: each tuple of numbers on a matrix, the last one in awkward shapes and in parts too.
 
     `states(rng, shape)` makes the arrays between p, g and the numbers; None stands for one that is left out.
     """
@@ -62,11 +62,10 @@ def calls(states, *numbers):
             return (np.asarray(p, dtype), np.asarray(g, dtype, order=order), *state, *values), {}
         return make
 
-    return [call(shape, values, dtype, order) for dtype in (np.float32,
-                                                            np.float64) for shape, chosen, order in (
-        ((3, 5), numbers, "C"), ((3, 5), numbers[-1:], "F"), ((), numbers[-1:], "C"),
-        ((1,), numbers[-1:], "C"),
-        ((0, 3), numbers[-1:], "C"), ((70_000,), numbers[-1:], "C")) for values in chosen]
+    last, dtypes = numbers[-1], (np.float32, np.float64)
+    return [*(call((3, 5), values, dtype) for values in numbers for dtype in dtypes),
+            *(call((3, 5), last, dtype, "F") for dtype in dtypes),
+            *(call(shape, last, dtype) for shape in ((), (1,), (0, 3), (70_000,)) for dtype in dtypes)]
 
 
 def sgd_states(rng, shape, lr, momentum, dampening, weight_decay, nesterov, maximize, first):

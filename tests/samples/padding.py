@@ -33,9 +33,11 @@ register(OpCase("pad", padded, [
     Sample(arrays_like((0, 3)), {"pad": (1, 1)}), Sample(arrays_like((0, 3)), {"pad": (0, 0, 1, 1)}),
     Sample((np.array([1, 2]), (1, 1)), {"value": 3}), Sample((np.array([True, False]), (1, 0)), {"value": True}),
     *[Sample(arrays_like(shape), {"pad": widths, "mode": mode}) for mode in ("reflect", "replicate", "circular")
-      for shape, widths in (((2, 3), (1, 2)), ((1, 2, 4), (2, 0)), ((2, 1, 3, 4), (1, 3, 2, 1)), ((1, 3, 4), (0, 1, 2, 2)),
-                            ((1, 2, 3), (-1, 2)), ((1, 1, 2, 3, 2), (1, 0, 0, 2, 1, 1)), ((0, 2, 3), (1, 1)))],
-    Sample(arrays_like((1, 2, 3)), {"pad": (3, 3), "mode": "circular"}), Sample((np.array([[1, 2, 3]]), (2, 1), "reflect")),
+      for shape, widths in (
+          ((2, 3), (1, 2)), ((1, 2, 4), (2, 0)), ((2, 1, 3, 4), (1, 3, 2, 1)), ((1, 3, 4), (0, 1, 2, 2)),
+          ((1, 2, 3), (-1, 2)), ((1, 1, 2, 3, 2), (1, 0, 0, 2, 1, 1)), ((0, 2, 3), (1, 1)))],
+    Sample(arrays_like((1, 2, 3)), {"pad": (3, 3), "mode": "circular"}),
+    Sample((np.array([[1, 2, 3]]), (2, 1), "reflect")),
     Sample(arrays_like((1, 2, 3)), {"pad": (7, 4), "mode": "replicate"}),
     Sample(arrays_like((1, 1, 1)), {"pad": (1, 1), "mode": "replicate"}),
 ], torch="nn.functional.pad", errors=[

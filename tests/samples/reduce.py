@@ -25,13 +25,13 @@ def over(function):
     def reference(x, dim=None, keepdim=False, dtype=None):
         if x.ndim == 0:
             return function(x.reshape(1), axis=0, keepdims=False)
-        return function(x, axis=None if dim in ((), []) else tuple(dim) if type(dim) is list else dim,
-                        keepdims=keepdim)
+        axis = None if dim in ((), []) else tuple(dim) if type(dim) is list else dim
+        return function(x, axis=axis, keepdims=keepdim)
     return reference
 
 
 def reductions(make=arrays_like, several=True, empty=True):
-    """Samples of a reduction of all, one or several dimensions: with and without `keepdim`, scalars, nothing."""
+    """Samples of a reduction: of all, one or several dimensions, of scalars and of nothing."""
     chosen = [((3, 4), {}), ((3, 4), {"dim": 0}), ((2, 3, 4), {"dim": -2, "keepdim": True}),
               ((3, 1), {"dim": 1}),
               ((), {}), ((), {"dim": -1, "keepdim": True})]
@@ -48,9 +48,8 @@ def complex_values(*shape):
 
 
 def complex_case(name, reference, *samples):
-    register(OpCase(name, reference, samples or [Sample(complex_values(2, 3)),
-                                                 Sample(complex_values(2, 3), {"dim": 1})],
-                    variant="complex", dtypes=WIDE))
+    samples = samples or [Sample(complex_values(2, 3)), Sample(complex_values(2, 3), {"dim": 1})]
+    register(OpCase(name, reference, samples, variant="complex", dtypes=WIDE))
 
 
 def size_of(x, axis):
@@ -65,9 +64,10 @@ def as_added(x):
 
 # Sums and products
 
-total = over(lambda x, axis, keepdims: np.sum(as_added(x), axis=axis, keepdims=keepdims))
-product = over(lambda x, axis, keepdims: np.prod(as_added(x), axis=axis, keepdims=keepdims))
+total = over(lambda x, **options: np.sum(as_added(x), **options))
+product = over(lambda x, **options: np.prod(as_added(x), **options))
 average = over(lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims) / size_of(x, axis))
+average_of_found = over(lambda x, **options: np.nansum(x, **options) / np.sum(~np.isnan(x), **options))
 INTEGERS = [Sample((x,), options) for x, options in (
     (INTS, {}), (INTS, {"dim": 0}), (BYTES, {"dim": 1}), (BOOLS, {"dim": -1, "keepdim": True}),
     (np.zeros((0, 2), np.int32), {"dim": 0}))]
@@ -82,8 +82,7 @@ register(OpCase("sum", total, [
 register(OpCase("sum", lambda x, axis, keepdims: np.sum(x, axis, keepdims=keepdims), [
     Sample(arrays_like((2, 3)), {"axis": 1, "keepdims": True})], variant="numpy's names"))
 complex_case("sum", total)
-register(OpCase("nansum", over(lambda x, axis, keepdims: np.nansum(as_added(x), axis=axis,
-                                                                   keepdims=keepdims)), [
+register(OpCase("nansum", over(lambda x, **options: np.nansum(as_added(x), **options)), [
     *reductions(), *INTEGERS, Sample((HOLES,)), Sample((HOLES,), {"dim": 1}),
     Sample((HOLES,), {"dim": 0, "keepdim": True}),
 ], errors=BAD_DIMS))
@@ -95,8 +94,7 @@ register(OpCase("mean", average, [
 ], errors=[*BAD_DIMS, BadInput((INTS,), {}, RuntimeError, "int64"),
            BadInput((BOOLS,), {}, RuntimeError, "bool")]))
 complex_case("mean", average)
-register(OpCase("nanmean", over(lambda x, axis, keepdims: np.nansum(x, axis=axis, keepdims=keepdims) / np.sum(
-    ~np.isnan(x), axis=axis, keepdims=keepdims)), [
+register(OpCase("nanmean", average_of_found, [
     *reductions(empty=False), Sample((HOLES,)), Sample((HOLES,), {"dim": 1}),
     Sample((HOLES[:, :2],), {"dim": (0, 1)}),
     Sample((HOLES[1:, ::2],), {"dim": 1}, grad=False, name="nothing but nan")],
@@ -109,8 +107,7 @@ register(OpCase("prod", product, [
 ], errors=[*BAD_DIM, BadInput((TWO_BY_THREE,), {"dim": (0, 1)}, TypeError, "'dim' must be int")],
     kernels=("prod_others", "spread")))
 complex_case("prod", product)
-register(OpCase("count_nonzero", lambda x, dim=None: np.asarray(np.count_nonzero(x,
-                                                                                 axis=None if dim == () else dim)), [
+register(OpCase("count_nonzero", over(lambda x, **options: np.asarray(np.count_nonzero(x, **options))), [
     Sample((ZEROS,)), Sample((ZEROS,), {"dim": 1}), Sample((INTS,), {"dim": (0, -1)}),
     Sample((BOOLS,), {"dim": 0}),
     Sample((HOLES,)), Sample((np.zeros((0, 3)),), {"dim": 0}), Sample((np.array(2.0),)),
@@ -127,8 +124,8 @@ def variance(x, dim=None, unbiased=None, keepdim=False, correction=None):
 
     def moment(x, axis, keepdims):
         d = x - np.sum(x, axis=axis, keepdims=True) / size_of(x, axis)
-        return np.sum(np.abs(d)**2, axis=axis, keepdims=keepdims) / max(size_of(x, axis) - less,
-                                                                        np.float64(0))
+        degrees = max(size_of(x, axis) - less, np.float64(0))
+        return np.sum(np.abs(d)**2, axis=axis, keepdims=keepdims) / degrees
     return over(moment)(x, dim, keepdim)
 
 
@@ -147,7 +144,7 @@ MOMENTS = [*(Sample(arrays_like(shape), options) for shape, options in (
     ((3, 4), {"dim": 1, "unbiased": False}), ((4, 3), {"dim": 0, "correction": 2}),
     ((2, 3), {"correction": 0, "keepdim": True}), ((4,), {"correction": 0.5}))),
     Sample(lambda rng: (rng.standard_normal(5), False)), Sample(lambda rng: (rng.standard_normal(5), True)),
-    Sample(arrays_like((3, 4), low=7, high=9)), Sample((np.linspace(-300, 300, 7) / 1.5,),
+    Sample(arrays_like((3, 4), low=7, high=9)), Sample((np.linspace(-200, 200, 7),),
                                                        name="a sum beyond float16"),
     Sample(arrays_like((301, 400)), {"dim": 1}, big=True, dtypes=WIDE)]
 DEGENERATE = [Sample((x,), options, grad=False) for x, options in (
@@ -174,8 +171,7 @@ for name, reference in (("all", over(np.all)), ("any", over(np.any))):
         Sample((np.zeros((2, 0)),), {"dim": 0}),
     ], grad=False, errors=BAD_DIMS))
     register(OpCase(name, lambda *args, truth=reference, **options: truth(*args, **options).astype(np.uint8),
-                    [
-        Sample((BYTES,)), Sample((BYTES,), {"dim": 1})], variant="bytes", grad=False))
+                    [Sample((BYTES,)), Sample((BYTES,), {"dim": 1})], variant="bytes", grad=False))
 
 # Norms
 
@@ -195,8 +191,8 @@ def p_norm(x, p="fro", dim=None, keepdim=False, dtype=None):
 
 def sizes(shape):
     """Arrays whose magnitudes differ, of either sign."""
-    return lambda rng: (((1 + rng.permutation(math.prod(shape))) * rng.choice([-0.1, 0.1],
-                                                                              math.prod(shape))).reshape(shape),)
+    n = math.prod(shape)
+    return lambda rng: (((1 + rng.permutation(n)) * rng.choice([-0.1, 0.1], n)).reshape(shape),)
 
 
 register(OpCase("norm", p_norm, [
@@ -211,20 +207,16 @@ register(OpCase("norm", p_norm, [
     Sample((np.zeros((2, 0)),), {"p": 1, "dim": 1}),
 ], errors=[*BAD_DIMS, BadInput((INTS,), {}, RuntimeError, "floating point or complex"),
            BadInput((TWO_BY_THREE,), {"p": "euclid"}, RuntimeError, "'fro' or 'nuc'"),
-           *(BadInput((np.zeros((2, 0)),), {"p": p, "dim": 1}, RuntimeError,
-                      "norm of no elements") for p in (math.inf, -1))]))
+           *(BadInput((np.zeros((2, 0)),), {"p": p, "dim": 1}, RuntimeError, "norm of no elements")
+             for p in (math.inf, -1))]))
 register(OpCase("norm", p_norm, [Sample((ZEROS,), {"p": 0, "dim": 1}), Sample((ZEROS,), {"p": 0})],
-                variant="p=0",
-                constant=(0,)))
-register(OpCase("norm", lambda x, p, dim=(-2, -1), keepdim=False: np.linalg.norm(x, "nuc", axis=dim,
-                                                                                 keepdims=keepdim), [
+                variant="p=0", constant=(0,)))
+register(OpCase("norm", lambda x, p, dim=(-2, -1), keepdim=False: np.linalg.norm(x, p, dim, keepdim), [
     Sample(lambda rng: (rng.standard_normal((3, 4)), "nuc")),
     Sample(lambda rng: (rng.standard_normal((2, 3, 2)), "nuc"), {"dim": (0, 2), "keepdim": True})],
-    variant="nuc",
-    dtypes=WIDE))
-complex_case("norm", p_norm, *(Sample(complex_values(2, 3), {"p": p, "dim": 1}, name=f"p={p}") for p in (2, 1,
-                                                                                                         3,
-                                                                                                         math.inf)))
+    variant="nuc", dtypes=WIDE))
+complex_case("norm", p_norm, *(Sample(complex_values(2, 3), {"p": p, "dim": 1}, name=f"p={p}")
+                               for p in (2, 1, 3, math.inf)))
 register(OpCase("vector_norm", p_norm, [
     Sample(lambda rng, p=p, dim=dim: (*sizes((3, 4))(rng), p, dim, False)) for p, dim in (
         (2, None), (3, (0, 1)), (1, 0), (math.inf, (1,)))]))
@@ -243,8 +235,7 @@ def log_sum_exp(x, axis, keepdims):
 
 
 register(OpCase("logsumexp", over(log_sum_exp), [
-    *(s for s in reductions() if s.options.get("dim") not in (None, ())),
-     # PyTorch's gradient fails for dim ()
+    *(s for s in reductions() if s.options.get("dim", ()) != ()),  # where it is (), PyTorch's gradient fails
     Sample((np.array([[1000.0, 1001.0], [-1000.0, -1001.0]]),), {"dim": 1}, dtypes=WIDE),
     Sample((INTS,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, 1)}),
     *(Sample((x,), {"dim": 1}, grad=False, name=name) for name, x in (
@@ -258,7 +249,8 @@ register(OpCase("logsumexp", over(log_sum_exp), [
 def along(function):
     """The reference of a scan: `function` of the vectors along a dimension, or of a scalar's one element."""
     def reference(x, dim, dtype=None):
-        return (np.apply_along_axis(function, dim, np.atleast_1d(x)) if x.size else as_added(x)).reshape(x.shape)
+        y = np.apply_along_axis(function, dim, np.atleast_1d(x)) if x.size else as_added(x)
+        return y.reshape(x.shape)
     return reference
 
 
@@ -286,8 +278,7 @@ register(OpCase("cumprod", along(lambda x: np.cumprod(as_added(x))), [
 ], errors=BAD_DIM, kernels=("cumprod_dx",)))
 complex_case("cumprod", along(np.cumprod), Sample(complex_values(2, 3), {"dim": 1}),
              Sample(complex_values(18), {"dim": 0}))
-register(OpCase("logcumsumexp", along(lambda x: np.array([log_sum_exp(x[:i + 1], 0,
-                                                                      False) for i in range(len(x))])), [
+register(OpCase("logcumsumexp", along(lambda x: [log_sum_exp(x[:i + 1], 0, False) for i in range(len(x))]), [
     *scans(), *OF_NOTHING, Sample((np.array([0.0, 1000.0, -1000.0, 999.0]),), {"dim": 0}),
     Sample((np.array([-np.inf, -np.inf, 1.0, -np.inf]),), {"dim": 0}, grad=False),
     Sample((np.array([1.0, np.inf, 2.0, np.nan]),), {"dim": 0}, grad=False)], errors=BAD_DIM))

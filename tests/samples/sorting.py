@@ -46,37 +46,43 @@ ALONG = [*(Sample(distinct(shape), options) for shape, options in (
     Sample((BYTES,), {"dim": 0}), Sample((EDGES,), {"dim": 1}, grad=False)]
 TIED = np.array([[1.0, 3.0, 3.0], [1.0, 1.0, 1.0]])
 THIRDS = [1 / 3, 1 / 3, 1 / 3]
-SHARES = {"amax": np.array([[0, 0.5, 0.5], THIRDS]), "amin": np.array([[1, 0, 0], THIRDS])}
 
-for name, pick in (("amax", np.max), ("amin", np.min)):
+
+def mean_of(shares):
+    """The sum of the elements' shares: winners that are equal, as in TIED, share the gradient so."""
+    return lambda x, dim=None: np.asarray(np.sum(x * np.array(shares), dim))
+
+
+def index_by(place):
+    return lambda *args, **options: np.asarray(over(place)(*args, **options))
+
+
+def with_index(pick, place):
+    return lambda *args, **options: (over(pick)(*args, **options), index_by(place)(*args, **options))
+
+
+
+for name, pick, shares in (("amax", np.max, [[0, 0.5, 0.5], THIRDS]), ("amin", np.min, [[1, 0, 0], THIRDS])):
     register(OpCase(name, over(pick), [
         *reductions(distinct, empty=False), Sample(distinct((0, 3)), {"dim": 1}),
         Sample(distinct((2, 0, 3)), {"dim": (0, -1)}),
         Sample((INTS,)), Sample((BYTES,), {"dim": 1}), Sample((BOOLS,), {"dim": (0, 1)}),
         Sample((EDGES,), {"dim": 1}, grad=False),
-        Sample(distinct((40, 70), gap=1e-3), {"dim": 1}, big=True, dtypes=WIDE)],
-        errors=[*BAD_DIMS, NO_CHOICE, NO_DIM]))
-    # The gradient among equals is that of the mean of those that are the largest here.
-    register(OpCase(name, lambda x, dim, share=SHARES[name]: (x * share).sum(dim),
-                    [Sample((TIED,), {"dim": 1})],
-                    variant="ties", second=False))
+        Sample(distinct((40, 70), gap=1e-3), {"dim": 1}, big=True, dtypes=WIDE),
+    ], errors=[*BAD_DIMS, NO_CHOICE, NO_DIM]))
+    register(OpCase(name, mean_of(shares), [Sample((TIED,), {"dim": 1})], variant="ties", second=False))
 register(OpCase("aminmax", lambda x, **options: (over(np.min)(x, **options), over(np.max)(x, **options)), [
     Sample(distinct((3, 4))), Sample(distinct((2, 3, 2)), {"dim": -2, "keepdim": True}),
     Sample(distinct(()), {"dim": 0}),
     Sample((INTS,), {"dim": 0}), Sample((BOOLS,)), Sample((EDGES,), {"dim": 1}, grad=False)]))
 
-for name, pick, place, pair, first, share in (
+for name, pick, place, pair, first, shares in (
         ("max", np.max, np.argmax, np.maximum, [1, 0], [[0, 0.5, 0.5], [0, 0, 0]]),
         ("min", np.min, np.argmin, np.minimum, [0, 0], [[0.25, 0, 0], [0.25, 0.25, 0.25]])):
     register(OpCase(name, lambda x, pick=pick: np.asarray(pick(x)), [*ALL, Sample((BOOLS,))],
                     errors=[NO_DIM, NO_CHOICE, *BAD_DIM]))
-    register(OpCase(name, lambda x, share=np.array(share): np.asarray((x * share).sum()), [Sample((TIED,))],
-                    variant="ties",
-                    second=False))
-    register(OpCase(name, lambda x, dim, keepdim=False, pick=pick, place=place: (
-        over(pick)(x, dim, keepdim), np.asarray(over(place)(x, dim, keepdim))),
-        [*ALONG, Sample((BOOLS,), {"dim": 1})],
-        variant="along"))
+    register(OpCase(name, mean_of(shares), [Sample((TIED,))], variant="ties", second=False))
+    register(OpCase(name, with_index(pick, place), [*ALONG, Sample((BOOLS,), {"dim": 1})], variant="along"))
     register(OpCase(name, lambda x, dim, at=first: (x[[0, 1], at], np.array(at)),
                     [Sample((TIED,), {"dim": 1})],
                     variant="first of equals", second=False))
@@ -84,9 +90,7 @@ for name, pick, place, pair, first, share in (
         Sample(lambda rng: (rng.standard_normal((3, 1)), 3 + rng.standard_normal(4))),
         Sample((INTS, INTS[::-1])),
         Sample((EDGES, EDGES[::-1]), grad=False)], variant="pair"))
-    register(OpCase(f"arg{name}", lambda x, dim=None, keepdim=False, place=place: np.asarray(over(place)(x,
-                                                                                                         dim,
-                                                                                                         keepdim)), [
+    register(OpCase(f"arg{name}", index_by(place), [
         *(Sample(s.arguments, s.options) for s in ALONG), Sample(distinct((3, 4))),
         Sample(distinct((2, 3)), {"keepdim": True}),
         Sample((TIED,)), Sample((TIED,), {"dim": 1}), Sample((INTS,)), Sample((EDGES,))], grad=False,
@@ -121,12 +125,11 @@ def of_all(choose):
 for name, choose in (("median", lower_median), ("nanmedian", lower_nanmedian)):
     register(OpCase(name, of_all(choose), [*ALL, Sample(distinct((5,))),
                                            Sample((HOLES,), grad=False)]))
-    register(OpCase(name, lambda x: np.asarray((x * [[0.25, 0, 0], [0.25, 0.25, 0.25]]).sum()),
-                    [Sample((TIED,))],
-                    variant="ties", second=False))
+    register(OpCase(name, mean_of([[0.25, 0, 0], [0.25, 0.25, 0.25]]), [Sample((TIED,))], variant="ties",
+                    second=False))
     register(OpCase(name, lambda x: np.array(np.nan), [Sample((np.zeros((0, 2)),), grad=False)],
-                    variant="of nothing",
-                    errors=[BadInput((np.zeros(0, int),), {}, RuntimeError, "no elements")]))
+                    variant="of nothing", errors=[BadInput((np.zeros(0, int),), {}, RuntimeError,
+                                                           "no elements")]))
     register(OpCase(name, single(choose), [*ALONG, Sample((HOLES,), {"dim": 1}, grad=False),
                                            Sample((HOLES[:, 1:2],), {"dim": 0}, grad=False)], variant="along",
                     errors=[*BAD_DIM, NO_CHOICE]))
@@ -147,14 +150,13 @@ register(OpCase("mode_along", single(most_frequent),
 def shares(function):
     """The reference of a quantile, made of NumPy's."""
     def reference(x, q, dim=None, keepdim=False, interpolation="linear"):
-        return np.asarray(function(np.atleast_1d(x), q, axis=0 if x.ndim == 0 else dim,
-                                   keepdims=keepdim and x.ndim > 0,
-                                   method=interpolation))
+        if x.ndim == 0:
+            return np.asarray(function(x.reshape(1), q, axis=0, method=interpolation))
+        return np.asarray(function(x, q, axis=dim, keepdims=keepdim, method=interpolation))
     return reference
 
 
-QUANTILES = [Sample(lambda rng, shape=shape, q=q: (*distinct(shape)(rng), q),
-                    options) for shape, q, options in (
+QUANTILES = [Sample(lambda rng, s=shape, q=q: (*distinct(s)(rng), q), options) for shape, q, options in (
     ((3, 4), 0.3, {}), ((3, 4), 0.0, {"dim": 0}), ((3, 4), 1.0, {"dim": 1, "keepdim": True}),
     ((5,), 0.5, {"dim": -1}),
     ((2, 3, 4), 0.7, {"dim": -2, "keepdim": True}), ((3, 4), 0.4, {"keepdim": True}), ((), 0.5, {}),
@@ -199,12 +201,10 @@ ORDERS = [*(Sample(distinct(shape), options) for shape, options in (
       for name, x in (("ints", INTS), ("bytes", BYTES), ("bools", BOOLS), ("ties", TIES), ("edges", EDGES))
       for descending in (False, True)),
     Sample(lambda rng: (rng.integers(0, 9, 70) * 0.5,), {"dim": 0, "stable": True, "descending": True},
-           grad=False,
-           name="many ties"),
+           grad=False, name="many ties"),
     Sample(distinct((40, 300), gap=1e-3), {"dim": 1}, big=True, dtypes=WIDE)]
 register(OpCase("sort", sort, ORDERS, errors=BAD_DIM))
-register(OpCase("argsort", lambda *args, **options: sort(*args, **options)[1], ORDERS, grad=False,
-                errors=BAD_DIM))
+register(OpCase("argsort", lambda x, **options: sort(x, **options)[1], ORDERS, grad=False, errors=BAD_DIM))
 register(OpCase("msort", lambda x: sort(x, 0)[0], [
     Sample(distinct((4, 3))), Sample(distinct((1,))), Sample((INTS,)), Sample((EDGES,), grad=False),
     Sample(distinct((0, 2)))]))
@@ -219,8 +219,7 @@ register(OpCase("topk", topk, [
         ((24, 2), 3, {"dim": 0, "sorted": True}))), *FEW,
     Sample((EDGES[:1], 3), {"dim": 1}, grad=False, name="nan is the largest"),
     Sample((np.where(np.arange(40) % 9 == 4, np.nan, np.arange(40) * 0.5)[None], 3),
-           {"dim": 1, "largest": False},
-           grad=False, name="few, and nan"),
+           {"dim": 1, "largest": False}, grad=False, name="few, and nan"),
     Sample(lambda rng: (*distinct((30, 400), gap=1e-3)(rng), 7), {"dim": 1}, big=True, dtypes=WIDE),
 ], errors=[BadInput((np.ones((2, 3)), 1), {"dim": 2}, IndexError, "Dimension out of range"),
            BadInput((np.ones((2, 3)), 4), {}, RuntimeError, "out of range"),
@@ -233,9 +232,8 @@ def values(x, k, dim):
 
 
 register(OpCase("topk", lambda x, k, dim: topk(x, k, dim)[0], [
-    Sample((TIES, 4), {"dim": 1}), Sample((np.repeat(np.arange(10.0), 4), 3), {"dim": 0})], variant="ties",
-    grad=False,
-    call=values, torch=values))
+    Sample((TIES, 4), {"dim": 1}), Sample((np.repeat(np.arange(10.0), 4), 3), {"dim": 0})],
+    variant="ties", grad=False, call=values, torch=values))
 register(OpCase("kthvalue", kthvalue, [
     *(Sample(lambda rng, shape=shape, k=k: (*distinct(shape)(rng), k), options) for shape, k, options in (
         ((5,), 2, {}), ((3, 4), 3, {"dim": 0}), ((2, 3, 2), 1, {"dim": -2, "keepdim": True}),

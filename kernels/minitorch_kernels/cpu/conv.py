@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import blas, memory, parallel
-from . import gemm, planes, vector
+from . import gemm, planes, tall, vector
 
 CACHE = 1 << 20  # bytes that the planes of one part may fill: half of an L2 cache
 PARTS = 8  # parts at most, unless the cache wants more
@@ -28,6 +28,7 @@ FEW = 12  # vectors of places in a part, at least
 LONG = 1024  # places over which a part sums dw, at least
 WEIGHTS = 1 << 21  # numbers in the sums of all parts for dw, at most
 NEAR = 2048  # places that `gemm.dots` finishes for all pairs of channels before it goes on
+DEEP = 128  # products in a sum from which tall tiles gain more than it costs to transpose y
 THIN = 2  # rows up to which tiles of one row are better than a tile that is mostly empty
 
 
@@ -62,6 +63,8 @@ def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
     if _is_product(w_shape, stride, padding, groups):
         return _sum_of_products(_matrices(dy), _matrices(x).swapaxes(1, 2)).reshape(w_shape)
     plan = _plan_dw(x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char)
+    if plan.tall:
+        return _dw_tall(plan, dy, x).reshape(w_shape)
     layout, rows, per_group, depth = plan.layout, plan.rows, plan.per_group, plan.depth
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     sums = np.zeros((plan.ranges, groups * rows * depth), x.dtype)
@@ -91,9 +94,9 @@ class _Plan(NamedTuple):
     row: int  # the distance of rows in w
     per_group: int
     columns: list[np.ndarray]  # for each target, where the weights of a row lie in w
-    thin: bool
+    height: int  # of a block of rows: of tall tiles, of tiles, or 1
     cuts: list[tuple[slice, slice, slice]]  # parts: images, groups, blocks of rows
-    tables: dict[int, tuple]  # for numbers of images: length of a plane; for each target, offsets and vectors
+    tables: dict[int, tuple]  # for numbers of images: length of a plane, and tables for each target
     together: int
     work: int
 
@@ -104,9 +107,10 @@ class _PlanDw(NamedTuple):
     rows: int
     per_group: int
     depth: int
+    tall: bool
     ranges: int
     cuts: list[tuple[int, slice, slice, list[slice]]]  # parts: number of the sum, groups, rows, images
-    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, offsets
+    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, tables
 
 
 @lru_cache(256)
@@ -130,23 +134,29 @@ def _plan_dx(x_shape, w_shape, stride, padding, dilation, groups, letter):
 
 def _product_plan(batch, layout, targets, groups, rows, row, per_group, channel, area, letter):
     """The plan of a product; rows and channels lie `row` and `channel` apart in w, channels `area` in y."""
-    thin, bytes_of_place = rows <= THIN, groups * per_group * layout.phases * np.dtype(letter).itemsize
+    bytes_of_place = groups * per_group * layout.phases * np.dtype(letter).itemsize
     work = batch * groups * rows * sum(per_group * len(t.taps) * t.out[0] * t.out[1] for t in targets)
     parts, few = _parts(work), -(-FEW * vector.lanes(letter) // layout.area)
     most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
     chunks = _evenly(slice(0, batch), most)
-    blocks = -(-rows // (1 if thin else gemm.ROWS))
-    cuts = list(product(chunks, *_shares(groups, blocks, 4, parts // len(chunks))))
+    wide, deep = tall.VECTORS * vector.lanes(letter), per_group * len(targets[0].taps) >= DEEP
+    height = gemm.ROWS if rows > THIN else 1
+    if deep and groups == targets[0].step == 1 and _fits(rows, wide):
+        height = wide
+    blocks = -(-rows // height)
+    cuts = list(product(chunks, *_shares(groups, blocks, max(1, 32 // height), parts // len(chunks))))
     tables = {}
     for images in {c.stop - c.start for c in chunks}:
-        length = planes.length(layout, images, letter)
-        tables[images] = length, [(planes.offsets(layout, t.taps, per_group, length),
-                                   *planes.vectors(layout, t, images, groups * rows * area, letter))
-                                  for t in targets]
+        length, each = planes.length(layout, images, letter), []
+        for t in targets:
+            offsets, image = planes.offsets(layout, t.taps, per_group, length), groups * rows * area
+            each.append((offsets, planes.places(layout, t.out, images)) if height == wide else
+                        (offsets, *planes.vectors(layout, t, images, image, letter)))
+        tables[images] = length, each
     tile = lcm(gemm.VECTORS, gemm.THIN)
     together = (1 + CACHE // (per_group * layout.phases * vector.REGISTER * tile)) * tile
     columns = [planes.columns(t.taps, per_group, channel) for t in targets]
-    return _Plan(layout, targets, groups, rows, row, per_group, columns, thin, cuts, tables, together, work)
+    return _Plan(layout, targets, groups, rows, row, per_group, columns, height, cuts, tables, together, work)
 
 
 @lru_cache(256)
@@ -157,24 +167,50 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
     parts = _parts(batch * layout.area * outputs * depth)
     sums = max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))
     ranges = _evenly(slice(0, batch), -(-batch // sums))
-    shares = _shares(groups, rows, gemm.LEFT, parts // len(ranges))
+    wide, out = tall.VECTORS * vector.lanes(letter), planes.outputs(window, size, stride, padding, dilation)
+    is_tall = groups == 1 and _fits(rows, wide)
+    shares = _shares(groups, rows, wide if is_tall else gemm.LEFT, parts // len(ranges))
     cuts, tables = [], {}
     for (number, images), g, r in product(enumerate(ranges), *shares):
-        lines, height = (g.stop - g.start) * (per_group * layout.phases + r.stop - r.start), r.stop - r.start
+        height = r.stop - r.start
+        lines = (g.stop - g.start) * (per_group * layout.phases + height)
         chunks = _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize))
         cuts.append((number, g, r, chunks))
         for count in {c.stop - c.start for c in chunks}:
             length = planes.length(layout, count, letter)
-            tables[count, height] = (length, planes.offsets(plain, planes.ORIGIN, height, length),
-                                     planes.offsets(layout, taps, per_group, length))
-    return _PlanDw(layout, plain, rows, per_group, depth, len(ranges), cuts, tables)
+            first = (planes.places(layout, out, count) if is_tall else
+                     planes.offsets(plain, planes.ORIGIN, height, length))
+            tables[count, height] = length, first, planes.offsets(layout, taps, per_group, length)
+    return _PlanDw(layout, plain, rows, per_group, depth, is_tall, len(ranges), cuts, tables)
+
+
+def _dw_tall(plan, dy, x):
+    """dw (O, channels * taps), with O along the vectors."""
+    (_, channels, *_), (_, outputs, height, width) = x.shape, dy.shape
+    wide, depth = tall.VECTORS * vector.lanes(x.dtype), _round(plan.depth, tall.PLACES)
+    blocks, area = -(-outputs // wide), height * width
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+    sums = np.zeros((plan.ranges, blocks * depth * wide), x.dtype)
+
+    def part(i):
+        number, _, r, chunks = plan.cuts[i]
+        first, last = r.start // wide, -(-r.stop // wide)
+        for images in chunks:
+            count = images.stop - images.start
+            length, places, columns = plan.tables[count, r.stop - r.start]
+            xs = planes.spread(x, slice(0, channels), images, plan.layout, length)
+            tall.dots(dy.reshape(-1), images.start * outputs * area, outputs, first, last, count, outputs * area, area,
+                      xs, places, columns, plan.depth, sums[number, first * depth * wide:])
+
+    parallel.run(part, len(plan.cuts), 2 * dy.size * plan.depth)
+    turned = sums.sum(0).reshape(blocks, depth, wide)[:, :plan.depth].swapaxes(1, 2)
+    return turned.reshape(blocks * wide, plan.depth)[:outputs]
 
 
 def _correlate(plan, x, w, b, y):
     """Fill y (N, groups * rows, H, W)."""
-    layout, groups, rows, per_group = plan.layout, plan.groups, plan.rows, plan.per_group
-    height = 1 if plan.thin else gemm.ROWS
-    blocks, area = -(-rows // height), y.shape[2] * y.shape[3]
+    layout, groups, rows, per_group, height = plan.layout, plan.groups, plan.rows, plan.per_group, plan.height
+    blocks, area, outputs = -(-rows // height), y.shape[2] * y.shape[3], y.shape[1]
     bias = np.zeros((groups, blocks * height), x.dtype)
     if b is not None:
         bias[:, :rows] = b.reshape(groups, rows)
@@ -184,12 +220,17 @@ def _correlate(plan, x, w, b, y):
 
     def part(i):
         images, g, block = plan.cuts[i]
-        length, tables = plan.tables[images.stop - images.start]
+        number, y0 = images.stop - images.start, images.start * outputs * area
+        length, tables = plan.tables[number]
         xs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, layout, length)
+        if height > gemm.ROWS:
+            tall.product(packed[0], bias, rows, len(plan.columns[0]), block.start, block.stop, xs, *tables[0], number, area,
+                         out, y0, outputs * area, area)
+            return
         for target, table, a, column in zip(plan.targets, tables, packed, plan.columns):
             gemm.product(a, bias, g.start, g.stop, rows, len(column), block.start, block.stop, xs,
                          per_group * layout.phases * length, *table, plan.together,
-                         out, images.start * y.shape[1] * area, area, target.step, plan.thin)
+                         out, y0, area, target.step, height == 1)
 
     parallel.run(part, len(plan.cuts), 2 * plan.work)
 
@@ -197,7 +238,7 @@ def _correlate(plan, x, w, b, y):
 def _pack(w, groups, row, column, rows, height, blocks):
     """The weights in the order in which `gemm.product` reads them."""
     packed = vector.empty(groups * blocks * height * len(column), w.dtype)
-    cuts = parallel.chunks(blocks, max(8, -(-blocks // PARTS)))
+    cuts = parallel.chunks(blocks, -(-blocks // PARTS))
 
     def part(i):
         first, last = cuts[i].start, cuts[i].stop
@@ -231,6 +272,11 @@ def _sum_of_products(a, b):
     return sums.sum(0)
 
 
+def _fits(rows, wide):
+    """Whether so many rows fill tall tiles well."""
+    return rows % wide == 0 or rows > 4 * wide
+
+
 def _parts(work):
     """How many parts so many multiplications are worth."""
     return min(PARTS, max(1, work // WORTH))
@@ -245,6 +291,10 @@ def _shares(groups, rows, tile, parts):
     if groups > 1:
         return parallel.chunks(groups, -(-groups // parts)), [slice(0, rows)]
     return [slice(0, 1)], parallel.chunks(rows, max(1, -(-rows // parts // tile)) * tile)
+
+
+def _round(n, step):
+    return -(-n // step) * step
 
 
 def _evenly(images, most):

@@ -121,15 +121,12 @@ def pack_rows(w, groups, group, row, column, rows, height, block0, block1, out):
     depth, blocks = len(column), -(-rows // height)
     for g in range(groups):
         for block in range(block0, block1):
-            to = (g * blocks + block) * depth * height
-            for r in range(height):
-                i = block * height + r
-                if i < rows:
-                    for k in range(depth):
-                        out[to + k * height + r] = w[g * group + i * row + column[k]]
-                else:
-                    for k in range(depth):
-                        out[to + k * height + r] = 0
+            start, to = g * group + block * height * row, (g * blocks + block) * depth * height
+            for k0 in range(0, depth, 16):  # some k at a time: what is read and written stays in the L1 cache
+                for r in range(height):
+                    inside = block * height + r < rows
+                    for k in range(k0, min(k0 + 16, depth)):
+                        out[to + k * height + r] = w[start + r * row + column[k]] if inside else 0
 
 
 @jit

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import gemm, vector
+from . import gemm, tall, vector
 
 ORIGIN = ((0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
 
@@ -142,7 +142,13 @@ def offsets(layout, taps, channels, size):
     """What each channel's tap adds to a place's address: (channels * taps,), and zeros to fill a tile."""
     phase, h, w, _ = np.array(taps, np.int64).reshape(-1, 4).T
     planes = np.arange(channels)[:, None] * layout.phases + phase
-    return np.pad((planes * size + h * layout.plane[1] + w).reshape(-1), (0, max(gemm.LEFT, gemm.RIGHT)))
+    return np.pad((planes * size + h * layout.plane[1] + w).reshape(-1), (0, max(gemm.LEFT, gemm.RIGHT, tall.PLACES)))
+
+
+def places(layout, out, images):
+    """The address in a plane of each output of so many images, in order, and some to fill a tile."""
+    n, i, j = np.ix_(np.arange(images), np.arange(out[0]), np.arange(out[1]))
+    return np.pad((n * layout.area + i * layout.plane[1] + j).reshape(-1), (0, tall.PLACES))
 
 
 def vectors(layout, target, images, image, letter):

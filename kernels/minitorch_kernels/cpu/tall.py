@@ -7,6 +7,7 @@ gives the weight gradient. The price is that y is transposed on its way out, or 
 """
 from __future__ import annotations
 
+import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
@@ -31,23 +32,66 @@ from .vector import (
 
 PLACES, VECTORS = (6 if MANY else 3), 4
 NEAR = 96  # k that are finished for all places before the next ones: 24 KiB of w, which stay in the L1 cache
+ROOM = 768  # places whose sums are kept until they are turned
 
 
 @jit
-def product(x, places, count, offset, depth, w, out):
-    """out[place, channel] += sum over k of x[places[place] + offset[k]] * w[k, channel], for `count` places.
+def product(a, bias, rows, depth, block0, block1, x, offset, places, images, area, y, y0, image, y_row):
+    """For blocks of rows block0 to block1: y at the `area` places of each of so many images.
 
-    w and out have VECTORS vectors of channels; places and out are filled up to whole tiles.
+    a: packed by `gemm.pack_rows` in blocks of VECTORS vectors, and bias filled up to whole blocks. places: addresses in x, and
+    some to fill a tile. y0 is the first row of the first image in y; `image` and y_row lie between images and rows.
     """
-    wide = VECTORS * lanes_of(x)
+    wide = VECTORS * lanes_of(y)
+    out = np.empty((ROOM + PLACES) * wide, y.dtype)
+    total = images * area
+    some = max(1, ROOM // area) * area  # whole images, or parts of one
+    for block in range(block0, block1):
+        w, first = a[block * depth * wide:], y0 + block * wide * y_row
+        for begin in range(0, total, some):
+            for start in range(begin, min(begin + some, total), ROOM):
+                end = min(start + ROOM, begin + some, total)
+                for place in range(end - start):
+                    for r in range(wide):
+                        out[place * wide + r] = bias[block * wide + r]
+                _sum(x, places[start:], end - start, offset, depth, w, out)
+                place = start
+                while place < end:
+                    n = place // area
+                    count = min((n + 1) * area, end) - place
+                    _turned(out[(place - start) * wide:], count, wide, min(wide, rows - block * wide),
+                            y[first + n * image + place - n * area:], y_row)
+                    place += count
+
+
+@jit
+def dots(dy, dy0, rows, block0, block1, images, image, area, x, offset, columns, depth, out):
+    """out[block, j, row] += sum over places of dy[row, place] * x[columns[j] + offset[place]], for these blocks of rows.
+
+    dy0 is the first row of the first image in dy; `image` lies between images, `area` between rows. columns: filled up to a
+    tile; out: each block filled up to whole tiles.
+    """
+    wide, whole = VECTORS * lanes_of(out), -(-depth // PLACES) * PLACES
+    turned = np.zeros(images * area * wide, out.dtype)
+    for block in range(block0, block1):
+        for n in range(images):
+            _turned(dy[dy0 + n * image + block * wide * area:], min(wide, rows - block * wide), area, area,
+                    turned[n * area * wide:], wide)
+        _sum(x, columns, depth, offset, images * area, turned, out[(block - block0) * whole * wide:])
+
+
+@jit
+def _sum(x, places, count, offset, depth, w, out):
+    """out[place, row] += sum over k of x[places[place] + offset[k]] * w[k, row], for `count` places."""
+    wide = VECTORS * lanes_of(out)
     for k in range(0, depth, NEAR):
         for place in range(0, count, PLACES):
             _tile(x, places, place, offset, k, min(NEAR, depth - k), w, k * wide, out, place * wide)
 
 
 @jit
-def turn(source, rows, source_row, columns, target, target_row):
-    """target[column, row] = source[row, column]: a transposed copy, between rows that lie so far apart."""
+def _turned(source, rows, source_row, columns, target, target_row):
+    """target[column, row] = source[row, column]; rows lie so far apart."""
     lane = lanes_of(source)
     for i in range(0, rows, lane):
         for j in range(0, columns, lane):

@@ -22,12 +22,12 @@ from .. import (
 )
 from ..module import Module
 
-# file here: file in PyTorch
+# a file here: its names in PyTorch
 _FILES = {
-    activation: ("activation",), containers: ("container",), conv: ("conv",), distance: ("distance",),
-    dropout: ("dropout",), embedding: ("sparse",), lazy: ("lazy",), linear: ("linear",), loss: ("loss",), module: ("module",),
-    normalization: ("batchnorm", "instancenorm", "normalization"), padding: ("padding",), pooling: ("pooling",),
-    resampling: ("upsampling", "pixelshuffle"), shape: ("flatten", "fold", "channelshuffle"),
+    activation: ["activation"], containers: ["container"], conv: ["conv"], distance: ["distance"],
+    dropout: ["dropout"], embedding: ["sparse"], lazy: ["lazy"], linear: ["linear"], loss: ["loss"],
+    module: ["module"], normalization: ["batchnorm", "instancenorm", "normalization"], padding: ["padding"],
+    pooling: ["pooling"], resampling: ["upsampling", "pixelshuffle"], shape: ["flatten", "fold", "channelshuffle"],
 }
 
 __all__ = ["Module"]
