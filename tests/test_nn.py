@@ -142,7 +142,9 @@ def test_parameter_list_and_dict():
     "modules.conv._ConvNd", "modules.module.Module", "modules.container.Sequential", "modules.linear.Linear",
     "modules.loss._Loss", "modules.activation.ReLU", "modules.sparse.Embedding", "modules.upsampling.Upsample",
     "modules.instancenorm._InstanceNorm", "modules.normalization.LayerNorm", "modules.pooling._MaxPoolNd",
-    "modules.Linear", "parameter.Parameter", "parallel.DataParallel", "utils.clip_grad_norm_", "functional.relu",
+    "modules.Linear", "parameter.Parameter", "parallel.DataParallel", "utils.clip_grad_norm_",
+    "utils.clip_grad.clip_grad_norm_",
+    "utils.convert_parameters.parameters_to_vector", "functional.relu",
     "init.xavier_uniform_", "Buffer",
 ])
 def test_names_that_programs_import(path):
@@ -169,6 +171,32 @@ def test_every_layer_has_pytorchs_signature(torch):
         if name in ("Sigmoid", "Tanh", "LogSigmoid", "Softsign", "Tanhshrink", "Softmax2d"):
             continue  # nothing to set
         assert mine == other, name
+
+
+def test_adaptive_softmax(torch):
+    found = []
+    for lib in (minitorch, torch):
+        lib.manual_seed(0)
+        layer = lib.nn.AdaptiveLogSoftmaxWithLoss(16, 20, [4, 9], div_value=2.0, head_bias=True)
+        x = lib.tensor(np.random.default_rng(0).standard_normal((7, 16)).astype(np.float32))
+        output, loss = layer(x, lib.tensor([0, 3, 4, 8, 9, 19, 2]))
+        loss.backward()
+        single = layer(x[0], lib.tensor(5)).output
+        found.append([repr(layer), list(layer.state_dict()), [
+            v.detach().numpy() for v in (output, loss, single, layer.log_prob(x), layer.predict(x),
+                                         *(p.grad for p in layer.parameters()))]])
+        np.testing.assert_allclose(layer.log_prob(x).exp().sum(1).detach().numpy(), np.ones(7), rtol=1e-5)
+        for bad in (lambda lib=lib, layer=layer, x=x: layer(x, lib.tensor([20] * 7)),
+                    lambda lib=lib, layer=layer, x=x: layer(x, lib.tensor([1]))):
+            with pytest.raises(RuntimeError):
+                bad()
+        for cutoffs in ([], [4, 4], [0], [20], [5, 4]):
+            with pytest.raises(ValueError):
+                lib.nn.AdaptiveLogSoftmaxWithLoss(16, 20, cutoffs)
+    ours, theirs = found
+    assert ours[:2] == theirs[:2]
+    for a, b in zip(ours[2], theirs[2], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name, args, shape", [

@@ -101,7 +101,7 @@ def every_second(array):
 
 def backwards(array):
     """The same values with negative strides."""
-    return np.flip(np.flip(array).copy())
+    return np.flip(np.flip(array).copy()) if array.ndim else array
 
 
 @each(big=False)

@@ -335,7 +335,7 @@ class ParameterDict(Module):
         raise RuntimeError("ParameterDict should not be called.")
 
 
-def _key(container: Any, idx: int) -> str:
+def _key(container: Any, idx: Any) -> str:
     """The name of the member at position `idx`. Raises IndexError."""
     i, n = as_int(idx), len(container)
     if not -n <= i < n:

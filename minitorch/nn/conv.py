@@ -30,7 +30,7 @@ class _ConvNd(Module):
                                                                                padding_mode)
         self.kernel_size = ntuple(name, "kernel_size", kernel_size, nd)
         self.stride = ntuple(name, "stride", stride, nd)
-        self.padding = padding if isinstance(padding, str) else ntuple(name, "padding", padding, nd)
+        self.padding: Any = padding if isinstance(padding, str) else ntuple(name, "padding", padding, nd)
         self.dilation = ntuple(name, "dilation", dilation, nd)
         self.output_padding = (0,) * nd
         shape = (in_channels, out_channels // groups) if self.transposed else (out_channels, in_channels // groups)

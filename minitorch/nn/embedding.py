@@ -15,6 +15,10 @@ from .parameter import Parameter
 class _Table(Module):
     """A weight (num_embeddings, embedding_dim), normal at the start."""
 
+    num_embeddings: int
+    embedding_dim: int
+    padding_idx: int | None
+
     def _make_weight(self, weight: Tensor | None, freeze: bool, device: Any, dtype: Any) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
         n, padding = self.num_embeddings, self.padding_idx

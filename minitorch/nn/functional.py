@@ -11,7 +11,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..op import FUNCTIONS
 from ..ops.embedding import embedding_bag as embedding_bag
@@ -40,6 +40,8 @@ _NAMES = """
     grid_sample affine_grid
 """.split()  # noqa: SIM905
 globals().update({_name: FUNCTIONS[_name] for _name in _NAMES})
+if TYPE_CHECKING:
+    def __getattr__(name: str) -> Any: ...
 
 _relu = FUNCTIONS["relu"]
 

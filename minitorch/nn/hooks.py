@@ -18,6 +18,9 @@ class Hook:
     def __init__(self, function: Callable, with_kwargs: bool = False, always_call: bool = False):
         self.function, self.with_kwargs, self.always_call = function, with_kwargs, always_call
 
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
 
 def register(module: Any, moment: str, hook: Callable, prepend: bool = False, with_kwargs: bool = False,
              always_call: bool = False) -> Handle:
@@ -58,24 +61,24 @@ def call(module: Any, args: tuple, kwargs: dict) -> Any:
         while pending:
             hook = pending.pop(0)
             given = (args, kwargs, output) if hook.with_kwargs else (args, output)
-            result = hook.function(module, *given)
+            result = hook(module, *given)
             output = output if result is None else result
     except BaseException:
         for hook in pending:
             if hook.always_call:
-                hook.function(module, *((args, kwargs, None) if hook.with_kwargs else (args, None)))
+                hook(module, *((args, kwargs, None) if hook.with_kwargs else (args, None)))
         raise
     return output
 
 
 def _before(hook: Hook, module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     if hook.with_kwargs:
-        result = hook.function(module, args, kwargs)
+        result = hook(module, args, kwargs)
         if result is not None and not (isinstance(result, tuple) and len(result) == 2):
             raise RuntimeError("forward pre-hook must return None or a tuple of (new_args, new_kwargs), "
                                f"but got {result}.")
         return (args, kwargs) if result is None else result
-    result = hook.function(module, args)
+    result = hook(module, args)
     return (args if result is None else result if isinstance(result, tuple) else (result,)), kwargs
 
 
@@ -109,17 +112,17 @@ class BackwardHooks:
     def _output_grads(self, *grads: Tensor) -> tuple:
         given = _spread(grads, self.outputs, self.count)
         for hook in list(self.hooks["backward_pre"].values()):
-            given = _replaced(hook.function(self.module, given), given)
+            given = _replaced(hook(self.module, given), given)
         self.grad_output = given
         if not self.inputs:  # nothing comes after: the hooks see no input gradient
             for hook in list(self.hooks["backward"].values()):
-                hook.function(self.module, (None,) * self.arguments, given)
+                hook(self.module, (None,) * self.arguments, given)
         return tuple(given[i] for i in self.outputs)
 
     def _input_grads(self, *grads: Tensor) -> tuple:
         given = _spread(grads, self.inputs, self.arguments)
         for hook in list(self.hooks["backward"].values()):
-            given = _replaced(hook.function(self.module, given, self.grad_output), given)
+            given = _replaced(hook(self.module, given, self.grad_output), given)
         return tuple(given[i] for i in self.inputs)
 
 

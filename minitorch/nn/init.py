@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     values = np.zeros(tensor.shape)
     for group in range(groups):
         for i in range(min(per_group, channels)):
-            values[(group * per_group + i, i, *(n // 2 for n in kernel))] = 1
+            centre = (group * per_group + i, i, *(n // 2 for n in kernel))
+            values[centre] = 1
     return _fill(tensor, values)
 
 
@@ -212,7 +212,7 @@ def _fill(tensor: Tensor, values: np.ndarray) -> Tensor:
     return tensor.copy_(FUNCTIONS["from_numpy"](np.ascontiguousarray(values, tensor.cpu()._array.dtype)))
 
 
-def _old_name(function: Callable) -> Callable:
+def _old_name(function: Any) -> Any:
     """`function` under its name without the underscore, as PyTorch programs of 2017 have it."""
     new = function.__name__
 

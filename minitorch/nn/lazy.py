@@ -11,7 +11,7 @@ from .module import Module
 from .parameter import Buffer, Parameter
 
 
-class _Uninitialized:
+class _Uninitialized(Tensor):
     """What is to be a tensor, once its shape is known."""
 
     uninitialized = True
@@ -19,7 +19,8 @@ class _Uninitialized:
     def materialize(self, shape: tuple[int, ...], device: Any = None, dtype: Any = None) -> None:
         """Give it memory of `shape`, and make it an ordinary parameter or buffer."""
         self._array = FUNCTIONS["empty"](tuple(shape), device=device or self.device, dtype=dtype or self.dtype)._array
-        self.__class__ = Parameter if isinstance(self, Parameter) else Tensor
+        kind: Any = Parameter if isinstance(self, Parameter) else Tensor
+        self.__class__ = kind
 
     @property
     def shape(self):
@@ -34,7 +35,7 @@ class _Uninitialized:
 class UninitializedParameter(_Uninitialized, Parameter):
     """A parameter whose shape is not known yet."""
 
-    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> UninitializedParameter:
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
         return super().__new__(cls, FUNCTIONS["empty"](0, device=device, dtype=dtype), requires_grad)
 
     def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None):
@@ -48,7 +49,7 @@ class UninitializedBuffer(_Uninitialized, Buffer):
 class LazyModule(Module):
     """A layer that waits for its first input. `count` names the argument that it waits for."""
 
-    cls_to_become: type
+    cls_to_become: Any
     count: str
     dim: int  # of the input, where the channels are
 
@@ -96,7 +97,7 @@ class LazyModule(Module):
         return self.forward(input, *args, **kwargs)  # the ordinary layer's, from now on
 
 
-def _lazy(layer: type, count: str, dim: int, **defaults: Any) -> type:
+def _lazy(layer: Any, count: str, dim: int, **defaults: Any) -> Any:
     own, _, *others = inspect.signature(layer.__init__).parameters.values()
     signature = inspect.Signature([own, *(p.replace(default=defaults.get(p.name, p.default)) for p in others)])
 
@@ -105,7 +106,7 @@ def _lazy(layer: type, count: str, dim: int, **defaults: Any) -> type:
         bound.apply_defaults()
         self._prepare({name: value for name, value in bound.arguments.items() if name != "self"})
 
-    __init__.__signature__ = signature
+    __init__.__dict__["__signature__"] = signature
     return type(f"Lazy{layer.__name__}", (LazyModule, layer), {
         "__init__": __init__, "cls_to_become": layer, "count": count, "dim": dim, "__module__": __name__,
         "__doc__": f"{layer.__name__} without `{count}`: the first input tells it."})

@@ -305,9 +305,8 @@ class Module:
     def state_dict(self, *args: Any, destination: dict | None = None, prefix: str = "",
                    keep_vars: bool = False) -> dict[str, Tensor]:
         """All parameters and saved buffers by dotted name: the tensors themselves, detached unless `keep_vars`."""
-        if args:
-            destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args):])
-        return state.save(self, destination, prefix, keep_vars)
+        given = dict(zip(("destination", "prefix", "keep_vars"), args))
+        return state.save(self, **{"destination": destination, "prefix": prefix, "keep_vars": keep_vars, **given})
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         """This module's own entries; override it, and `_load_from_state_dict`, for state of another kind."""

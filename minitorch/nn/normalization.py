@@ -290,7 +290,7 @@ class CrossMapLRN2d(LocalResponseNorm):
 
 
 def _shape(normalized_shape: Any) -> tuple[int, ...]:
-    return (normalized_shape,) if isinstance(normalized_shape, numbers.Integral) else tuple(normalized_shape)
+    return (int(normalized_shape),) if isinstance(normalized_shape, numbers.Integral) else tuple(normalized_shape)
 
 
 def _check_dims(input: Tensor, *expected: int) -> None:

@@ -34,6 +34,8 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor that a module registers as a buffer: saved and moved with it, not trained."""
 
+    persistent: bool
+
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Buffer:
         t = object.__new__(cls)
         t._array = _array_of("Buffer", data)

@@ -24,10 +24,9 @@ def save(module: Any, destination: dict | None, prefix: str, keep_vars: bool) ->
     """The entries of `module` and all below it, put into `destination`."""
     if destination is None:
         destination = OrderedDict()
-        destination._metadata = OrderedDict()
+        setattr(destination, "_metadata", OrderedDict())  # noqa: B010  an OrderedDict takes attributes
     metadata = {"version": module._version}
-    if hasattr(destination, "_metadata"):
-        destination._metadata[prefix[:-1]] = metadata
+    getattr(destination, "_metadata", {})[prefix[:-1]] = metadata
     for hook in module._state_hooks.get("before_save", {}).values():
         hook(module, prefix, keep_vars)
     module._save_to_state_dict(destination, prefix, keep_vars)
@@ -52,7 +51,7 @@ def load(module: Any, state_dict: Any, strict: bool, assign: bool) -> Incompatib
     modules = list(module.named_modules(remove_duplicate=False))
     for path, part in modules:
         local = dict((metadata or {}).get(path, {}), assign_to_params_buffers=assign, writes=writes)
-        arguments = (state, path + "." if path else "", local, True, missing, [], errors)
+        arguments: tuple = (state, path + "." if path else "", local, True, missing, [], errors)
         for hook in part._state_hooks.get("before_load", {}).values():
             hook(part, *arguments)
         part._load_from_state_dict(*arguments)

@@ -241,14 +241,13 @@ def _along(name: str, k: Any, x: Any, dim: int, keepdim: bool, choose: Any) -> t
 
 def _middle(k: Any, x: Any, at: int, skip: bool) -> Any:
     """The index of the lower median along an axis; of nan, unless they are skipped, where there is one."""
-    order = x.argsort(at)
     n = x.shape[at]
-    if x.dtype.kind not in "fV":
-        rank = k.xp.full(shapes.kept(x.shape, (at,)), (n - 1) // 2)
-    else:
-        odd = (x != x).sum(axis=at, keepdims=True)
-        rank = k.xp.maximum((n - odd - 1) // 2, 0) if skip else k.xp.where(odd > 0, n - odd, (n - 1) // 2)
-    return k.xp.take_along_axis(order, rank, at)
+    odd = (x != x).sum(axis=at, keepdims=True) if x.dtype.kind in "fV" else None
+    if odd is None or not odd.any():
+        middle = (n - 1) // 2
+        return k.xp.argpartition(x, middle, at)[(slice(None),) * at + (slice(middle, middle + 1),)]
+    rank = k.xp.maximum((n - odd - 1) // 2, 0) if skip else k.xp.where(odd > 0, n - odd, (n - 1) // 2)
+    return k.xp.take_along_axis(x.argsort(at), rank, at)
 
 
 def _commonest(k: Any, x: Any, at: int) -> Any:

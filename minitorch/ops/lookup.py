@@ -123,7 +123,8 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     if edges.ndim == 1:
         found = k.xp.searchsorted(edges, values, side)
     else:
-        rows = zip(edges.reshape(-1, edges.shape[-1]), values.reshape(-1, values.shape[-1]))
+        n = math.prod(edges.shape[:-1])
+        rows = zip(edges.reshape(n, edges.shape[-1]), values.reshape(n, values.shape[-1]))
         found = [k.xp.searchsorted(row, v, side) for row, v in rows]
         found = k.xp.stack(found).reshape(values.shape) if found else k.xp.zeros(values.shape)
     return into(out, Tensor._wrap(k.xp.asarray(found).astype(kind)))

@@ -244,13 +244,48 @@ def chain_matmul(*matrices, out=None):
 
 @composite(method=False)
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
-    """The p-norm distance of every row of `x1`, (..., m, d), to every row of `x2`, (..., n, d)."""
+    """The p-norm distance of every row of `x1`, (..., m, d), to every row of `x2`, (..., n, d).
+
+    Euclidean distances of more than 25 rows come from a matrix product, |a|² + |b|² - 2 a b, unless `compute_mode` is
+    "donot_use_mm_for_euclid_dist", which is exacter for near rows.
+    """
     if x1.ndim < 2 or x2.ndim < 2 or x1._array.shape[-1] != x2._array.shape[-1]:
         raise ShapeError("cdist: X1 and X2 must have at least two dimensions and the same number of columns, got shapes "
                          f"{list(x1.shape)} and {list(x2.shape)}")
     if p < 0:
         raise RuntimeError(f"cdist: only supports non-negative p values, got {p}")
+    if compute_mode not in _PRODUCT_FROM:
+        raise ValueError(f"cdist: compute_mode expects one of {', '.join(_PRODUCT_FROM)}, got {compute_mode!r}")
+    rows = max(x1._array.shape[-2], x2._array.shape[-2])
+    if p == 2 and rows > _PRODUCT_FROM[compute_mode] and x1._array.dtype == x2._array.dtype:
+        return euclidean_distance(x1, x2)
     return (unsqueeze(x1, -2) - unsqueeze(x2, -3)).norm(p, -1)
+
+
+# compute_mode: the number of rows above which a product is used
+_PRODUCT_FROM = {"use_mm_for_euclid_dist_if_necessary": 25, "use_mm_for_euclid_dist": -1,
+                 "donot_use_mm_for_euclid_dist": float("inf")}
+
+
+@op(method=False, function=False)
+def euclidean_distance(k, a, b, /):
+    """The distances of all rows of `a` to all rows of `b`, by a matrix product; equal rows have gradient 0."""
+    squares = (a * a).sum(-1)[..., :, None] + (b * b).sum(-1)[..., None, :]
+    y = k.sqrt(k.xp.maximum(squares - 2 * k.matmul(a, b.swapaxes(-1, -2)), 0))
+
+    def da(dy):
+        share = _over(k, dy, y)
+        return a * k.sum(share, (share.ndim - 1,), True) - k.matmul(share, b)
+
+    def db(dy):
+        share = _over(k, dy, y).swapaxes(-1, -2)
+        return b * k.sum(share, (share.ndim - 1,), True) - k.matmul(share, a)
+
+    return y, da, db
+
+
+def _over(k: Any, dy: Any, y: Any) -> Any:
+    return k.xp.where(y == 0, 0.0, dy / k.xp.where(y == 0, 1.0, y))
 
 
 @composite

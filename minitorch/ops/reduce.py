@@ -273,6 +273,9 @@ def _variance_dx(k: Any, dy: Any, x: Any, dims: tuple, degrees: float) -> Any:
 
 def _norm(k: Any, x: Any, p: float, dims: tuple, keepdim: bool) -> Any:
     if p == 2 and x.dtype.kind == "f":
+        if len(dims) == x.ndim and x.flags.c_contiguous and not keepdim:
+            flat = x.reshape(-1)
+            return k.sqrt(k.xp.dot(flat, flat))
         return k.sqrt(k.sum(k.mul(x, x), dims, keepdim))
     size = k.abs(x)
     if p == 1:

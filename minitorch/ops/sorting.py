@@ -73,7 +73,7 @@ def kthvalue_(k, x, /, rank, dim, keepdim):
     if not 1 <= rank <= n:
         raise BoundsError(f"kthvalue: selected number k out of range for dimension {dim}: expects 1 to {n}, got {rank}")
     return _along("kthvalue", k, x, dim, keepdim,
-                  lambda x, at: _order(k, x, at, False)[(slice(None),) * at + (rank - 1,)])
+                  lambda x, at: k.xp.argpartition(x, rank - 1, at)[(slice(None),) * at + (rank - 1,)])
 
 
 @composite
@@ -85,9 +85,19 @@ def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
 def _order(k: Any, x: Any, at: int, descending: bool) -> Any:
     """The indices that sort `x`, equal elements in their order, nan as the largest."""
     if not descending:
-        return x.argsort(at, kind="stable")
+        return _argsort(k, x, at)
     n = x.shape[at]  # sorted backwards and read backwards, so that equal elements keep their order
-    return k.xp.flip(n - 1 - k.xp.flip(x, at).argsort(at, kind="stable"), at)
+    return k.xp.flip(n - 1 - _argsort(k, k.xp.flip(x, at), at), at)
+
+
+def _argsort(k: Any, x: Any, at: int) -> Any:
+    """A stable argsort. NumPy's unstable one takes a quarter of the time, and without equal elements they agree."""
+    if x.size >= 1024 and x.dtype.kind == "f":
+        order = x.argsort(at)
+        lines, before = k.gather(x, order, at), (slice(None),) * at
+        if (lines[(*before, slice(1, None))] > lines[(*before, slice(0, -1))]).all():
+            return order
+    return x.argsort(at, kind="stable")
 
 
 def _chosen(k: Any, x: Any, at: int, count: int, largest: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Copies with the elements in other places: repeated, moved, masked to a triangle, on diagonals, padded; and windows."""
+"""Copies with the elements in other places: repeated, moved, masked, on diagonals, padded; and windows."""
 import numpy as np
 
 from . import WIDE, BadInput, OpCase, Sample, arrays_like, register
@@ -27,15 +27,22 @@ def _repeat(x, *repeats_, repeats=None):
     return y
 
 
-REPEATED = [having((2, 3), 2, 1, 2), having((2, 1), (1, 3)), having((), 3), having((3,), 0), having((0, 2), 2, 2), having((2, 3), 1, 1),
+REPEATED = [having((2, 3), 2, 1, 2), having((2, 1), (1, 3)), having((), 3), having((3,), 0),
+    having((0, 2), 2, 2), having((2, 3), 1, 1),
             having((1, 1), [2, 2])]
-register(OpCase("repeat", _repeat, [*map(Sample, REPEATED), Sample(having((2,)), {"repeats": (2, 2)}), Sample((INTS, 1, 2)),
+register(OpCase("repeat", _repeat, [*map(Sample, REPEATED), Sample(having((2,)), {"repeats": (2, 2)}),
+    Sample((INTS, 1, 2)),
                                     Sample((BOOLS, 2, 1))],
-                torch="Tensor.repeat", errors=[BadInput((MATRIX, 2), {}, RuntimeError, "can not be smaller than number of dimensions"),
-                                               BadInput((MATRIX, -1, 1), {}, RuntimeError, "negative dimension")]))
-register(OpCase("tile", lambda x, *dims_, dims=None: _repeat(x, *(1,) * (x.ndim - len(numbers(dims_) if dims is None else dims)),
+                torch="Tensor.repeat",
+                errors=[BadInput((MATRIX, 2), {}, RuntimeError,
+                    "can not be smaller than number of dimensions"),
+                                               BadInput((MATRIX, -1, 1), {}, RuntimeError,
+                                                   "negative dimension")]))
+register(OpCase("tile", lambda x, *dims_, dims=None: _repeat(x,
+    *(1,) * (x.ndim - len(numbers(dims_) if dims is None else dims)),
                                                              *(numbers(dims_) if dims is None else dims)), [
-    *map(Sample, REPEATED), Sample(having((2, 3), 2)), Sample(having((2, 3)), {"dims": (2,)}), Sample((INTS, 2))],
+    *map(Sample, REPEATED), Sample(having((2, 3), 2)), Sample(having((2, 3)), {"dims": (2,)}),
+    Sample((INTS, 2))],
     torch="Tensor.tile", errors=[BadInput((MATRIX, -1), {}, RuntimeError, "negative dimension")]))
 
 
@@ -48,17 +55,24 @@ def _repeat_interleave(x, repeats, dim=None, output_size=None):
 
 
 register(OpCase("repeat_interleave", _repeat_interleave, [
-    Sample(having((2, 3), 2)), Sample(having((2, 3), 2), {"dim": -1}), Sample(having((2, 3), np.array([2, 0, 1])), {"dim": 1}),
-    Sample(having((2, 3), np.array([1, 2])), {"dim": -2, "output_size": 3}), Sample(having((3,), np.array([1, 0, 3]))),
-    Sample(having((2, 3), 0), {"dim": 0}), Sample(having((2, 2), np.array([2])), {"dim": 1}), Sample(having((2, 2), np.array(2)), {"dim": 1}),
-    Sample(having((), 3)), Sample(having((0, 2), 2), {"dim": 1}), Sample((INTS, np.array([2, 1], np.int32)), {"dim": 0})],
-    errors=[BadInput((MATRIX, -1), {"dim": 0}, RuntimeError, "non-negative"), BadInput((MATRIX, 2, 2), {}, IndexError, "Dimension"),
+    Sample(having((2, 3), 2)), Sample(having((2, 3), 2), {"dim": -1}),
+    Sample(having((2, 3), np.array([2, 0, 1])), {"dim": 1}),
+    Sample(having((2, 3), np.array([1, 2])), {"dim": -2, "output_size": 3}),
+    Sample(having((3,), np.array([1, 0, 3]))),
+    Sample(having((2, 3), 0), {"dim": 0}), Sample(having((2, 2), np.array([2])), {"dim": 1}),
+    Sample(having((2, 2), np.array(2)), {"dim": 1}),
+    Sample(having((), 3)), Sample(having((0, 2), 2), {"dim": 1}),
+    Sample((INTS, np.array([2, 1], np.int32)), {"dim": 0})],
+    errors=[BadInput((MATRIX, -1), {"dim": 0}, RuntimeError, "non-negative"),
+        BadInput((MATRIX, 2, 2), {}, IndexError, "Dimension"),
             BadInput((MATRIX, np.array([1, -2]), 0), {}, RuntimeError, "can not be negative"),
             BadInput((MATRIX, np.array([1, 2]), 1), {}, RuntimeError, "same size as input along dim"),
             BadInput((MATRIX, np.array([[1, 2]]), 0), {}, RuntimeError, "repeats must be"),
             BadInput((MATRIX, np.ones(2), 0), {}, RuntimeError, "repeats must be")]))
-register(OpCase("repeat_interleave", lambda n: np.array([i for i, m in enumerate(n) for _ in range(m)], np.int64), [
-    Sample((np.array([0, 2, 1]),)), Sample((np.array([0]),)), Sample((np.zeros(0, np.int64),))], variant="counts", grad=False,
+register(OpCase("repeat_interleave", lambda n: np.array([i for i, m in enumerate(n) for _ in range(m)],
+    np.int64), [
+    Sample((np.array([0, 2, 1]),)), Sample((np.array([0]),)), Sample((np.zeros(0, np.int64),))],
+    variant="counts", grad=False,
     errors=[BadInput((np.zeros(2),), {}, RuntimeError, "repeats must be")]))
 
 # Moved
@@ -73,13 +87,17 @@ def _flip(x, *dims_, dims=None):
 
 
 register(OpCase("flip", _flip, [
-    Sample(having((2, 3), 0)), Sample(having((2, 3), -1)), Sample(having((2, 3), 0, -1)), Sample(having((2, 3, 2), (2, 0))),
-    Sample(having((2, 3), [])), Sample(having((2, 3)), {"dims": [1]}), Sample(having((), 0)), Sample(having((), ())), Sample(having((0, 2), 1)),
+    Sample(having((2, 3), 0)), Sample(having((2, 3), -1)), Sample(having((2, 3), 0, -1)),
+    Sample(having((2, 3, 2), (2, 0))),
+    Sample(having((2, 3), [])), Sample(having((2, 3)), {"dims": [1]}), Sample(having((), 0)),
+    Sample(having((), ())), Sample(having((0, 2), 1)),
     Sample((INTS, 0, 1)), Sample((BOOLS, 1))],
-    torch="Tensor.flip", errors=[BAD_DIM, BadInput((MATRIX, 0, -2), {}, RuntimeError, "dim 0 appears multiple times")]))
+    torch="Tensor.flip",
+    errors=[BAD_DIM, BadInput((MATRIX, 0, -2), {}, RuntimeError, "dim 0 appears multiple times")]))
 register(OpCase("fliplr", lambda x: _flip(x, 1), plain((2, 3), (2, 3, 2), (1, 0)),
                 errors=[BadInput((VECTOR,), {}, RuntimeError, "Input must be >= 2-d")]))
-register(OpCase("flipud", lambda x: _flip(x, 0), plain((2, 3), (3,)), errors=[BadInput((SCALAR,), {}, RuntimeError, "Input must be >= 1-d")]))
+register(OpCase("flipud", lambda x: _flip(x, 0), plain((2, 3), (3,)),
+    errors=[BadInput((SCALAR,), {}, RuntimeError, "Input must be >= 1-d")]))
 
 
 def _roll(x, shifts, dims=None):
@@ -92,11 +110,14 @@ def _roll(x, shifts, dims=None):
 
 
 register(OpCase("roll", _roll, [
-    Sample(having((2, 3), 1)), Sample(having((2, 3), -4, 1)), Sample(having((2, 3), (1, -1), (0, -1))), Sample(having((4,), (1, 2), (0, 0))),
-    Sample(having((2, 3), 3, dims := 1)), Sample(having((2, 3), 0, dims)), Sample(having((), 1)), Sample(having((0, 2), 1, 0)),
+    Sample(having((2, 3), 1)), Sample(having((2, 3), -4, 1)), Sample(having((2, 3), (1, -1), (0, -1))),
+    Sample(having((4,), (1, 2), (0, 0))),
+    Sample(having((2, 3), 3, dims := 1)), Sample(having((2, 3), 0, dims)), Sample(having((), 1)),
+    Sample(having((0, 2), 1, 0)),
     Sample(having((0,), 1)), Sample((INTS, 2))],
     errors=[BadInput((MATRIX, (1, 2), 0), {}, RuntimeError, "shifts and dimensions must align"),
-            BadInput((MATRIX, (1, 2)), {}, RuntimeError, "must align"), BadInput((MATRIX, 1, 2), {}, IndexError, "Dimension out of range")]))
+            BadInput((MATRIX, (1, 2)), {}, RuntimeError, "must align"),
+            BadInput((MATRIX, 1, 2), {}, IndexError, "Dimension out of range")]))
 
 
 def _rot90(x, k=1, dims=(0, 1)):
@@ -112,8 +133,10 @@ def _rot90(x, k=1, dims=(0, 1)):
 
 register(OpCase("rot90", _rot90, [
     *(Sample(having((2, 3), k)) for k in (1, 2, 3, 4, -1, 0)), Sample(having((2, 3)), {"dims": (1, 0)}),
-    Sample(having((2, 3, 2), 1, [1, 2])), Sample(having((2, 3, 2), 3, (-1, 0))), Sample(having((0, 2))), Sample((INTS,))],
-    errors=[BadInput((VECTOR,), {}, RuntimeError, "total dims >= 2"), BadInput((MATRIX, 1, (0,)), {}, RuntimeError, "rotation dims"),
+    Sample(having((2, 3, 2), 1, [1, 2])), Sample(having((2, 3, 2), 3, (-1, 0))), Sample(having((0, 2))),
+    Sample((INTS,))],
+    errors=[BadInput((VECTOR,), {}, RuntimeError, "total dims >= 2"),
+        BadInput((MATRIX, 1, (0,)), {}, RuntimeError, "rotation dims"),
             BadInput((MATRIX, 1, (0, -2)), {}, RuntimeError, "rotation dims to be different"),
             BadInput((MATRIX, 1, (0, 2)), {}, IndexError, "Dimension out of range")]))
 
@@ -132,7 +155,8 @@ def _masked(keep):
 
 for name, keep in (("tril", lambda d, k: d <= k), ("triu", lambda d, k: d >= k)):
     register(OpCase(name, _masked(keep), [
-        *plain((3, 4), (4, 3), (2, 3, 3), (0, 3), (1, 1)), *plain((3, 4), diagonal=1), *(Sample(having((3, 4), d)) for d in (-1, -9, 9)),
+        *plain((3, 4), (4, 3), (2, 3, 3), (0, 3), (1, 1)), *plain((3, 4), diagonal=1),
+        *(Sample(having((3, 4), d)) for d in (-1, -9, 9)),
         Sample((INTS,)), Sample((BOOLS, 1)), Sample((np.full((2, 2), np.inf),), grad=False),
         Sample(lambda rng: (rng.standard_normal((2, 2)) + 1j,), dtypes=WIDE)],
         errors=[BadInput((VECTOR,), {}, RuntimeError, "must have at least 2 dimensions")]))
@@ -155,17 +179,23 @@ def _diag(x, diagonal=0):
 
 
 register(OpCase("diag_embed", _diag_embed, [
-    *plain((3,), (2, 3), (0,), (2, 0)), *plain((2, 3), offset=1), Sample(having((2, 2), -1, 0, -1)), Sample(having((2, 2), 1, 2, 0)),
+    *plain((3,), (2, 3), (0,), (2, 0)), *plain((2, 3), offset=1), Sample(having((2, 2), -1, 0, -1)),
+    Sample(having((2, 2), 1, 2, 0)),
     Sample((INTS, -2))],
     errors=[BadInput((MATRIX, 0, 1, -2), {}, RuntimeError, "diagonal dimensions cannot be identical"),
-            BadInput((MATRIX, 0, 1, 3), {}, IndexError, "Dimension out of range"), BadInput((SCALAR,), {}, IndexError, "dimension")]))
+            BadInput((MATRIX, 0, 1, 3), {}, IndexError, "Dimension out of range"),
+            BadInput((SCALAR,), {}, IndexError, "dimension")]))
 register(OpCase("diag", _diag, [
-    *plain((3,), (3, 4), (1, 1), (0,), (0, 2)), *(Sample(having(s, d)) for s in ((3,), (3, 4)) for d in (1, -1, -5)), Sample((INTS, 1))],
-    errors=[BadInput((np.zeros((1, 1, 1)),), {}, RuntimeError, "1D or 2D tensors. Got 3D"), BadInput((SCALAR,), {}, RuntimeError, "Got 0D")]))
-register(OpCase("diagflat", lambda x, offset=0: _diag_embed(x.reshape(-1), offset), [*plain((2, 2), (3,), (), (0, 2)), *plain((2,), offset=-1)]))
+    *plain((3,), (3, 4), (1, 1), (0,), (0, 2)),
+    *(Sample(having(s, d)) for s in ((3,), (3, 4)) for d in (1, -1, -5)), Sample((INTS, 1))],
+    errors=[BadInput((np.zeros((1, 1, 1)),), {}, RuntimeError, "1D or 2D tensors. Got 3D"),
+        BadInput((SCALAR,), {}, RuntimeError, "Got 0D")]))
+register(OpCase("diagflat", lambda x, offset=0: _diag_embed(x.reshape(-1), offset),
+    [*plain((2, 2), (3,), (), (0, 2)), *plain((2,), offset=-1)]))
 register(OpCase("trace", lambda x: np.sum([x[i, i] for i in range(min(x.shape))], dtype=x.dtype), [
     *plain((3, 4), (4, 3), (1, 1), (0, 3)), Sample((INTS,))],
-    errors=[BadInput((VECTOR,), {}, RuntimeError, "expected a matrix"), BadInput((np.zeros((1, 1, 1)),), {}, RuntimeError, "with dim 3")]))
+    errors=[BadInput((VECTOR,), {}, RuntimeError, "expected a matrix"),
+        BadInput((np.zeros((1, 1, 1)),), {}, RuntimeError, "with dim 3")]))
 
 # Padded
 
@@ -189,11 +219,15 @@ def _torch_pad(x, pad, value=0):
 
 
 register(OpCase("constant_pad", _padded, [
-    Sample(having((2, 3), (1, 2))), Sample(having((2, 3), [1, -1, 0, 2], 5.0)), Sample(having((2, 3), (-1, -1))), Sample(having((2, 3), (-3, 4), 1.5)),
-    Sample(having((2, 3), (-1, -2))), Sample(having((0, 2), (1, 1, 1, 1), 2.0)), Sample(having((2,), ())), Sample(having((2, 1, 2), (0, 0, 1, 1))),
+    Sample(having((2, 3), (1, 2))), Sample(having((2, 3), [1, -1, 0, 2], 5.0)),
+    Sample(having((2, 3), (-1, -1))), Sample(having((2, 3), (-3, 4), 1.5)),
+    Sample(having((2, 3), (-1, -2))), Sample(having((0, 2), (1, 1, 1, 1), 2.0)), Sample(having((2,), ())),
+    Sample(having((2, 1, 2), (0, 0, 1, 1))),
     Sample((INTS, (1, 1), 7)), Sample((BOOLS, (1, 0), True)),
-    Sample(lambda rng: (rng.standard_normal((200, 90)), (1, 1)), big=True, dtypes=("float64",))], torch=_torch_pad,
-    errors=[BadInput((MATRIX, (1,)), {}, RuntimeError, "pairs"), BadInput((MATRIX, (1,) * 6), {}, RuntimeError, "at most 2 dimensions"),
+    Sample(lambda rng: (rng.standard_normal((200, 90)), (1, 1)), big=True, dtypes=("float64",))],
+    torch=_torch_pad,
+    errors=[BadInput((MATRIX, (1,)), {}, RuntimeError, "pairs"),
+        BadInput((MATRIX, (1,) * 6), {}, RuntimeError, "at most 2 dimensions"),
             BadInput((MATRIX, (-2, -2)), {}, RuntimeError, "negative output size")]))
 
 
@@ -213,8 +247,10 @@ def _window(name, beta=None):
 
 for name in ("hann", "hamming", "blackman", "bartlett", "kaiser"):
     register(OpCase(f"{name}_window", _window(name), [
-        *(Sample((n,)) for n in (0, 1, 2, 5, 8)), *(Sample((n, False)) for n in (1, 2, 5, 6)), Sample((4,), {"dtype": "float64"}),
+        *(Sample((n,)) for n in (0, 1, 2, 5, 8)), *(Sample((n, False)) for n in (1, 2, 5, 6)),
+        Sample((4,), {"dtype": "float64"}),
         *([Sample((6,), {"beta": 4.0})] if name == "kaiser" else []),
-        *([Sample((6,), {"alpha": 0.5, "beta": 0.4})] if name == "hamming" else [])], grad=False, dtypes=("float32",),
+        *([Sample((6,), {"alpha": 0.5, "beta": 0.4})] if name == "hamming" else [])], grad=False,
+        dtypes=("float32",),
         errors=[BadInput((-1,), {}, RuntimeError, "non-negative window_length, got window_length=-1"),
                 BadInput((3,), {"dtype": "int64"}, RuntimeError, "floating point")]))

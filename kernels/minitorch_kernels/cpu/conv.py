@@ -28,7 +28,7 @@ FEW = 12  # vectors of places in a part, at least
 LONG = 1024  # places over which a part sums dw, at least
 WEIGHTS = 1 << 21  # numbers in the sums of all parts for dw, at most
 NEAR = 2048  # places that `gemm.dots` finishes for all pairs of channels before it goes on
-DEEP = 128  # products in a sum from which tall tiles gain more than it costs to transpose y
+DEEP = 256  # products in a sum from which tall tiles gain more than it costs to transpose y
 THIN = 2  # rows up to which tiles of one row are better than a tile that is mostly empty
 
 

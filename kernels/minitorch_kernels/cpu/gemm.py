@@ -123,10 +123,13 @@ def pack_rows(w, groups, group, row, column, rows, height, block0, block1, out):
         for block in range(block0, block1):
             start, to = g * group + block * height * row, (g * blocks + block) * depth * height
             for k0 in range(0, depth, 16):  # some k at a time: what is read and written stays in the L1 cache
-                for r in range(height):
-                    inside = block * height + r < rows
-                    for k in range(k0, min(k0 + 16, depth)):
-                        out[to + k * height + r] = w[start + r * row + column[k]] if inside else 0
+                k1 = min(k0 + 16, depth)
+                for r in range(min(height, rows - block * height)):
+                    for k in range(k0, k1):
+                        out[to + k * height + r] = w[start + r * row + column[k]]
+                for r in range(rows - block * height, height):
+                    for k in range(k0, k1):
+                        out[to + k * height + r] = 0
 
 
 @jit

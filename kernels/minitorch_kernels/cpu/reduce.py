@@ -67,13 +67,7 @@ def _whole(x: np.ndarray) -> np.ndarray:
 
 @jit
 def _total(x, start, stop):
-    total = 0.0
-    for first in range(start, stop, 1024):
-        block = x.dtype.type(0)
-        for i in range(first, min(first + 1024, stop)):
-            block += x[i]
-        total += block
-    return total
+    return _line(x[start:stop])
 
 
 @jit
@@ -81,13 +75,31 @@ def _rows(x, out, start, stop):
     for row in range(start, stop):
         total = 0.0
         for outer in range(x.shape[0]):
-            line = x[outer, row]
-            for first in range(0, len(line), 1024):
-                block = x.dtype.type(0)
-                for i in range(first, min(first + 1024, len(line))):
-                    block += line[i]
-                total += block
+            total += _line(x[outer, row])
         out[row] = total
+
+
+@jit
+def _line(x):
+    """The sum of a line: blocks of a constant length, which vectorise, in its own type, and all blocks in float64."""
+    total, at, n = 0.0, 0, len(x)
+    while n - at >= 1024:
+        block = x[at:at + 1024]
+        part = x.dtype.type(0)
+        for i in range(1024):
+            part += block[i]
+        total += part
+        at += 1024
+    while n - at >= 64:
+        block = x[at:at + 64]
+        part = x.dtype.type(0)
+        for i in range(64):
+            part += block[i]
+        total += part
+        at += 64
+    for i in range(at, n):
+        total += x[i]
+    return total
 
 
 @jit
@@ -103,10 +115,19 @@ def _columns(x, out, outer, start, stop):
 
 @jit
 def _accumulate(x, out, first, last, start, stop):
+    if x.shape[2] == 1:
+        for outer in range(first, last):
+            line, sums = x[outer, :, 0], out[outer, :, 0]
+            running = 0.0
+            for i in range(len(line)):
+                running += line[i]
+                sums[i] = running
+        return
     total = np.empty(stop - start)
     for outer in range(first, last):
         total[:] = 0
         for i in range(x.shape[1]):
+            line, sums = x[outer, i, start:stop], out[outer, i, start:stop]
             for j in range(len(total)):
-                total[j] += x[outer, i, start + j]
-                out[outer, i, start + j] = total[j]
+                total[j] += line[j]
+                sums[j] = total[j]

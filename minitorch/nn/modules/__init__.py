@@ -5,6 +5,7 @@ import sys
 
 from .. import (
     activation,
+    adaptive,
     containers,
     conv,
     distance,
@@ -24,9 +25,9 @@ from ..module import Module
 
 # a file here: its names in PyTorch
 _FILES = {
-    activation: ["activation"], containers: ["container"], conv: ["conv"], distance: ["distance"],
-    dropout: ["dropout"], embedding: ["sparse"], lazy: ["lazy"], linear: ["linear"], loss: ["loss"],
-    module: ["module"], normalization: ["batchnorm", "instancenorm", "normalization"], padding: ["padding"],
+    activation: ["activation"], adaptive: ["adaptive"], containers: ["container"], conv: ["conv"],
+    distance: ["distance"], dropout: ["dropout"], embedding: ["sparse"], lazy: ["lazy"], linear: ["linear"],
+    loss: ["loss"], module: ["module"], normalization: ["batchnorm", "instancenorm", "normalization"], padding: ["padding"],
     pooling: ["pooling"], resampling: ["upsampling", "pixelshuffle"], shape: ["flatten", "fold", "channelshuffle"],
 }
 

@@ -119,18 +119,18 @@ def _install(module: Module, hook: Any, parameters: dict[str, Parameter],
     module.register_forward_pre_hook(hook)
 
 
-def _refuse_second(module: Module, kind: type, name: str, what: str) -> None:
+def _refuse_second(module: Module, kind: Any, name: str, what: str) -> None:
     if _find(module, kind, name) is not None:
         raise RuntimeError(f"Cannot register two {what} hooks on the same parameter {name}")
 
 
-def _find(module: Module, kind: type, name: str) -> int | None:
+def _find(module: Module, kind: Any, name: str) -> int | None:
     hooks = module._hooks["before"] if module._hooks else {}
     return next((key for key, hook in hooks.items()
                  if isinstance(hook.function, kind) and hook.function.name == name), None)
 
 
-def _remove(module: Module, kind: type, name: str, what: str) -> Module:
+def _remove(module: Module, kind: Any, name: str, what: str) -> Module:
     key = _find(module, kind, name)
     if key is None:
         raise ValueError(f"{what} of '{name}' not found in {module}")
