@@ -62,11 +62,13 @@ class Tensor:
 
     if TYPE_CHECKING:  # methods and operators are attached by ops/, where they are defined
         def __getattr__(self, name: str) -> Any: ...
-        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __getattr__
-        __matmul__ = __rmatmul__ = __pow__ = __rpow__ = __mod__ = __floordiv__ = __and__ = __or__ = __xor__ = __getattr__
-        __lt__ = __le__ = __gt__ = __ge__ = __getattr__
-        __getitem__: Any
+        def _operator(self, other: Any) -> Any: ...
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operator
+        __matmul__ = __rmatmul__ = __pow__ = __rpow__ = __mod__ = __floordiv__ = __and__ = __or__ = __xor__ = _operator
+        __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = _operator
         __neg__: Any
+        __pos__: Any
+        __abs__: Any
         __invert__: Any
         __setitem__: Any
 

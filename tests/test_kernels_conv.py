@@ -6,7 +6,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-
 from minitorch_kernels import explain, kernels, parallel, use
 
 k = kernels(np)
@@ -30,6 +29,8 @@ GEOMETRIES = {  # x, w, stride, padding, dilation, groups
     "depthwise multiplied": ((2, 3, 9, 8), (6, 1, 3, 2), (1, 1), (1, 0), (1, 1), 3),
     "many channels": ((1, 20, 4, 5), (33, 20, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "one place": ((2, 3, 3, 3), (4, 3, 3, 3), (1, 1), (0, 0), (1, 1), 1),
+    "tall": ((9, 32, 7, 6), (64, 32, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "tall, last block not full": ((2, 30, 5, 4), (130, 30, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "in parts": ((9, 16, 17, 17), (40, 16, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "one large image": ((1, 8, 33, 40), (70, 8, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "conv1d": ((3, 2, 1, 40), (3, 2, 1, 5), (1, 2), (0, 2), (1, 1), 1),
@@ -152,7 +153,7 @@ def test_three_dimensions(options, batch):
     check(compute(*arrays, dy, options, "3d"), results(y, tensors), factor=100)
 
 
-@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise", "depthwise", "in parts"])
+@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise", "tall", "in parts"])
 def test_bits_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(parallel, "SMALL", 0)  # also so small a problem is spread
     *arrays, options = problem(name, np.float32)

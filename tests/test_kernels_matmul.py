@@ -3,7 +3,6 @@ import threading
 
 import numpy as np
 import pytest
-
 from minitorch_kernels import blas, explain, kernels, parallel, use
 
 k = kernels(np)

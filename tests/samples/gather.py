@@ -176,14 +176,12 @@ def _slices(x, dim):
     return np.moveaxis(x if x.ndim else x.reshape(1), dim, 0)
 
 
-def _slice_by_slice(change):
+def _slice_by_slice(change, one_value=False):
+    """`change(y, i, part, alpha)` for each index i and its slice of the source, or with the source as it is."""
     def reference(x, dim, index, source, alpha=1):
         y = x.copy()
         for number, i in enumerate(np.atleast_1d(index)):
-            part = _slices(source,
-                dim)[number] if np.ndim(source) or not x.ndim and np.shape(source) == () and hasattr(source,
-                "dtype") else source
-            change(_slices(y, dim), i, part, alpha)
+            change(_slices(y, dim), i, source if one_value else _slices(source, dim)[number], alpha)
         return y
     return reference
 
@@ -243,7 +241,7 @@ register(OpCase("index_copy", _slice_by_slice(_copying), [
     sliced((3, 4), 1, at(2, 0), (3, 2)), sliced((3, 4), 0, at(1), (1, 4)),
     sliced((3, 4), -2, np.array(2), (1, 4)), sliced((3,), 0, at(), (0,)),
     sliced((), 0, at(0), ()), Sample((INTS, 0, at(2, 1), INTS[:2]))], errors=NOT_SOURCES))
-register(OpCase("index_fill", _slice_by_slice(_copying), [
+register(OpCase("index_fill", _slice_by_slice(_copying, one_value=True), [
     Sample(having((3, 4), 0, at(2, 0), 1.5)), Sample(having((3, 4), 1, at(3, -3), -2)),
     Sample(having((3, 4), -1, at(1, 1), np.array(2.0))),
     Sample(having((3, 4), 0, np.array(1), 0.5)), Sample(having((3,), 0, at(), 1.0)),

@@ -1,11 +1,11 @@
 """Convolution in two dimensions without im2col: padded images in cache, `gemm.product` over addresses there.
 
-Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With
-stride s, a plane is split by the remainder of the place modulo s, which makes every convolution one of stride
-1: a tap (kh, kw) of the window only adds a constant to the address of an output's first input. The input
-gradient is the same product over the planes of dy, once for each remainder of the input's place, with the
-taps that meet it. The weight gradient is `gemm.dots` of the planes of dy and x. Windows of one place are
-plain products, and BLAS's.
+Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With stride s,
+a plane is split by the remainder of the place modulo s, which makes every convolution one of stride 1: a tap
+(kh, kw) of the window only adds a constant to the address of an output's first input. The input gradient is the
+same product over the planes of dy, once for each remainder of the input's place, with the taps that meet it. The
+weight gradient is `gemm.dots` of the planes of dy and x. tall.py has both for many channels and small images.
+Windows of one place are plain products, and BLAS's.
 
 What follows from the shapes alone (cuts into parts, tables of addresses: planes.py) is a plan, and kept.
 """
@@ -28,7 +28,8 @@ FEW = 12  # vectors of places in a part, at least
 LONG = 1024  # places over which a part sums dw, at least
 WEIGHTS = 1 << 21  # numbers in the sums of all parts for dw, at most
 NEAR = 2048  # places that `gemm.dots` finishes for all pairs of channels before it goes on
-DEEP = 256  # products in a sum from which tall tiles gain more than it costs to transpose y
+DEEP = 256  # products in a sum from which tall tiles are worth transposing y
+FULL = 0.9  # the part of the vectors along rows that is used, above which they are better than tall tiles
 THIN = 2  # rows up to which tiles of one row are better than a tile that is mostly empty
 
 
@@ -139,10 +140,9 @@ def _product_plan(batch, layout, targets, groups, rows, row, per_group, channel,
     parts, few = _parts(work), -(-FEW * vector.lanes(letter) // layout.area)
     most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
     chunks = _evenly(slice(0, batch), most)
-    wide, deep = tall.VECTORS * vector.lanes(letter), per_group * len(targets[0].taps) >= DEEP
-    height = gemm.ROWS if rows > THIN else 1
-    if deep and groups == targets[0].step == 1 and _fits(rows, wide):
-        height = wide
+    wide, height = tall.VECTORS * vector.lanes(letter), gemm.ROWS if rows > THIN else 1
+    if groups == targets[0].step == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, wide):
+        height = wide if _used(layout, targets[0].out, vector.lanes(letter)) < FULL else height
     blocks = -(-rows // height)
     cuts = list(product(chunks, *_shares(groups, blocks, max(1, 32 // height), parts // len(chunks))))
     tables = {}
@@ -199,8 +199,8 @@ def _dw_tall(plan, dy, x):
             count = images.stop - images.start
             length, places, columns = plan.tables[count, r.stop - r.start]
             xs = planes.spread(x, slice(0, channels), images, plan.layout, length)
-            tall.dots(dy.reshape(-1), images.start * outputs * area, outputs, first, last, count, outputs * area, area,
-                      xs, places, columns, plan.depth, sums[number, first * depth * wide:])
+            tall.dots(dy.reshape(-1), images.start * outputs * area, outputs, first, last, count,
+                      outputs * area, area, xs, places, columns, plan.depth, sums[number, first * depth * wide:])
 
     parallel.run(part, len(plan.cuts), 2 * dy.size * plan.depth)
     turned = sums.sum(0).reshape(blocks, depth, wide)[:, :plan.depth].swapaxes(1, 2)
@@ -224,8 +224,8 @@ def _correlate(plan, x, w, b, y):
         length, tables = plan.tables[number]
         xs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, layout, length)
         if height > gemm.ROWS:
-            tall.product(packed[0], bias, rows, len(plan.columns[0]), block.start, block.stop, xs, *tables[0], number, area,
-                         out, y0, outputs * area, area)
+            tall.product(packed[0], bias, rows, len(plan.columns[0]), block.start, block.stop, xs, *tables[0],
+                         number, area, out, y0, outputs * area, area)
             return
         for target, table, a, column in zip(plan.targets, tables, packed, plan.columns):
             gemm.product(a, bias, g.start, g.stop, rows, len(column), block.start, block.stop, xs,
@@ -275,6 +275,11 @@ def _sum_of_products(a, b):
 def _fits(rows, wide):
     """Whether so many rows fill tall tiles well."""
     return rows % wide == 0 or rows > 4 * wide
+
+
+def _used(layout, out, lanes):
+    """The part of the places that are outputs, in vectors along a plane or along each row."""
+    return max(out[0] * out[1] / layout.area, out[1] / _round(out[1], lanes))
 
 
 def _parts(work):

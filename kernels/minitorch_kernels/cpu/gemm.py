@@ -49,11 +49,11 @@ def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, pl
     """For groups g0 to g1, and blocks of rows block0 to block1: y at the places of `vectors` vectors.
 
     a: packed by `pack_rows`, and bias filled up to whole blocks. places[v]: the address of vector v in the x
-    of its group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for p
-    from first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie between
-    rows and lanes in y. simple: each vector has one piece, which begins with its first lane. `together` vectors
-    are finished for all rows before the next ones, so that their x stays in the L2 cache. thin: blocks are
-    single rows.
+    of its group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for
+    p from first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie
+    between rows and lanes in y. simple: each vector has one piece, which begins with its first lane.
+    `together` vectors are finished for all rows before the next ones, so that their x stays in the L2 cache.
+    thin: blocks are single rows.
     """
     lane, height, wide = lanes_of(y), (1 if thin else ROWS), (THIN if thin else VECTORS)
     blocks = -(-rows // height)
@@ -180,7 +180,7 @@ def _tile_of(rows, vectors, direct):
 
     @intrinsic
     def tile(typingctx, a, ia, x, places, v, offset, k, bias, ib, pieces, p, y, y0, y_row):
-        """tile[row, i] = bias[ib + row] + sum of a[ia + k * rows + row] * x[places[v + i] + offset[k] + lane].
+        """tile[row, i] = bias[ib + row] + sum of a[ia + k * rows + row] * x[places[v + i] + offset[k] + n].
 
         direct: piece p + i tells how many lanes of vector i go where in y; else the tile is y.
         """
@@ -227,7 +227,7 @@ _thin_tile = _tile_of(1, THIN, False)
 
 @intrinsic
 def _dots(typingctx, a, lines, il, x, columns, ic, start, count, out):
-    """out[i, j] = the sum of a[lines[il + i] + place] * x[columns[ic + j] + place], `count` places from `start`."""
+    """out[i, j] = sum of a[lines[il + i] + place] * x[columns[ic + j] + place], `count` places from `start`."""
 
     def codegen(context, builder, signature, arguments):
         a, lines, il, x, columns, ic, start, count, out = data(context, builder, signature, arguments)
@@ -277,7 +277,8 @@ def _move_of(step):
             for half in (0, vector.count // 2):
                 spaced = shuffle(builder, value, value, [half + n // 2 for n in range(vector.count)])
                 mask = below(builder, builder.mul(add(builder, count, -half), integer(2)), vector)
-                masked_store(builder, spaced, builder.gep(place, [integer(2 * half)]), builder.and_(mask, even))
+                place_of_half = builder.gep(place, [integer(2 * half)])
+                masked_store(builder, spaced, place_of_half, builder.and_(mask, even))
             return context.get_dummy_value()
 
         return types.void(source, types.int64, target, types.int64, types.int64), codegen

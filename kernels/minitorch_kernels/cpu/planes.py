@@ -119,7 +119,7 @@ def length(layout, images, letter):
 
 
 def spread(x, channels, images, layout, size):
-    """Planes, `size` long, of slices of a contiguous x's channels and images; then zeros that taps may reach."""
+    """Planes, `size` long, of slices of a contiguous x's channels and images, then zeros that taps may reach."""
     count = (channels.stop - channels.start) * layout.phases * size
     out = vector.empty(count + layout.reach + vector.lanes(x.dtype), x.dtype)
     gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop,
@@ -142,7 +142,8 @@ def offsets(layout, taps, channels, size):
     """What each channel's tap adds to a place's address: (channels * taps,), and zeros to fill a tile."""
     phase, h, w, _ = np.array(taps, np.int64).reshape(-1, 4).T
     planes = np.arange(channels)[:, None] * layout.phases + phase
-    return np.pad((planes * size + h * layout.plane[1] + w).reshape(-1), (0, max(gemm.LEFT, gemm.RIGHT, tall.PLACES)))
+    table = (planes * size + h * layout.plane[1] + w).reshape(-1)
+    return np.pad(table, (0, max(gemm.LEFT, gemm.RIGHT, tall.PLACES)))
 
 
 def places(layout, out, images):

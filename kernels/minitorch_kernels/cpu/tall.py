@@ -1,9 +1,9 @@
 """Products with the channels of the output along the vectors, for many channels and small images.
 
-`gemm.product` lays vectors along the rows of an image, and part of each is wasted on rows that are short. Here the
-place varies from row to row of a tile, WIDE channels lie along it, and the places may be any: of a
-convolution's outputs, with k running over channels and taps; or of its taps, with k running over outputs, which
-gives the weight gradient. The price is that y is transposed on its way out, or dy on its way in.
+`gemm.product` lays vectors along the rows of an image, and wastes part of each where rows are short. Here a
+tile is PLACES places by VECTORS vectors of channels, and the places may be any: those of a convolution's
+outputs, with k running over channels and taps; or those of its taps, with k running over outputs, which gives
+the weight gradient. The price is that y is transposed on its way out, or dy on its way in.
 """
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ ROOM = 768  # places whose sums are kept until they are turned
 def product(a, bias, rows, depth, block0, block1, x, offset, places, images, area, y, y0, image, y_row):
     """For blocks of rows block0 to block1: y at the `area` places of each of so many images.
 
-    a: packed by `gemm.pack_rows` in blocks of VECTORS vectors, and bias filled up to whole blocks. places: addresses in x, and
-    some to fill a tile. y0 is the first row of the first image in y; `image` and y_row lie between images and rows.
+    a: packed by `gemm.pack_rows` in blocks of VECTORS vectors, and bias filled up to whole blocks. places:
+    addresses in x, and some to fill a tile. y0: the first row of the first image in y; `image` and y_row lie
+    between images and rows.
     """
     wide = VECTORS * lanes_of(y)
     out = np.empty((ROOM + PLACES) * wide, y.dtype)
@@ -66,10 +67,10 @@ def product(a, bias, rows, depth, block0, block1, x, offset, places, images, are
 
 @jit
 def dots(dy, dy0, rows, block0, block1, images, image, area, x, offset, columns, depth, out):
-    """out[block, j, row] += sum over places of dy[row, place] * x[columns[j] + offset[place]], for these blocks of rows.
+    """out[block, j, row] += sum over places of dy[row, place] * x[columns[j] + offset[place]].
 
-    dy0 is the first row of the first image in dy; `image` lies between images, `area` between rows. columns: filled up to a
-    tile; out: each block filled up to whole tiles.
+    dy0 is the first row of the first image in dy; `image` lies between images, `area` between rows. columns,
+    and each block of out, are filled up to whole tiles.
     """
     wide, whole = VECTORS * lanes_of(out), -(-depth // PLACES) * PLACES
     turned = np.zeros(images * area * wide, out.dtype)
@@ -101,7 +102,7 @@ def _turned(source, rows, source_row, columns, target, target_row):
 
 @intrinsic
 def _tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
-    """out[p, channel] += sum over i below `count` of x[places[ip + p] + offset[k + i]] * w[iw + i, channel]."""
+    """out[p, channel] += the sum of x[places[ip + p] + offset[k + i]] * w[iw + i, channel], i below `count`."""
 
     def codegen(context, builder, signature, arguments):
         x, places, ip, offset, k, count, w, iw, out, io = data(context, builder, signature, arguments)
@@ -130,10 +131,11 @@ def _tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
 
 @intrinsic
 def _turn(typingctx, source, i, source_row, rows, columns, target, j, target_row):
-    """target[j + column * target_row + row] = source[i + row * source_row + column], up to a vector by a vector."""
+    """target[j + column * target_row + row] = source[i + row * source_row + column], at most lanes squared."""
 
     def codegen(context, builder, signature, arguments):
-        source, i, source_row, rows, columns, target, j, target_row = data(context, builder, signature, arguments)
+        source, i, source_row, rows, columns, target, j, target_row = data(
+            context, builder, signature, arguments)
         vector = vector_of(signature.args[0])
         count = vector.count
         square = []
