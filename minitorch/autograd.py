@@ -1,19 +1,18 @@
 """Differentiation as functions: `backward`, `grad`, custom `Function`s, `gradcheck`."""
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from . import engine, function
 from .device import kernels_of
-from .engine import Node, Output, enable_grad, inference_mode, mode, no_grad, set_grad_enabled
+from .engine import enable_grad, inference_mode, mode, no_grad, set_grad_enabled
 from .errors import DTypeError, GraphError, ShapeError
 from .function import Function, FunctionCtx
 from .gradcheck import gradcheck, gradgradcheck
 from .tensor import Tensor, edge_of
 
-__all__ = ["Function", "FunctionCtx", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck",
-           "function", "gradgradcheck", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+__all__ = ["Function", "FunctionCtx", "Variable", "backward", "detect_anomaly", "enable_grad", "function", "grad",
+           "gradcheck", "gradgradcheck", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,

@@ -93,8 +93,8 @@ def _encode(value: Any, name: str, tensors: dict[str, np.ndarray], seen: dict) -
         return {"bytes": value.hex()}
     if isinstance(value, complex):
         return {"complex": [value.real, value.imag]}
-    raise TypeError(f"save: {name or 'the object'} is a {type(value).__module__}.{type(value).__qualname__}; a checkpoint "
-                    "holds tensors, numbers, strings, dicts, lists and tuples. Save a module's state_dict()")
+    raise TypeError(f"save: {name or 'the object'} is a {type(value).__module__}.{type(value).__qualname__}; a "
+                    "checkpoint holds tensors, numbers, strings, dicts, lists and tuples. Save a module's state_dict()")
 
 
 def _decode(node: Any, tensors: dict[str, Tensor]) -> Any:
@@ -135,8 +135,8 @@ def _parse(content: bytes, name: str) -> tuple[dict[str, np.ndarray], dict[str, 
         metadata = json.loads(content[8:8 + length]).get("__metadata__", {})
     except Exception as error:
         if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
-            raise CheckpointError(f"load: {name}: this is a pickle file, as PyTorch writes them, not a safetensors file. "
-                                  "Loading it would run code from the file. Save its state dict with "
+            raise CheckpointError(f"load: {name}: this is a pickle file, as PyTorch writes them, not a safetensors "
+                                  "file. Loading it would run code from the file. Save its state dict with "
                                   "safetensors.torch.save_file") from None
         raise CheckpointError(f"load: {name}: not a safetensors file, or a damaged one ({error})") from None
     # the arrays lie in `content`, which is read-only: copies can be trained
@@ -171,7 +171,7 @@ def _umask() -> int:
 
 
 def _placed(t: Tensor, where: Any) -> Tensor:
-    if where is None or callable(where) and not isinstance(where, device):
+    if where is None or (callable(where) and not isinstance(where, device)):
         return t
     if isinstance(where, dict):
         where = where.get("cpu", "cpu")

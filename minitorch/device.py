@@ -23,6 +23,8 @@ class device:
     """
 
     __slots__ = ("index", "type")
+    index: int | None
+    type: str
 
     def __init__(self, kind: Any = "cpu", index: int | None = None):
         if isinstance(kind, device):

@@ -1,6 +1,7 @@
 """Element types: PyTorch's names and promotion rules over NumPy's dtypes."""
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .errors import DTypeError, MissingError
 class dtype:
     """An element type, printed as PyTorch prints it. There is one object a type, so compare with `is` or `==`."""
 
-    def __init__(self, name: str, kind: int, itemsize: int):
+    def __init__(self, name: str, kind: builtins.int, itemsize: builtins.int):
         self.name, self.kind, self.itemsize = name, kind, itemsize
         self.is_floating_point, self.is_complex = kind == FLOAT, kind == COMPLEX
         self.is_signed = name not in ("bool", "uint8", "uint16", "uint32", "uint64")
@@ -51,7 +52,7 @@ complex128 = cdouble = dtype("complex128", COMPLEX, 16)
 
 ALL = (bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, bfloat16, float32, float64,
        complex64, complex128)
-NAMES = tuple(d.name for d in ALL) + ("short", "int", "long", "half", "float", "double", "cfloat", "cdouble")
+NAMES = (*[d.name for d in ALL], "short", "int", "long", "half", "float", "double", "cfloat", "cdouble")
 
 
 def get_default_dtype() -> dtype:
@@ -144,11 +145,12 @@ def result_type(*operands: Any) -> dtype:
     ranks: list[dtype | None] = [None, None, None]
     for x in operands:
         rank, d = _rank(x)
-        ranks[rank] = d if ranks[rank] is None else promote_types(ranks[rank], d)
-    best = None
-    for d in ranks:
-        if d is not None and (best is None or d.kind > best.kind):
-            best = d
+        above = ranks[rank]
+        ranks[rank] = d if above is None else promote_types(above, d)
+    best: Any = None
+    for ranked in ranks:
+        if ranked is not None and (best is None or ranked.kind > best.kind):
+            best = ranked
     return best
 
 

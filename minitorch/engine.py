@@ -1,8 +1,8 @@
 """The graph and reverse-mode differentiation over it. No mathematics: that is in the nodes' functions.
 
 Every recorded operation is a `Node`. Its `inputs` are edges towards the leaves: the Node that made the input, the
-leaf tensor itself, or None where no gradient is needed. `backward` is a list with a function an input that maps the gradient
-of the output to the gradient of that input.
+leaf tensor itself, or None where no gradient is needed. `backward` is a list with a function an input that maps the
+gradient of the output to the gradient of that input.
 
 Nodes are numbered as they are made, and a node is always made after its inputs. So `run` takes pending nodes by
 descending number: when a node's turn comes, all that use it have contributed. Nothing here recurses, however deep
@@ -87,7 +87,7 @@ class Node:
 class Output:
     """One output of a node that has several. It stands between that node and whoever uses the output."""
 
-    __slots__ = ("node", "index", "shape", "dtype", "number", "hooks", "retained", "op", "source", "__weakref__")
+    __slots__ = ("__weakref__", "dtype", "hooks", "index", "node", "number", "op", "retained", "shape", "source")
 
     def __init__(self, node: Node, index: int, shape: tuple, dtype: Any):
         self.node, self.index, self.shape, self.dtype = node, index, shape, dtype
@@ -95,7 +95,8 @@ class Output:
         self.hooks = self.retained = self.source = None
         self.op = node.op
 
-    name, next_functions = Node.name, property(lambda self: self.node.next_functions)
+    name: Any = Node.name
+    next_functions = property(lambda self: self.node.next_functions)
     inputs = property(lambda self: (self.node,))
     __repr__ = Node.__repr__
 
@@ -153,7 +154,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
         if targets is not None and id(node) in targets:
             targets[id(node)] = dy
         if type(node) is Output:
-            parent = node.node
+            parent: Any = node.node
             if parent.number not in nodes:
                 nodes[parent.number] = parent
                 grads[parent.number] = [None] * parent.outputs
@@ -218,7 +219,8 @@ class _GradMode(ContextDecorator):
     """Recording on or off on this thread, within `with` or in a decorated function or generator."""
 
     def __init__(self, enabled: bool):
-        self.enabled, self._before = enabled, []
+        self.enabled = enabled
+        self._before: list[bool] = []
 
     def __enter__(self) -> None:
         self._before.append(mode.grad)
@@ -227,7 +229,7 @@ class _GradMode(ContextDecorator):
     def __exit__(self, *exception: Any) -> None:
         mode.grad = self._before.pop()
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Callable) -> Any:
         return _decorated(function, lambda: _GradMode(self.enabled))
 
 
@@ -262,7 +264,7 @@ class set_grad_enabled(_GradMode):
     def __enter__(self) -> None:
         mode.grad = self.enabled
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Callable) -> Any:
         mode.grad = self._before.pop()
         return super().__call__(function)
 
@@ -274,7 +276,8 @@ class inference_mode(ContextDecorator):
         return inference_mode()(mode) if callable(mode) else super().__new__(cls)
 
     def __init__(self, mode: bool = True):
-        self._wanted, self._before = mode, []
+        self._wanted = mode
+        self._before: list[tuple[bool, bool]] = []
 
     def __enter__(self) -> None:
         self._before.append((mode.grad, mode.inference))
@@ -283,7 +286,7 @@ class inference_mode(ContextDecorator):
     def __exit__(self, *exception: Any) -> None:
         mode.grad, mode.inference = self._before.pop()
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Callable) -> Any:
         return _decorated(function, lambda: inference_mode(self._wanted))
 
 
@@ -399,7 +402,7 @@ def caller() -> str:
     """The line outside the framework that is running, as `file:line`."""
     import sys
 
-    frame = sys._getframe(2)
+    frame: Any = sys._getframe(2)
     here = __name__.partition(".")[0]
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (here, "minitorch_kernels"):
         frame = frame.f_back

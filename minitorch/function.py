@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .device import kernels_of
-from .engine import Node, Output, enable_grad, mode, no_grad
+from .engine import Node, Output, mode, no_grad
 from .errors import GraphError
-from .op import joint
 from .tensor import Tensor, edge_of
 
 
@@ -30,7 +29,8 @@ class FunctionCtx:
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What was saved. Raises GraphError where it was overwritten since, or freed."""
-        node, saved = self._node and self._node(), self._saved
+        node: Any = self._node and self._node()
+        saved = self._saved
         if self._node is not None:
             if node is None or node.backward is None:
                 raise GraphError("saved_tensors: the graph was freed: trying to backward through the graph a second "
@@ -105,7 +105,7 @@ class Function:
 class _Custom:
     """Stands for an Op in the nodes of a custom Function."""
 
-    def __init__(self, function: type, ctx: FunctionCtx, shapes: list):
+    def __init__(self, function: type[Function], ctx: FunctionCtx, shapes: list):
         self.name, self.function, self.ctx, self.shapes = function.__name__, function, ctx, shapes
 
     def lift(self, node: Node) -> Callable:
@@ -129,18 +129,19 @@ class _Custom:
         return result
 
 
-def _record(cls: type, ctx: FunctionCtx, args: tuple, outputs: list[Any]) -> list[Any]:
+def _record(cls: type[Function], ctx: FunctionCtx, args: tuple, outputs: list[Any]) -> list[Any]:
     """Give the outputs of a custom function one node."""
     outputs = [_as_output(y, args, ctx) for y in outputs]
     shapes = [(y._array[:0] if y._array.ndim else y._array, y._array.shape, y._array.dtype)
               if isinstance(y, Tensor) else None for y in outputs]
     custom = _Custom(cls, ctx, shapes)
 
-    def backward(dy, needs):
+    def gradients(dy, needs):
         with no_grad():
             result = custom.run(dy, needs)
         return [None if g is None else g._array.copy() for g in result]
 
+    backward: Any = gradients
     backward.saved = ctx._saved  # freed with the gradient function
     edges = tuple(edge_of(a) if isinstance(a, Tensor) and a._requires_grad else None for a in args)
     first = next(y for y in outputs if isinstance(y, Tensor))
@@ -189,7 +190,7 @@ def _output_again(array: Any, index: int, count: int) -> Callable:
 class once_differentiable:
     """Decorates a backward whose result cannot be differentiated again."""
 
-    def __new__(cls, function: Callable) -> Callable:
+    def __new__(cls, function: Callable) -> Any:
         def wrapped(ctx, *grads):
             with no_grad():
                 return function(ctx, *grads)

@@ -9,6 +9,7 @@ import numpy as np
 from . import dtypes
 from .tensor import Tensor
 
+
 def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
               raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True,
               fast_mode: bool = False) -> bool:

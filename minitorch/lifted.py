@@ -13,7 +13,6 @@ from minitorch_kernels import table
 from minitorch_kernels.elementwise import BINARY, UNARY
 
 from .op import FUNCTIONS, OPS
-from .tensor import Tensor
 
 _OWN_NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh",
               "arctanh": "atanh", "arctan2": "atan2", "rint": "round", "equal": "eq", "not_equal": "ne", "less": "lt",

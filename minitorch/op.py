@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from . import device
+from .device import common_kernels, cpu_kernels
 from .engine import Node, Output, caller, captured, is_array, mode, next_number
 from .errors import GraphError
 from .shapes import broadcast
@@ -104,7 +104,7 @@ class Op:
         This is every op's way in, and a small op costs about a microsecond: so those of one and of two arrays, which
         are most, have a way without loops.
         """
-        body, n, variadic, finish, cpu = self.body, len(self.params), self.variadic, self.finisher(), device.cpu_kernels
+        body, n, variadic, finish, cpu = self.body, len(self.params), self.variadic, self.finisher(), cpu_kernels
 
         def general(*args, **kwargs):
             if kwargs or variadic or len(args) < n:
@@ -114,7 +114,7 @@ class Op:
             inputs, attributes = (args[0], args[1:]) if variadic else (args[:n], args[n:])
             arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
             needed = any([isinstance(x, Tensor) and x._requires_grad for x in inputs])
-            k = device.common_kernels(self.name, arrays) if "cupy" in modules else cpu
+            k = common_kernels(self.name, arrays) if "cupy" in modules else cpu
             try:
                 result = body(k, *arrays, *attributes, **kwargs)
             except ValueError as error:
@@ -142,7 +142,7 @@ class Op:
                 self.explain(error, (a, b))
                 raise
 
-        call = functools.wraps(body)(general if variadic or n not in (1, 2) else one if n == 1 else two)
+        call: Any = functools.wraps(body)(general if variadic or n not in (1, 2) else one if n == 1 else two)
         call.op, self.call = self, call
         return call
 
@@ -202,7 +202,7 @@ class Op:
             else:
                 edges.append(None)
                 functions.append(None)
-            i += 1
+            i += 1  # noqa: SIM113
         if self._joint:
             functions = result[1].function
         node = _new(Node)
@@ -319,7 +319,7 @@ def _kept_by(function: Callable | None, op: Op) -> tuple[tuple[int, ...], bool, 
     """What a gradient function keeps alive: which inputs, the output or not, other arrays or not."""
     names = dict(captured(function)) if function is not None else {}
     inputs = () if op.variadic else tuple(i for i, name in enumerate(op.params) if name in names)
-    rest = [v for name, v in names.items() if name != "y" and name not in op.params or op.variadic]
+    rest = [v for name, v in names.items() if (name != "y" and name not in op.params) or op.variadic]
     nested = [_kept_by(v, op) for v in rest if isinstance(v, FunctionType)]
     inputs += tuple(i for kept in nested for i in kept[0])
     return inputs, "y" in names or any(kept[1] for kept in nested), is_array(rest) or any(kept[2] for kept in nested)
@@ -338,7 +338,8 @@ def tensor_kernels() -> Any:
 
 def lifted_nested(value: Any, op: Op, node: Node) -> Any:
     """A helper function that a gradient function closes over, lifted like itself; anything else as it is."""
-    if isinstance(value, FunctionType) and value.__closure__ and set(value.__code__.co_freevars) & {*op.params, "y", "k"}:
+    if isinstance(value, FunctionType) and value.__closure__ and \
+            set(value.__code__.co_freevars) & {*op.params, "y", "k"}:
         cells = [CellType(op._lifted_value(node, name, cell.cell_contents))
                  for name, cell in zip(value.__code__.co_freevars, value.__closure__)]
         return FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, tuple(cells))

@@ -21,7 +21,7 @@ _FIELDS = {
 
 
 def _make(name: str, fields: str) -> Any:
-    made = namedtuple(name, fields, module=__name__)
+    made: Any = namedtuple(name, fields, module=__name__)
     made.__repr__ = lambda self: f"torch.return_types.{name}(\n" + ",\n".join(
         f"{field}={value!r}" for field, value in zip(self._fields, self)) + ")"
     return made

@@ -36,8 +36,8 @@ def axes(op: str, x: Any, dim: Any) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(x.ndim))
     if type(dim) is int or not isinstance(dim, (tuple, list)):
-        found = axis(op, x, dim)
-        return (found,) if x.ndim else ()
+        only = axis(op, x, dim)
+        return (only,) if x.ndim else ()
     found = tuple([axis(op, x, d) for d in dim])
     if len(set(found)) != len(found):
         raise RuntimeError(f"{op}: dim {_first_repeated(found)} appears multiple times in the list of dims")
@@ -73,7 +73,7 @@ def broadcast(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(result)
 
 
-def sizes(given: tuple) -> tuple[int, ...]:
+def sizes(given: tuple | list) -> tuple[int, ...]:
     """The integers of `f(2, 3)`, `f((2, 3))` and `f([2, 3])` alike."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = given[0]

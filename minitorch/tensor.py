@@ -52,8 +52,8 @@ class Tensor:
     _node: Any = None  # what computed it: a Node, or the Output of one
     _requires_grad = False
     _grad: Tensor | None = None
-    _version: list[int] | None = None  # one counter shared by all tensors on the same memory
-    _base: Tensor | None = None  # of a view: the tensor whose memory it shows,
+    _version: Any = None  # a list of one integer, one counter shared by all tensors on the same memory
+    _base: Any = None  # of a view: the tensor whose memory it shows,
     _path: tuple = ()  # how it came from there: (op, attributes, keywords) ...,
     _seen = 0  # and the version at which its history was right
     _hooks: Any = None
@@ -65,12 +65,25 @@ class Tensor:
         def _operator(self, other: Any) -> Any: ...
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operator
         __matmul__ = __rmatmul__ = __pow__ = __rpow__ = __mod__ = __floordiv__ = __and__ = __or__ = __xor__ = _operator
-        __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = _operator
+        __lt__ = __le__ = __gt__ = __ge__ = _operator
         __neg__: Any
         __pos__: Any
         __abs__: Any
         __invert__: Any
+        __getitem__: Any
         __setitem__: Any
+        T: Any
+        H: Any
+        mT: Any
+        mH: Any
+        real: Any
+        imag: Any
+        dim: Any
+        numel: Any
+        positive: Any
+        polygamma: Any
+        resize_: Any
+        where: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         t = object.__new__(cls)
@@ -413,7 +426,7 @@ def _history(x: Tensor, y: Tensor) -> Any:
     if y._requires_grad:  # a leaf: its own edge would make `x` that leaf
         return y.clone()._node
     k = kernels_of(x._array)
-    return Node(_Constant(), k, [], [], x._array.shape, x._array.dtype)  # constants: no gradient goes further
+    return Node(_Constant(), k, (), [], x._array.shape, x._array.dtype)  # constants: no gradient goes further
 
 
 class _Constant:
@@ -487,7 +500,7 @@ def _legacy_array(args: tuple) -> np.ndarray:
     return array_from(args[0]).astype(np.float32)
 
 
-def _rebuild(kind: type, array: np.ndarray, requires_grad: bool, where: str, extra: dict) -> Tensor:
+def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, where: str, extra: dict) -> Tensor:
     t = object.__new__(kind)
     t._array = array
     t._requires_grad = requires_grad

@@ -185,9 +185,11 @@ def _gather_dx(dy: np.ndarray, index: np.ndarray, axis: int, shape: tuple, once:
 
 def _flat_places(xp: Any, index: Any, axis: int, shape: tuple) -> Any:
     """The position in an array of `shape`, laid out in C order, of each element that `index` names along `axis`."""
-    flat, stride = 0, 1
+    flat: Any = 0
+    stride = 1
     for i in range(len(shape) - 1, -1, -1):
-        part = index if i == axis else xp.arange(index.shape[i]).reshape([-1 if j == i else 1 for j in range(len(shape))])
+        line = [-1 if j == i else 1 for j in range(len(shape))]
+        part = index if i == axis else xp.arange(index.shape[i]).reshape(line)
         flat = flat + part * stride
         stride *= shape[i]
     return flat.reshape(-1)

@@ -47,7 +47,7 @@ def empty_cache() -> int:
 class _Buffer:
     """Memory on loan from the pool. NumPy's views keep it alive; its end gives the memory back."""
 
-    __slots__ = ("memory", "__array_interface__")
+    __slots__ = ("__array_interface__", "memory")
 
     def __init__(self, size: int):
         size = _rounded(size)

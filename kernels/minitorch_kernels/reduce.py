@@ -1,6 +1,8 @@
 """Reductions, and the kernels of their derivatives."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .table import kernel
@@ -80,7 +82,8 @@ def merged(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tuple[
     """
     n = len(shape)
     axes = range(n) if axis is None else [a % n for a in (axis if isinstance(axis, tuple) else (axis,))]
-    kinds, sizes = "", []
+    kinds = ""
+    sizes: list[int] = []
     for i, size in enumerate(shape):
         kind = "r" if i in axes else "k"
         if size == 1:
@@ -93,10 +96,13 @@ def merged(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tuple[
     return kinds, sizes
 
 
+_add_up: Any = np.add.reduce  # called by position, which is quicker, but unknown to NumPy's type stubs
+
+
 def _sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     if x.dtype.char in "eE":
-        return np.add.reduce(x, axis, np.float32, None, keepdims).astype(x.dtype)
-    return np.add.reduce(x, axis, None, None, keepdims)
+        return _add_up(x, axis, np.float32, None, keepdims).astype(x.dtype)
+    return _add_up(x, axis, None, None, keepdims)
 
 
 def _spread(x: np.ndarray, axes: tuple[int, ...] | None, shape: tuple[int, ...]) -> np.ndarray:
@@ -105,10 +111,8 @@ def _spread(x: np.ndarray, axes: tuple[int, ...] | None, shape: tuple[int, ...])
         x = np.asarray(x)
     if x.dtype.kind not in "fiuc" or not x.flags.c_contiguous or 0 in shape:
         return spread.reference(np, x, axes, shape)
-    if axes is None:
-        strides = (0,) * len(shape)
-    else:
-        strides, step = [0] * len(shape), x.itemsize
+    strides, step = [0] * len(shape), x.itemsize
+    if axes is not None:
         for i in range(len(shape) - 1, -1, -1):
             if i not in axes:
                 strides[i] = step

@@ -52,7 +52,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     dim = shapes.axis("repeat_interleave", input, dim)
     if input.ndim == 0:
         raise DimError(f"repeat_interleave: dim {dim} given for a scalar, which has none")
-    if isinstance(repeats, Tensor) and repeats._array.size != 1 or isinstance(repeats, (list, tuple)):
+    if (isinstance(repeats, Tensor) and repeats._array.size != 1) or isinstance(repeats, (list, tuple)):
         array = repeats._array if isinstance(repeats, Tensor) else np.array(repeats)
         n = input._array.shape[dim]
         return input.index_select(dim, Tensor._wrap(np.repeat(np.arange(n), _counts(array, n))))

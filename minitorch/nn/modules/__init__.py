@@ -27,8 +27,9 @@ from ..module import Module
 _FILES = {
     activation: ["activation"], adaptive: ["adaptive"], containers: ["container"], conv: ["conv"],
     distance: ["distance"], dropout: ["dropout"], embedding: ["sparse"], lazy: ["lazy"], linear: ["linear"],
-    loss: ["loss"], module: ["module"], normalization: ["batchnorm", "instancenorm", "normalization"], padding: ["padding"],
-    pooling: ["pooling"], resampling: ["upsampling", "pixelshuffle"], shape: ["flatten", "fold", "channelshuffle"],
+    loss: ["loss"], module: ["module"], normalization: ["batchnorm", "instancenorm", "normalization"],
+    padding: ["padding"], pooling: ["pooling"], resampling: ["upsampling", "pixelshuffle"],
+    shape: ["flatten", "fold", "channelshuffle"],
 }
 
 __all__ = ["Module"]
