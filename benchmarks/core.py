@@ -102,7 +102,7 @@ def import_time() -> dict[str, Any]:
 
 
 def first_step() -> dict[str, Any]:
-    """Seconds to the end of the first training step of the CIFAR-10 network at batch 100: nothing compiled, and later."""
+    """Seconds to the end of the first training step of the CIFAR-10 network, batch 100: nothing compiled, and later."""
     code = ("import time; t = time.perf_counter()\n"
             "import minitorch as mt\nfrom minitorch.train import CifarNet\n"
             "model = CifarNet(); optimizer = mt.optim.Adam(model.parameters())\n"

@@ -1,4 +1,4 @@
-"""The exceptions, each of the class that PyTorch raises in the same place, so that code which catches those still works."""
+"""The exceptions, each of the class that PyTorch raises in the same place: code that catches those still works."""
 
 
 class ShapeError(RuntimeError, ValueError):

@@ -20,8 +20,11 @@ _FIELDS = {
 }
 
 
+_namedtuple: Any = namedtuple  # mypy would want its names to be literals
+
+
 def _make(name: str, fields: str) -> Any:
-    made: Any = namedtuple(name, fields, module=__name__)
+    made = _namedtuple(name, fields, module=__name__)
     made.__repr__ = lambda self: f"torch.return_types.{name}(\n" + ",\n".join(
         f"{field}={value!r}" for field, value in zip(self._fields, self)) + ")"
     return made

@@ -55,7 +55,8 @@ def run(device: str = "cpu", dtypes: tuple[str, ...] | None = None, verbose: boo
                     print(_line(f"  {sample.id}"[:32], device, dtype, errors, problem))
             checked, failed = checked + 1, failed + bool(problems)
             print(_line(case.id, device, dtype, worst, "; ".join(problems)))
-    print(f"{checked} checks in {time.perf_counter() - start:.1f} s: " + (f"{failed} FAILED" if failed else "all passed"))
+    seconds = time.perf_counter() - start
+    print(f"{checked} checks in {seconds:.1f} s: " + (f"{failed} FAILED" if failed else "all passed"))
     return not failed
 
 
@@ -306,7 +307,8 @@ def function_of(case: Any) -> Callable:
         return FUNCTIONS[case.name]
     if case.name in OPS:
         return OPS[case.name].call
-    return functools.reduce(_attribute, case.name.split("."), importlib.import_module(__package__))
+    package: Any = importlib.import_module(__package__)
+    return functools.reduce(_attribute, case.name.split("."), package)
 
 
 def seed_of(case: Any, sample: Any) -> int:

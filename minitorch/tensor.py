@@ -79,10 +79,16 @@ class Tensor:
         real: Any
         imag: Any
         dim: Any
+        is_conj: Any
+        is_neg: Any
+        ndimension: Any
+        nelement: Any
         numel: Any
-        positive: Any
         polygamma: Any
+        positive: Any
         resize_: Any
+        resolve_conj: Any
+        resolve_neg: Any
         where: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:

@@ -107,7 +107,7 @@ class _Run:
         self.epochs, self.device, self.path = epochs, device, path
         manual_seed(seed)
         images, labels, self.test_images, self.test_labels = _load(data, root)
-        self.loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size, shuffle=True)
+        self.loader: DataLoader[Any] = DataLoader(TensorDataset(images, labels), batch_size=batch_size, shuffle=True)
         self.model = (CifarNet() if data == "cifar10" else DigitsNet(images.shape[-1])).to(device)
         self.optimizer = optim.Adam(self.model.parameters(), lr=lr)
         self.schedule = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, max(epochs, 1), eta_min=lr / 10)
@@ -158,7 +158,8 @@ class _Run:
         if not isinstance(state, dict) or "settings" not in state:
             raise CheckpointError(f"train: {self.path} is not a checkpoint of minitorch train")
         if state["settings"] != self.settings:
-            raise CheckpointError(f"train: {self.path} is of a run with {state['settings']}, this one has {self.settings}")
+            raise CheckpointError(f"train: {self.path} is of a run with {state['settings']}, "
+                                  f"this one has {self.settings}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

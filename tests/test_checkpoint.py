@@ -75,7 +75,7 @@ def test_a_buffer(tmp_path):
 def test_what_is_no_plain_container_is_refused_before_writing(tmp_path, bad):
     path = tmp_path / "f"
     mt.save({"old": 1}, path)
-    with pytest.raises(TypeError, match="save: .* checkpoint holds"):
+    with pytest.raises(TypeError, match=r"save: .* checkpoint holds"):
         mt.save(bad, path)
     assert mt.load(path) == {"old": 1}
     assert os.listdir(tmp_path) == ["f"]
@@ -143,7 +143,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path):
 
 
 def test_training_resumes_to_the_same_bits(tmp_path):
-    """Model, optimizer, schedule, generator (dropout) and sampler: stopped in mid-epoch and resumed, or never stopped."""
+    """Model, optimizer, schedule, generator (dropout) and sampler: stopped in mid-epoch and resumed, or not stopped."""
     from minitorch.train import train
 
     options = {"epochs": 2, "batch_size": 200, "quiet": True}

@@ -20,7 +20,7 @@ def test_without_a_gpu():
     mt.cuda.empty_cache()
     for use in (lambda: mt.ones(2).to("cuda"), lambda: mt.zeros(2, device="cuda:1"), lambda: mt.cuda.current_device(),
                 lambda: mt.nn.Linear(2, 2).cuda()):
-        with pytest.raises(RuntimeError, match="'cuda'.*CuPy"):
+        with pytest.raises(RuntimeError, match=r"'cuda'.*CuPy"):
             use()
 
 

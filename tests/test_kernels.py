@@ -215,7 +215,7 @@ def _widened(value):
 
 
 def _same(what, found, expected, exact):
-    """`found` has the dtype and shape of `expected` and the values of `exact`; what the reference leaves out is free."""
+    """`found` has the dtype and shape of `expected`, the values of `exact`; what the reference leaves out is free."""
     if expected is None:
         return
     if isinstance(expected, (list, tuple)):

@@ -102,7 +102,7 @@ def test_import_is_light(run_python):
 
 
 def test_import_is_quick(run_python):
-    """At most 50 ms above NumPy's own; the limit here is twice that, and the best of five counts: machines are shared."""
+    """At most 50 ms above NumPy's own; the limit here is twice that, the best of five counts: machines are shared."""
     program = ("import time, numpy; t = time.perf_counter(); import minitorch; "
                "print(time.perf_counter() - t)")
     assert min(float(run_python(program)) for _ in range(5)) < 0.1

@@ -168,5 +168,5 @@ def test_anomaly_mode_names_the_line():
 
 def test_anomaly_mode_finds_nan():
     x = leaf(0.0)
-    with pytest.raises(RuntimeError, match="(?i)nan"), mt.autograd.detect_anomaly():
+    with pytest.raises(RuntimeError, match=r"(?i)nan"), mt.autograd.detect_anomaly():
         (x.sqrt() * 0).backward()

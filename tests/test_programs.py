@@ -52,9 +52,11 @@ def test_programs_are_the_listings():
     """Each program is the text's listing, but for what its first lines say."""
     if not SEEDS.is_dir():
         pytest.skip("the seed texts are not beside this checkout")
-    listings = [re.findall(r"```python\n(.*?)```", next(SEEDS.glob(f"{n}_*")).read_text(), re.S) for n in ("002", "004")]
+    listings = [re.findall(r"```python\n(.*?)```", next(SEEDS.glob(f"{n}_*")).read_text(), re.S)
+                for n in ("002", "004")]
     given = {"seed_002_4_4.py": listings[0][0],
-             "seed_002_5_2.py": listings[0][1].replace("128 * 6 * 6", "128 * 14 * 14"), "seed_004_4_1.py": listings[1][0]}
+             "seed_002_5_2.py": listings[0][1].replace("128 * 6 * 6", "128 * 14 * 14"),
+             "seed_004_4_1.py": listings[1][0]}
     for name, listing in given.items():
         assert (PROGRAMS / name).read_text().endswith("# The listing:\n" + listing)
 
@@ -68,7 +70,8 @@ def test_a_missing_name_is_named(tmp_path):
 
 
 def test_arguments_and_neighbours(tmp_path):
-    (tmp_path / "helper.py").write_text("import torch.nn.functional as F\nfrom torch import nn\nname = F.relu.__name__\n")
+    (tmp_path / "helper.py").write_text("import torch.nn.functional as F\nfrom torch import nn\n"
+                                        "name = F.relu.__name__\n")
     (tmp_path / "p.py").write_text("import sys, helper, torchvision.transforms as T\n"
                                    "print(sys.argv[1:], helper.name, T.Compose([]) is not None, __name__)\n")
     result = subprocess.run([sys.executable, "-m", "minitorch", "run", str(tmp_path / "p.py"), "--lr", "3"],

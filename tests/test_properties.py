@@ -339,7 +339,8 @@ def test_avg_pool(case, seed, count_include_pad):
     shape, kernel, stride, padding, ceil_mode = case
     a = np.random.default_rng(seed).standard_normal(shape)
     x = mt.tensor(a).requires_grad_()
-    y = mt.nn.functional.avg_pool2d(x, kernel, stride, padding, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+    y = mt.nn.functional.avg_pool2d(x, kernel, stride, padding, ceil_mode=ceil_mode,
+                                    count_include_pad=count_include_pad)
     rows, columns = (windows(n, *p, ceil_mode) for n, *p in zip(shape[2:], kernel, stride, padding))
     expected, dx = np.zeros(y.shape), np.zeros(shape)
     w = array(y.shape, seed=seed)

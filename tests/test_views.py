@@ -35,9 +35,10 @@ def agree(theirs, ours):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
-KEYS = [0, -1, slice(1, 3), slice(None, None, 2), None, ..., (0, 1), (slice(None), 1), (..., 0), (None, 0), True, (0, True), [0, 2],
-        [True, False, True], [[0, 1], [1, 2]], [slice(0, 1), 0], (slice(None), [0, 3]), ([0, 1], [1, 1]), ([0, 1], None, [1, 0]),
-        (0, slice(None), None), range(2), np.int64(1), (slice(None), np.int64(-1)), slice(10, 20), (slice(5, 2),), (0, [0, 1], None),
+KEYS = [0, -1, slice(1, 3), slice(None, None, 2), None, ..., (0, 1), (slice(None), 1), (..., 0), (None, 0), True,
+        (0, True), [0, 2], [True, False, True], [[0, 1], [1, 2]], [slice(0, 1), 0], (slice(None), [0, 3]),
+        ([0, 1], [1, 1]), ([0, 1], None, [1, 0]), (0, slice(None), None), range(2), np.int64(1),
+        (slice(None), np.int64(-1)), slice(10, 20), (slice(5, 2),), (0, [0, 1], None),
         5, (0, 9), (0, 0, 0), [7], [True, False], ([0, 1], [0, 1, 2]), 1.5, slice(None, None, -1)]
 
 
@@ -46,7 +47,8 @@ def test_reading(torch, key):
     agree(*from_both(torch, lambda lib, x: x[key] * 1))
 
 
-@pytest.mark.parametrize("key", [k for k in KEYS if k != [7]], ids=repr)  # PyTorch: IndexError, or with a gradient RuntimeError
+# [7]: PyTorch raises IndexError, or with a gradient RuntimeError
+@pytest.mark.parametrize("key", [k for k in KEYS if k != [7]], ids=repr)
 def test_writing(torch, key):
     def program(lib, x):
         y = x * 1
@@ -148,14 +150,16 @@ def incompatible_view(lib, x):
     return (x * 1).t().view(-1)
 
 
-@pytest.mark.parametrize("program", [row, chain, transposed, diagonal, through_squeezed, augmented, masked, overwritten_after_use,
-                                     overwritten_before_use, leaf, view_of_leaf, expanded, incompatible_view],
+@pytest.mark.parametrize("program", [row, chain, transposed, diagonal, through_squeezed, augmented, masked,
+                                     overwritten_after_use, overwritten_before_use, leaf, view_of_leaf, expanded,
+                                     incompatible_view],
                          ids=lambda p: p.__name__)
 def test_changes_of_views(torch, program):
     agree(*from_both(torch, program))
 
 
-@pytest.mark.parametrize("cut", [lambda y: y.unbind(0), lambda y: y.split(2, 1), lambda y: y.chunk(3), lambda y: y.tensor_split(2)],
+@pytest.mark.parametrize("cut", [lambda y: y.unbind(0), lambda y: y.split(2, 1), lambda y: y.chunk(3),
+                                 lambda y: y.tensor_split(2)],
                          ids=["unbind", "split", "chunk", "tensor_split"])
 def test_parts_write_to_the_whole(cut):
     """PyTorch refuses to change one of several views in place; here the change reaches the whole, gradient and all."""

@@ -7,7 +7,12 @@
 """
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from . import functional, init, modules, parallel, parameter, utils
 from .modules import *  # noqa: F403  every layer, from the files of its family
 from .parallel import DataParallel
 from .parameter import Buffer, Parameter
+
+if TYPE_CHECKING:  # `modules` finds the layers in the files of their families
+    def __getattr__(name: str) -> Any: ...

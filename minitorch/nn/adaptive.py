@@ -46,7 +46,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         self.head.reset_parameters()
-        for first, second in self.tail:
+        tail: Any = self.tail
+        for first, second in tail:
             first.reset_parameters()
             second.reset_parameters()
 

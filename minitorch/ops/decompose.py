@@ -22,8 +22,8 @@ from .linalg import _eye, _h, apply, lapack, linalg_solve_triangular, matrix, sq
 def linalg_qr(k, x, /, mode="reduced"):
     matrix("linalg.qr", x)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"linalg.qr: qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
-                           "'r', or 'complete'")
+        raise RuntimeError(f"linalg.qr: qr received unrecognized mode '{mode}' but expected one of 'reduced' "
+                           "(default), 'r', or 'complete'")
     found = k.xp.linalg.qr(x, mode)
     y = list(found) if mode != "r" else [k.xp.zeros((0,), x.dtype), found]
     m, n = x.shape[-2:]

@@ -99,7 +99,8 @@ def _plan(left: tuple, right: tuple, kept: tuple) -> tuple:
     rows = [n for n in left if n not in right]
     columns = [n for n in right if n not in left]
     made = batch + rows + columns
-    return (tuple([left.index(n) for n in batch + rows + inner]), tuple([right.index(n) for n in batch + inner + columns]),
+    return (tuple([left.index(n) for n in batch + rows + inner]),
+            tuple([right.index(n) for n in batch + inner + columns]),
             (len(batch), len(rows), len(inner), len(columns)), tuple([made.index(n) for n in kept]))
 
 
@@ -122,8 +123,8 @@ def _parsed(equation: str, dims: tuple[int, ...]) -> tuple[tuple, tuple]:
         if result.count(n) > 1:
             raise RuntimeError(f"einsum: output subscript {chr(n)} appears more than once in {equation!r}")
         if n < _ELLIPSIS and not any(n in names for names in labels):
-            raise RuntimeError(f"einsum: output subscript {chr(n)} does not appear in the equation for any input operand "
-                               f"in {equation!r}")
+            raise RuntimeError(f"einsum: output subscript {chr(n)} does not appear in the equation for any input "
+                               f"operand in {equation!r}")
     return labels, result
 
 
@@ -194,12 +195,12 @@ def _finished(x: Tensor, names: tuple, result: tuple) -> Tensor:
 
 def _cheapest(terms: list[tuple], result: tuple, sizes: dict[int, int]) -> tuple[int, int]:
     """The pair of terms whose contraction leaves the smallest intermediate result."""
-    best = None
+    best: tuple = ()
     for i in range(len(terms)):
         for j in range(i + 1, len(terms)):
             others = {*result, *(n for m, names in enumerate(terms) if m not in (i, j) for n in names)}
             size = prod([sizes[n] for n in {*terms[i], *terms[j]} if n in others])
-            if best is None or size < best[0]:
+            if not best or size < best[0]:
                 best = size, i, j
     return best[1], best[2]
 
@@ -207,7 +208,8 @@ def _cheapest(terms: list[tuple], result: tuple, sizes: dict[int, int]) -> tuple
 def _from_lists(arguments: tuple) -> tuple[str, tuple]:
     """The form einsum(x, [0, 1], ..., [0]) as an equation."""
     def letters(numbers):
-        return "".join(["..." if n is Ellipsis else chr(ord("A") + n if n < 26 else ord("a") + n - 26) for n in numbers])
+        return "".join(["..." if n is Ellipsis else chr(ord("A") + n if n < 26 else ord("a") + n - 26)
+                        for n in numbers])
 
     output = "->" + letters(arguments[-1]) if len(arguments) % 2 else ""
     pairs = len(arguments) // 2

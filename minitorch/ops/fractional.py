@@ -57,7 +57,8 @@ def _sample_of(axis: int, nd: int) -> int:
 
 def _places(x: Any, starts: list[np.ndarray], kernel: tuple, size: list[int]) -> np.ndarray:
     """The flat place of each window's maximum, (N, C, *out)."""
-    nd, flat = len(kernel), np.int64(0)
+    nd = len(kernel)
+    flat: Any = np.int64(0)
     for axis, (start, window) in enumerate(zip(starts, kernel)):
         at = start[..., None] + np.arange(window)  # (N, C, out, window), set apart into (N, C, *out, *kernel)
         shape = [*at.shape[:2], *(1,) * (2 * nd)]

@@ -148,12 +148,10 @@ def into(out: Tensor | None, y: Tensor) -> Tensor:
 
 
 def check_range(op_name: str, k: Any, index: Any, n: int, dim: int) -> None:
-    """Raise BoundsError where an index is negative, or n or more. On a GPU, where looking would wait, it is left out."""
+    """Raise BoundsError where an index is negative, or n or more. Left out on a GPU, where looking would wait."""
     if index.size and k.xp.__name__ == "numpy":
-        if index.dtype.itemsize == 8:
-            bad = index.view("uint64").max() >= n  # a negative number reads as a huge one
-        else:
-            bad = index.max() >= n or index.min() < 0
+        bad = (index.view("uint64").max() >= n if index.dtype.itemsize == 8  # a negative number reads as a huge one
+               else index.max() >= n or index.min() < 0)
         if bad:
             first = index[(index < 0) | (index >= n)].reshape(-1)[0]
             raise BoundsError(f"{op_name}: index {first} is out of bounds for dimension {dim} with size {n}")

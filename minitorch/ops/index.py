@@ -55,7 +55,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     if indices and isinstance(value, Tensor) and value._array.ndim and value._array.dtype != x._array.dtype:
         raise DTypeError("setitem: Index put requires the source and destination dtypes match, got "
                          f"{x.dtype} for the destination and {value.dtype} for the source.")
-    if mode.grad and (x._requires_grad or isinstance(value, Tensor) and value._requires_grad):
+    if mode.grad and (x._requires_grad or (isinstance(value, Tensor) and value._requires_grad)):
         _record(x if basic is None else slice_(x, basic), indices, value)
         return
     target = x._array if basic is None else slice_.op.body(None, x._array, basic)[0]

@@ -1,6 +1,7 @@
 """Tensors joined along a dimension, and cut along one."""
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -248,7 +249,7 @@ def tensor_split(input, indices_or_sections, dim=0):
         wanted = wanted.tolist()
     if isinstance(wanted, (tuple, list)):
         cuts = [0, *wanted, n]
-        bounds = [slice(a, b).indices(n) for a, b in zip(cuts, cuts[1:])]
+        bounds = [slice(a, b).indices(n) for a, b in pairwise(cuts)]
         return tuple([narrow(input, dim, a, max(b - a, 0)) for a, b, _ in bounds])
     if wanted <= 0:
         raise RuntimeError(f"tensor_split: number of sections must be larger than 0, got {wanted}")

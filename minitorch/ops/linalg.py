@@ -272,7 +272,7 @@ def _fits(name: str, A: Tensor, B: Tensor, left: bool, vector: bool) -> None:
     a, b = A._array.shape, B._array.shape
     if A._array.dtype != B._array.dtype:
         raise DTypeError(f"{name}: Expected A and B to have the same dtype, but found {A.dtype} and {B.dtype}")
-    if len(b) < 2 and not vector or b[-1 if vector or not left else -2] != a[-1]:
+    if (len(b) < 2 and not vector) or b[-1 if vector or not left else -2] != a[-1]:
         raise ShapeError(f"{name}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
                          f"({list(a)} and {list(b)})")
     shapes.broadcast(name, a[:-2], b[:-1] if vector else b[:-2])

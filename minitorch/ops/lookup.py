@@ -63,8 +63,8 @@ def put(input, index, source, accumulate=False):
     """A copy of `input` with the elements of `source` at the flat positions of `index`, or added there."""
     _flat_range("put", input, index)
     if source._array.size != index._array.size:
-        raise BoundsError(f"put: Expected source and index to have the same number of elements, but got source.numel() = "
-                         f"{source._array.size}, index.numel() = {index._array.size}")
+        raise BoundsError(f"put: Expected source and index to have the same number of elements, but got "
+                          f"source.numel() = {source._array.size}, index.numel() = {index._array.size}")
     if source._array.dtype != input._array.dtype:
         raise DTypeError("put: self and source expected to have the same dtype, but got self.dtype = "
                          f"{input.dtype} and source.dtype = {source.dtype}")
@@ -107,15 +107,16 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     k = kernels_of(edges)
     values = input._array if isinstance(input, Tensor) else k.xp.asarray(input)
     if side == "left" and right:
-        raise RuntimeError("searchsorted: side and right can't be set to opposites, got side of left while right was True")
+        raise RuntimeError("searchsorted: side and right can't be set to opposites, got side of left while right was "
+                           "True")
     if side not in (None, "left", "right"):
         raise RuntimeError(f"searchsorted: side can only be 'left' or 'right' but got {side}")
     if edges.ndim == 0:
         raise ShapeError("searchsorted: boundaries tensor should have positive dimension, but got 0 dimension")
     if edges.ndim != 1 and edges.shape[:-1] != values.shape[:-1]:
-        raise ShapeError("searchsorted: boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
-                         f"tensor and input value tensor must match, but we got boundaries tensor {list(edges.shape)} "
-                         f"and input value tensor {list(values.shape)}")
+        raise ShapeError("searchsorted: boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+                         "boundaries tensor and input value tensor must match, but we got boundaries tensor "
+                         f"{list(edges.shape)} and input value tensor {list(values.shape)}")
     if sorter is not None:
         edges = k.xp.take_along_axis(edges, sorter._array, -1)
     side = "right" if right or side == "right" else "left"
@@ -132,7 +133,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
 
 @composite(method=False)
 def bucketize(input, boundaries, *, out_int32=False, right=False, out=None):
-    """The number of the interval between sorted `boundaries` in which each value lies; `right` closes intervals left."""
+    """The number of the interval between sorted `boundaries` that holds each value; `right` closes intervals left."""
     if boundaries.ndim != 1:
         raise ShapeError(f"bucketize: boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
@@ -196,8 +197,8 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     xp = kernels_of(x).xp
     at = None if dim is None else shapes.axis("unique", input, dim)
     if at is not None and 0 in x.shape[:at] + x.shape[at + 1:]:
-        raise ShapeError(f"unique: There are 0 sized dimensions in {list(x.shape)}, and they aren't selected, so unique "
-                         "cannot be applied")
+        raise ShapeError(f"unique: There are 0 sized dimensions in {list(x.shape)}, and they aren't selected, so "
+                         "unique cannot be applied")
     found = xp.unique(x, return_inverse=True, return_counts=True, axis=at, equal_nan=False)
     inverse = found[1].reshape(x.shape if at is None else -1)
     return _picked(found[0], inverse, found[2], return_inverse, return_counts)
@@ -296,7 +297,8 @@ def _rows(k: Any, g: Any, index: Any, padding_idx: int | None, scale: bool) -> A
     if padding_idx is not None:
         weights = (raw != padding_idx)[..., None].astype(g.dtype if not isinstance(g, Tensor) else g._array.dtype)
     if scale:
-        counts = np.bincount(raw.reshape(-1)) if isinstance(raw, np.ndarray) else kernels_of(raw).xp.bincount(raw.reshape(-1))
+        xp = np if isinstance(raw, np.ndarray) else kernels_of(raw).xp
+        counts = xp.bincount(raw.reshape(-1))
         weights = weights / counts[raw][..., None]
     if isinstance(weights, float):
         return y

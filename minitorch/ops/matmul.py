@@ -211,8 +211,8 @@ def tensordot(a, b, dims=2, out=None):
                        for x, given in ((a, dims[0]), (b, dims[1])))
     m, n = a._array.shape, b._array.shape
     if len(left) != len(right) or any(m[i] != n[j] for i, j in zip(left, right)):
-        raise ShapeError(f"tensordot: contracted dimensions need to match, but {left} of shape {list(m)} and {right} of "
-                         f"shape {list(n)} do not")
+        raise ShapeError(f"tensordot: contracted dimensions need to match, but {left} of shape {list(m)} and {right} "
+                         f"of shape {list(n)} do not")
     free_a, free_b = [i for i in range(a.ndim) if i not in left], [i for i in range(b.ndim) if i not in right]
     shape = [m[i] for i in free_a] + [n[i] for i in free_b]
     rows, inner_size, columns = (_product(s) for s in ([m[i] for i in free_a], [m[i] for i in left],
@@ -250,8 +250,8 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     "donot_use_mm_for_euclid_dist", which is exacter for near rows.
     """
     if x1.ndim < 2 or x2.ndim < 2 or x1._array.shape[-1] != x2._array.shape[-1]:
-        raise ShapeError("cdist: X1 and X2 must have at least two dimensions and the same number of columns, got shapes "
-                         f"{list(x1.shape)} and {list(x2.shape)}")
+        raise ShapeError("cdist: X1 and X2 must have at least two dimensions and the same number of columns, got "
+                         f"shapes {list(x1.shape)} and {list(x2.shape)}")
     if p < 0:
         raise RuntimeError(f"cdist: only supports non-negative p values, got {p}")
     if compute_mode not in _PRODUCT_FROM:
@@ -306,7 +306,8 @@ def cross(input, other, dim=None, *, out=None):
 
 def _check(name: str, a: Any, b: Any) -> None:
     if not a.ndim or not b.ndim:
-        raise ShapeError(f"{name}: both arguments to {name} need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
+        raise ShapeError(f"{name}: both arguments to {name} need to be at least 1D, but they are {a.ndim}D and "
+                         f"{b.ndim}D")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ShapeError(f"{name}: mat1 and mat2 shapes cannot be multiplied ({_times(a.shape)} and {_times(b.shape)})")
     if a.dtype is not b.dtype and a.dtype != b.dtype:

@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices, and functions of matrices: powers, exponential, chains of products, rank, condition."""
+"""Norms of vectors and matrices, and functions of matrices: powers, exponential, products, rank, condition."""
 from __future__ import annotations
 
 import math
@@ -48,7 +48,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
 
 def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None, out=None):
     """A vector or matrix norm, by the number of dimensions; without `ord` the 2-norm of all elements."""
-    if ord is None or (isinstance(dim, int) or dim is not None and len(dim) == 1 or dim is None and A.ndim == 1):
+    if ord is None or isinstance(dim, int) or (len(dim) == 1 if dim is not None else A.ndim == 1):
         return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype, out=out)
     if dim is None and A.ndim != 2:
         raise ShapeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
@@ -78,12 +78,13 @@ def matrix_rank(A, *, atol=None, rtol=None, tol=None, hermitian=False, out=None)
     matrix("linalg.matrix_rank", A)
     s = (eigvalsh(A).abs() if hermitian else svdvals(A))._array
     k = kernels_of(s)
-    return into(out, Tensor._wrap(k.xp.asarray((s > _cutoff(k, s, A._array, atol if tol is None else tol, rtol)).sum(-1))))
+    cutoff = _cutoff(k, s, A._array, atol if tol is None else tol, rtol)
+    return into(out, Tensor._wrap(k.xp.asarray((s > cutoff).sum(-1))))
 
 
 @composite
 def matrix_power(input, n, *, out=None):
-    """The product of `n` times the matrix, by repeated squaring; of its inverse for n < 0, and for 0 the unit matrix."""
+    """The product of `n` times the matrix, by repeated squaring; of its inverse for n < 0, the unit matrix for 0."""
     square("linalg.matrix_power", input)
     if n == 0:
         eye = Tensor._wrap(_eye_like(input._array))
@@ -185,4 +186,6 @@ def vander(x, N=None):
     """The powers 0 ... N - 1 of each element along a new last dimension."""
     n = x._array.shape[-1] if N is None else N
     ones = x.unsqueeze(-1) * 0 + 1
-    return unsqueeze(x, -1).expand((*x._array.shape, n - 1)).cumprod(-1).constant_pad((1, 0), 1) if n > 1 else ones[..., :n]
+    if n <= 1:
+        return ones[..., :n]
+    return unsqueeze(x, -1).expand((*x._array.shape, n - 1)).cumprod(-1).constant_pad((1, 0), 1)

@@ -163,7 +163,7 @@ def _check_count(name: str, x: Any, count: int) -> None:
         raise ValueError(f"{name}: Expected more than 1 value per channel when training, got input size {x.shape}")
 
 
-def _move(running: Any, value: Any, momentum: float | None) -> None:
+def _move(running: Any, value: Any, momentum: float) -> None:
     """Exponential moving average of a buffer, in place."""
     array = running._array
     array *= 1 - momentum

@@ -121,7 +121,7 @@ def _define(nd: int) -> None:
             raise ShapeError(f"{name}: Expected shape of indices to be that of input, {tuple(input.shape)}, but got "
                              f"{tuple(indices.shape)}")
         size = _unpooled_size(name, nd, x, _window(name, nd, kernel_size, stride, padding), output_size)
-        n, c, places = *x._array.shape[:2], prod(size)
+        (n, c), places = x._array.shape[:2], prod(size)
         if x.numel() and not 0 <= int(index.min()) <= int(index.max()) < places:
             raise ShapeError(f"{name}: Found an invalid max index: {int(index.max())} (output volumes are of size "
                              f"{'x'.join(map(str, size))})")
@@ -188,10 +188,10 @@ def _unpooled_size(name: str, nd: int, x: Any, window: tuple, output_size: Any) 
 
 
 def _output_size(name: str, nd: int, size: Any, x: Any) -> tuple[int, ...]:
-    sizes = (size,) * nd if isinstance(size, int) or size is None else tuple(size)
-    if len(sizes) != nd:
+    given = (size,) * nd if isinstance(size, int) or size is None else tuple(size)
+    if len(given) != nd:
         raise ShapeError(f"{name}: output_size expects {nd} values, got {size}")
-    sizes = tuple(n if s is None else int(s) for s, n in zip(sizes, x.shape[2:]))
+    sizes = tuple(n if s is None else int(s) for s, n in zip(given, x.shape[2:]))
     if min(sizes) < 0:
         raise ShapeError(f"{name}: elements of output_size must be greater than or equal to 0, got {sizes}")
     if not x.is_floating_point():

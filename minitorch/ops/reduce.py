@@ -12,7 +12,8 @@ from ..op import composite, op
 from .elementwise import conjugate
 
 # NumPy's letters of the types whose sums are int64, as PyTorch has it
-_NARROW = frozenset(np.dtype(name).char for name in "bool int8 int16 int32 uint8 uint16 uint32 uint64".split())
+_NARROW = frozenset(np.dtype(name).char for name in (
+    "bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64"))
 
 
 @op
@@ -158,7 +159,7 @@ def vector_norm_(k, x, /, p, dim, keepdim):
     if x.dtype.kind not in "fcV":
         raise DTypeError("norm: Expected a floating point or complex tensor as input. Got "
                          f"{dtypes.from_numpy(x.dtype)}")
-    if p < 0 and 0 in [shape[d] for d in dims] or abs(p) == math.inf and count(shape, dims) == 0:
+    if (p < 0 and 0 in [shape[d] for d in dims]) or (abs(p) == math.inf and count(shape, dims) == 0):
         raise BoundsError(f"norm: cannot compute the {p} norm of no elements: x of shape {shape}, dim {dims}")
     y = _norm(k, _wide(x), p, dims, keepdim)
     kept = shapes.kept(shape, dims)
@@ -314,5 +315,5 @@ def same(x: Any, y: Any) -> Any:
 
 
 def _finite(k: Any, y: Any) -> Any:
-    """`y` with 0 for -inf, so that inf - inf does not arise where all x are -inf: exp(-inf - 0) is the 0 that is meant."""
+    """`y` with 0 for -inf: where all x are -inf, exp(-inf - 0) is the 0 that is meant, and inf - inf does not arise."""
     return k.xp.where(y == -math.inf, 0.0, y)

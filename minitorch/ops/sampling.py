@@ -99,7 +99,8 @@ def _read(x: Any, places: list) -> Any:
     """x (N, C, *in) at integer `places`, one tensor (N, *out) an axis; zero outside."""
     n, c, *sizes = x._array.shape
     out = places[0]._array.shape[1:]
-    flat, inside = 0, True
+    flat: Any = 0
+    inside: Any = True
     for p, size in zip(places, sizes):
         inside = inside & (p >= 0) & (p < size)
         flat = flat * size + p.clamp(0, size - 1).nan_to_num().long()

@@ -76,7 +76,8 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     `reduce` is "sum", "prod", "mean", "amax" or "amin"; without `include_self` what was there does not count.
     """
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
-        raise RuntimeError(f"scatter_reduce: reduce argument must be either sum, prod, mean, amax or amin, got {reduce!r}")
+        raise RuntimeError("scatter_reduce: reduce argument must be either sum, prod, mean, amax or amin, got "
+                           f"{reduce!r}")
     if input.ndim == 0 or index.ndim == 0:
         return _flat(scatter_reduce, input, dim, index, src, reduce, include_self=include_self)
     if reduce in ("prod", "amax", "amin"):

@@ -40,8 +40,9 @@ def view(k, x, /, *size, dtype=None):
         return _reinterpreted(x, dtype or size[0]), None
     y = _reshaped("view", x, size)
     if y is not x and x.size > 1 and not (y.base is x or (y.base is not None and y.base is x.base)):
-        raise ShapeError(f"view: view size is not compatible with input tensor's size and stride (shape {old}, strides "
-                         f"{tuple(s // x.itemsize for s in x.strides)}, to {list(y.shape)}). Use .reshape(...) instead.")
+        raise ShapeError(f"view: view size is not compatible with input tensor's size and stride (shape {old}, "
+                         f"strides {tuple(s // x.itemsize for s in x.strides)}, to {list(y.shape)}). "
+                         "Use .reshape(...) instead.")
     return y, lambda dy: dy.reshape(old)
 
 
@@ -396,7 +397,8 @@ def _expanded(name: str, k: Any, x: Any, wanted: tuple[int, ...]) -> Any:
                              f"dimension {i}")
         elif old not in (None, 1, n):
             raise ShapeError(f"{name}: The expanded size of the tensor ({n}) must match the existing size ({old}) at "
-                             f"non-singleton dimension {i}.  Target sizes: {list(wanted)}.  Tensor sizes: {list(shape)}")
+                             f"non-singleton dimension {i}.  Target sizes: {list(wanted)}.  "
+                             f"Tensor sizes: {list(shape)}")
     if tuple(target) == shape:
         return x
     spread = tuple([i for i, n in enumerate(target) if i < new or shape[i - new] != n])

@@ -63,7 +63,7 @@ def topk_(k, x, /, count, dim, largest, sorted):
 
 @composite
 def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
-    """(values, indices): the `k` largest, or smallest, elements along `dim`, in order. Raises RuntimeError for k > n."""
+    """(values, indices): the `k` largest or smallest elements along `dim`, in order. Raises RuntimeError for k > n."""
     return _both(return_types.topk, topk_(input, int(k), dim, largest, sorted), out)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..device import kernels_of
 from ..engine import Node
-from ..op import Op, op
+from ..op import op
 from ..tensor import Tensor, edge_of
 
 
@@ -43,7 +43,7 @@ def view_cleared(k, x, /, path):
 @op(method=False, function=False)
 def view_read(k, x, /, path):
     """A copy of the part of `x` to which `path` leads."""
-    shape, dtype = x.shape, x.dtype
+    shape = x.shape
 
     def dx(dy):
         return view_spread(dy, path, shape) if isinstance(dy, Tensor) else \

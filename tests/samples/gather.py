@@ -40,6 +40,8 @@ BOUNDS = [BadInput((MATRIX, 1, at([4])), {}, RuntimeError,
           BadInput((MATRIX, 1, at([0], [0], [0], [0])), {}, RuntimeError,
               "Size does not match at dimension 0")]
 register(OpCase("gather", _gather, [
+    Sample(lambda rng: (rng.standard_normal((200, 100)), 1, rng.integers(0, 100, (200, 90))), big=True,
+        dtypes=WIDE),
     Sample(having((3, 4), 0, SMALL)), Sample(having((3, 4), -1, SMALL)),
     Sample(having((3, 4), 1, at([3], [0], [3]))), Sample(having((3, 4), 1, EMPTY)),
     Sample(having((5,), 0, at(4, 4, 0))), Sample(having((2, 3, 2), 1, np.zeros((2, 5, 1), np.int64))),
@@ -177,7 +179,7 @@ def _slices(x, dim):
 
 
 def _slice_by_slice(change, one_value=False):
-    """`change(y, i, part, alpha)` for each index i and its slice of the source, or with the source as it is."""
+    """`change(y, i, part, alpha)` for each index i and its slice of the source, or all of the source."""
     def reference(x, dim, index, source, alpha=1):
         y = x.copy()
         for number, i in enumerate(np.atleast_1d(index)):

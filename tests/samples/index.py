@@ -19,7 +19,7 @@ def _read(x, key):
 
 
 def _two_steps(x, key):
-    """NumPy's x[key], after its integers and slices: in PyTorch an integer beside index arrays only selects."""
+    """NumPy's x[key], after integers and slices: in PyTorch an integer beside index arrays only selects."""
     key = key if isinstance(key, tuple) else (key,)
     key = [np.array(k, np.int64 if len(k) == 0 else None) if isinstance(k, (list, range)) else k for k in key]
     key = [k.astype(bool) if getattr(k, "dtype", None) == np.uint8 else k for k in key]
@@ -83,6 +83,12 @@ register(OpCase("slice_dx", _placed, [
 # Index arrays, lists and masks: a copy
 
 register(OpCase("index", _two_steps, [
+    # large ones first: the tests of kernels keep the first calls only
+    Sample(lambda rng: (rng.standard_normal((300, 40)), rng.integers(-300, 300, 500)), big=True, dtypes=WIDE),
+    Sample(lambda rng: (rng.standard_normal((40, 300)), (slice(None), rng.integers(0, 300, 500))), big=True,
+        dtypes=("float32",)),
+    Sample(lambda rng: (rng.standard_normal((200, 200)), rng.random((200, 200)) > 0.5), big=True,
+        dtypes=("float64",)),
     *(Sample(having((2, 3), key)) for key in (
         at(0, 1, 1, -1), (slice(None), at(2, 0)), (at(0, 1), at(1, 1)), (at([0], [1]), at(0, -1)),
         at([0, 1], [1, 0]), (at(1), ...), NONE,
@@ -103,11 +109,6 @@ register(OpCase("index", _two_steps, [
     Sample(having((0, 3), NONE)), Sample(having((0, 3), np.zeros(0, bool))), Sample(having((), True)),
     Sample(having((), np.array(False))),
     Sample((INTS, at(1, 0))), Sample((INTS, MASK)), Sample((MASK, (at(0), at(0)))),
-    Sample(lambda rng: (rng.standard_normal((300, 40)), rng.integers(-300, 300, 500)), big=True, dtypes=WIDE),
-    Sample(lambda rng: (rng.standard_normal((40, 300)), (slice(None), rng.integers(0, 300, 500))), big=True,
-        dtypes=("float32",)),
-    Sample(lambda rng: (rng.standard_normal((200, 200)), rng.random((200, 200)) > 0.5), big=True,
-        dtypes=("float64",)),
 ], call=_read, view=True, torch=_read, kernels=("index_dx", "add_rows"), errors=[
     BadInput((MATRIX, at(2)), {}, IndexError, "index 2 is out of bounds for dimension 0 with size 2"),
     BadInput((MATRIX, (slice(None), at(0, -4))), {}, IndexError,

@@ -217,8 +217,8 @@ register(OpCase("cdist", distances, [
             mismatch((2, 3), (2, 3), match="non-negative p", p=-1.0)]))
 register(OpCase("cdist", distances, [Sample((INTS * 1.0, INTS * 1.0), {"p": 0.0})], variant="p=0",
                 constant=(0, 1)))
-register(OpCase("euclidean_distance", distances, [like((3, 4), (2, 4)), like((2, 1, 3, 2), (4, 2, 2)), like((0, 2), (3, 2))],
-                torch="cdist"))
+register(OpCase("euclidean_distance", distances, [
+    like((3, 4), (2, 4)), like((2, 1, 3, 2), (4, 2, 2)), like((0, 2), (3, 2))], torch="cdist"))
 register(OpCase("cdist", distances, [like((30, 3), (2, 3))], variant="product",
                 errors=[mismatch((2, 3), (2, 3), match="compute_mode", raises=ValueError, compute_mode="fast")]))
 register(OpCase("cross", lambda a, b, dim=0: np.cross(a, b, axis=dim), [

@@ -1,11 +1,11 @@
 """Convolution in two dimensions without im2col: padded images in cache, `gemm.product` over addresses there.
 
-Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With stride s,
-a plane is split by the remainder of the place modulo s, which makes every convolution one of stride 1: a tap
-(kh, kw) of the window only adds a constant to the address of an output's first input. The input gradient is the
-same product over the planes of dy, once for each remainder of the input's place, with the taps that meet it. The
-weight gradient is `gemm.dots` of the planes of dy and x. tall.py has both for many channels and small images.
-Windows of one place are plain products, and BLAS's.
+Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With
+stride s, a plane is split by the remainder of the place modulo s, which makes every convolution one of
+stride 1: a tap (kh, kw) of the window only adds a constant to the address of an output's first input. The
+input gradient is the same product over the planes of dy, once for each remainder of the input's place, with
+the taps that meet it. The weight gradient is `gemm.dots` of the planes of dy and x. tall.py has both for
+many channels and small images. Windows of one place are plain products, and BLAS's.
 
 What follows from the shapes alone (cuts into parts, tables of addresses: planes.py) is a plan, and kept.
 """
@@ -199,8 +199,9 @@ def _dw_tall(plan, dy, x):
             count = images.stop - images.start
             length, places, columns = plan.tables[count, r.stop - r.start]
             xs = planes.spread(x, slice(0, channels), images, plan.layout, length)
+            out = sums[number, first * depth * wide:]
             tall.dots(dy.reshape(-1), images.start * outputs * area, outputs, first, last, count,
-                      outputs * area, area, xs, places, columns, plan.depth, sums[number, first * depth * wide:])
+                      outputs * area, area, xs, places, columns, plan.depth, out)
 
     parallel.run(part, len(plan.cuts), 2 * dy.size * plan.depth)
     turned = sums.sum(0).reshape(blocks, depth, wide)[:, :plan.depth].swapaxes(1, 2)

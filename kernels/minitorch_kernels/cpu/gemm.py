@@ -227,7 +227,7 @@ _thin_tile = _tile_of(1, THIN, False)
 
 @intrinsic
 def _dots(typingctx, a, lines, il, x, columns, ic, start, count, out):
-    """out[i, j] = sum of a[lines[il + i] + place] * x[columns[ic + j] + place], `count` places from `start`."""
+    """out[i, j] = sum of a[lines[il + i] + place] * x[columns[ic + j] + place], for `count` places."""
 
     def codegen(context, builder, signature, arguments):
         a, lines, il, x, columns, ic, start, count, out = data(context, builder, signature, arguments)

@@ -119,7 +119,7 @@ def length(layout, images, letter):
 
 
 def spread(x, channels, images, layout, size):
-    """Planes, `size` long, of slices of a contiguous x's channels and images, then zeros that taps may reach."""
+    """Planes, `size` long, of some channels and images of a contiguous x, then zeros for taps to reach."""
     count = (channels.stop - channels.start) * layout.phases * size
     out = vector.empty(count + layout.reach + vector.lanes(x.dtype), x.dtype)
     gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop,

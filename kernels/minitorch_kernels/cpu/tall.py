@@ -102,7 +102,7 @@ def _turned(source, rows, source_row, columns, target, target_row):
 
 @intrinsic
 def _tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
-    """out[p, channel] += the sum of x[places[ip + p] + offset[k + i]] * w[iw + i, channel], i below `count`."""
+    """out[p, channel] += sum of x[places[ip + p] + offset[k + i]] * w[iw + i, channel] for i below `count`."""
 
     def codegen(context, builder, signature, arguments):
         x, places, ip, offset, k, count, w, iw, out, io = data(context, builder, signature, arguments)
@@ -131,7 +131,7 @@ def _tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
 
 @intrinsic
 def _turn(typingctx, source, i, source_row, rows, columns, target, j, target_row):
-    """target[j + column * target_row + row] = source[i + row * source_row + column], at most lanes squared."""
+    """target[j + column * target_row + row] = source[i + row * source_row + column], up to lanes each way."""
 
     def codegen(context, builder, signature, arguments):
         source, i, source_row, rows, columns, target, j, target_row = data(

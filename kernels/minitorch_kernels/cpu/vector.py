@@ -1,7 +1,7 @@
 """Vector registers: their size, and LLVM instructions on them, for the intrinsics of the kernels beside.
 
-Numba's cache of a kernel asks only whether the kernel's own file has changed: after a change here, touch gemm.py
-and tall.py.
+Numba's cache of a kernel asks only whether the kernel's own file has changed: after a change here, touch
+gemm.py and tall.py.
 """
 from __future__ import annotations
 
