@@ -51,7 +51,7 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     """
     wanted = _many(inputs)
     for i, x in enumerate(wanted):
-        if not x._requires_grad:
+        if not x.requires_grad:
             raise GraphError(f"grad: input {i} of shape {tuple(x.shape)} does not require grad: "
                              "one of the differentiated Tensors does not require grad")
     roots = _roots("grad", _many(outputs), grad_outputs, create_graph)
@@ -107,7 +107,7 @@ def _roots(name: str, outputs: list[Tensor], weights: Any, create_graph: bool) -
         raise ShapeError(f"{name}: got {len(outputs)} tensors and {len(given)} gradients")
     roots = []
     for i, (y, weight) in enumerate(zip(outputs, given)):
-        if not y._requires_grad:
+        if not y.requires_grad:
             raise GraphError(f"{name}: element {i} of tensors does not require grad and does not have a grad_fn")
         if weight is None:
             if y._array.size != 1:

@@ -87,7 +87,7 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record that `backward` differentiates it."""
-        needs = tuple(isinstance(a, Tensor) and a._requires_grad for a in args)
+        needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         ctx = FunctionCtx(needs)
         with no_grad():
             if cls.setup_context is None:

@@ -36,7 +36,7 @@ from .device import common_kernels, cpu_kernels
 from .engine import Node, Output, caller, captured, is_array, mode, next_number
 from .errors import GraphError
 from .shapes import broadcast
-from .tensor import Tensor, edge_of, write
+from .tensor import Tensor, edge_of, needs_grad, write
 
 OPS: dict[str, Op] = {}  # every op by name
 FUNCTIONS: dict[str, Any] = {}  # what `import minitorch` offers: ops and composites
@@ -113,7 +113,7 @@ class Op:
                     return write(out, general(*args, **kwargs), resize=True)
             inputs, attributes = (args[0], args[1:]) if variadic else (args[:n], args[n:])
             arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
-            needed = any([isinstance(x, Tensor) and x._requires_grad for x in inputs])
+            needed = any([isinstance(x, Tensor) and (x._requires_grad or needs_grad(x)) for x in inputs])
             k = common_kernels(self.name, arrays) if "cupy" in modules else cpu
             try:
                 result = body(k, *arrays, *attributes, **kwargs)
@@ -125,19 +125,22 @@ class Op:
         def one(x=_MISSING, /, *attributes, **kwargs):
             if kwargs or "cupy" in modules or not isinstance(x, Tensor):
                 return general(*(() if x is _MISSING else (x,)), *attributes, **kwargs)
-            return finish(cpu, (x,), body(cpu, x._array, *attributes), x._requires_grad, attributes)
+            needed = x._requires_grad or (x._base is not None and needs_grad(x))
+            return finish(cpu, (x,), body(cpu, x._array, *attributes), needed, attributes)
 
         def two(a=_MISSING, b=_MISSING, /, *attributes, **kwargs):
             if kwargs or b is _MISSING or "cupy" in modules:
                 return general(*[x for x in (a, b) if x is not _MISSING], *attributes, **kwargs)
             x, needed = a, False
             if isinstance(a, Tensor):
-                x, needed = a._array, a._requires_grad
+                x, needed = a._array, a._requires_grad or (a._base is not None and needs_grad(a))
+            y = b
+            if isinstance(b, Tensor):
+                y = b._array
+                if b._requires_grad or (b._base is not None and needs_grad(b)):
+                    needed = True
             try:
-                if isinstance(b, Tensor):
-                    return finish(cpu, (a, b), body(cpu, x, b._array, *attributes), needed or b._requires_grad,
-                                  attributes)
-                return finish(cpu, (a, b), body(cpu, x, b, *attributes), needed, attributes)
+                return finish(cpu, (a, b), body(cpu, x, y, *attributes), needed, attributes)
             except ValueError as error:
                 self.explain(error, (a, b))
                 raise
@@ -294,7 +297,7 @@ class Op:
     def _many(self, k: Any, inputs: Any, result: tuple) -> list[Tensor]:
         """Several outputs: one node, and an `Output` before it for each output that has a gradient."""
         ys = [_tensor(k, y) for y in result[0]]
-        if mode.grad and any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
+        if mode.grad and any([isinstance(x, Tensor) and x._requires_grad for x in inputs]):
             node = self.record(k, inputs, result, ys[0])
             node.outputs = len(ys)
             keeps = any(output for _, output, _, _ in self._kept)

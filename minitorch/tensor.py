@@ -139,7 +139,7 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        return self._requires_grad
+        return self._requires_grad or needs_grad(self)
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
@@ -394,7 +394,7 @@ def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
     _check_fits(x, y, resize)
     if resize and x._array.shape != y._array.shape:
         x._array = kernels_of(x._array).xp.empty(y._array.shape, x._array.dtype)
-    recorded = mode.grad and (y._requires_grad or x._requires_grad)
+    recorded = mode.grad and (y._requires_grad or needs_grad(x))
     if recorded and y._array.dtype != x._array.dtype:
         y = y.to(x.dtype)
     before = edge_of(x._base) if recorded and x._base is not None and x._base._requires_grad else None
@@ -450,6 +450,14 @@ def _write_through(base: Tensor, before: Any, path: tuple, part: Tensor) -> None
 
     node = written(base, before, path, part)
     base._node, base._requires_grad = node, True
+
+
+def needs_grad(x: Tensor) -> bool:
+    """Whether `x` needs a gradient. A view of a constant learns here that a change in place gave its base a history."""
+    if x._base is not None and not x._requires_grad and x._base._node is not None and x._version is not None \
+            and x._seen != x._version[0]:
+        _renew(x)
+    return x._requires_grad
 
 
 def _renew(x: Tensor) -> None:

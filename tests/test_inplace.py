@@ -427,3 +427,14 @@ def test_second_derivatives_through_assignment():
     d2, = grad(dx.sum(), x)
     # y = (x0, x0^3, x2): sum of squares x0^2 + x0^6 + x2^2
     assert dx.tolist() == [2 + 6, 0, 6] and d2.tolist() == [2 + 30, 0, 2]
+
+
+def test_a_view_of_a_constant_follows_its_base():
+    """What is written into the base after the view was made reaches the view's gradient."""
+    w = mt.ones(2, requires_grad=True)
+    y = mt.zeros(3, 2)
+    v, untouched = y[1], mt.zeros(2)[:1]
+    y[1] = w * mt.tensor([2.0, 3.0])
+    assert v.requires_grad and not untouched.requires_grad
+    (v * v).sum().backward()
+    assert w.grad.tolist() == [8.0, 18.0]

@@ -30,16 +30,22 @@ def positive(*shape):
 
 
 def symmetric(*shape):
-    return lambda rng: ((lambda a: (a + a.swapaxes(-1, -2)) / 2 + np.diag(np.arange(shape[-1]) * 3.0))(rng.standard_normal(shape)),)
+    def make(rng):
+        a = rng.standard_normal(shape)
+        return ((a + a.swapaxes(-1, -2)) / 2 + np.diag(np.arange(shape[-1]) * 3.0),)
+
+    return make
 
 
 def with_right(make, *shapes, **options):
     return Sample(lambda rng: (*make(rng), *arrays_like(*shapes)(rng)), options)
 
 
-SQUARES = [Sample(regular(3, 3)), Sample(regular(2, 2, 2)), Sample(regular(1, 1)), Sample(regular(0, 3, 3)), Sample(regular(2, 0, 0))]
-NOT_SQUARE = [BadInput((MATRIX,), {}, RuntimeError, "square"), BadInput((np.zeros(3),), {}, RuntimeError, "at least 2"), BadInput(
-    (np.ones((2, 2), int),), {}, RuntimeError, "floating point"), BadInput((np.ones((2, 2), np.float16),), {}, RuntimeError, "Low precision")]
+SQUARES = [Sample(regular(3, 3)), Sample(regular(2, 2, 2)), Sample(regular(1, 1)), Sample(regular(0, 3, 3)),
+           Sample(regular(2, 0, 0))]
+NOT_SQUARE = [BadInput((MATRIX,), {}, RuntimeError, "square"), BadInput((np.zeros(3),), {}, RuntimeError, "at least 2"),
+              BadInput((np.ones((2, 2), int),), {}, RuntimeError, "floating point"),
+              BadInput((np.ones((2, 2), np.float16),), {}, RuntimeError, "Low precision")]
 SINGULAR = BadInput((np.ones((2, 2)),), {}, RuntimeError, "singular")
 LOOSE = {"tol": {"float32": 1e-3}, "grad_tol": {"float32": 5e-3}}  # condition numbers of a few tens
 
@@ -47,19 +53,32 @@ for _name, _errors in (("linalg_inv", []), ("linalg.inv", [*NOT_SQUARE, SINGULAR
     register(OpCase(_name, np.linalg.inv, SQUARES, dtypes=WIDE, errors=_errors, torch="inverse", **LOOSE))
 for _name, _errors in (("linalg_det", []), ("linalg.det", NOT_SQUARE), ("det", [])):
     register(OpCase(_name, np.linalg.det, SQUARES, dtypes=WIDE, errors=_errors, torch="det", **LOOSE))
-register(OpCase("det", np.linalg.det, [Sample((np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]),))], variant="singular", second=False,
-                dtypes=("float64",)))
+register(OpCase("det", np.linalg.det, [Sample((np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]),))],
+                variant="singular", second=False, dtypes=("float64",)))
 for _name, _errors in (("linalg_slogdet", []), ("slogdet", []), ("linalg.slogdet", NOT_SQUARE)):
-    register(OpCase(_name, lambda a: tuple(np.linalg.slogdet(a)), SQUARES, dtypes=WIDE, errors=_errors, torch="slogdet", **LOOSE))
-register(OpCase("logdet", lambda a: np.log(np.linalg.det(a)), [Sample(positive(3, 3)), Sample(positive(2, 2, 2)), Sample((-np.eye(3),), grad=False),
-                                                               Sample((np.zeros((2, 2)),), grad=False)], dtypes=WIDE, **LOOSE))
-register(OpCase("linalg_solve", np.linalg.solve, [with_right(regular(3, 3), (3, 2)), with_right(regular(2, 3, 3), (3, 1))], dtypes=WIDE, torch="linalg.solve", **LOOSE))
-register(OpCase("linalg.solve", lambda a, b, left=True: np.linalg.solve(a, b[..., None])[..., 0] if b.ndim == 1 or b.shape == a.shape[:-1] else (
-    np.linalg.solve(a, b) if left else np.linalg.solve(a.swapaxes(-1, -2), b.swapaxes(-1, -2)).swapaxes(-1, -2)), [
-        with_right(regular(3, 3), (3,)), with_right(regular(2, 3, 3), (2, 3)), with_right(regular(3, 3), (4, 3, 2)), with_right(regular(3, 3), (2, 3), left=False),
-        with_right(regular(2, 0, 0), (2, 0, 3))],
-    dtypes=WIDE, errors=[BadInput((np.ones((2, 2)), np.ones(2)), {}, RuntimeError, "singular"), BadInput((np.eye(3), np.ones(2)), {}, RuntimeError, "Incompatible"),
-                         BadInput((MATRIX, np.ones(2)), {}, RuntimeError, "square"), BadInput((np.eye(2), np.ones(2, int)), {}, RuntimeError, "dtype")], **LOOSE))
+    register(OpCase(_name, lambda a: tuple(np.linalg.slogdet(a)), SQUARES, dtypes=WIDE, errors=_errors,
+                    torch="slogdet", **LOOSE))
+register(OpCase("logdet", lambda a: np.log(np.linalg.det(a)), [
+    Sample(positive(3, 3)), Sample(positive(2, 2, 2)), Sample((-np.eye(3),), grad=False),
+    Sample((np.zeros((2, 2)),), grad=False)], dtypes=WIDE, **LOOSE))
+
+
+def solution(a, b, left=True):
+    if b.ndim == 1 or b.shape == a.shape[:-1]:
+        return np.linalg.solve(a, b[..., None])[..., 0]
+    return np.linalg.solve(a, b) if left else np.linalg.solve(a.swapaxes(-1, -2), b.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+register(OpCase("linalg_solve", np.linalg.solve, [
+    with_right(regular(3, 3), (3, 2)), with_right(regular(2, 3, 3), (3, 1))],
+    dtypes=WIDE, torch="linalg.solve", **LOOSE))
+register(OpCase("linalg.solve", solution, [
+    with_right(regular(3, 3), (3,)), with_right(regular(2, 3, 3), (2, 3)), with_right(regular(3, 3), (4, 3, 2)),
+    with_right(regular(3, 3), (2, 3), left=False), with_right(regular(2, 0, 0), (2, 0, 3))], dtypes=WIDE,
+    errors=[BadInput((np.ones((2, 2)), np.ones(2)), {}, RuntimeError, "singular"),
+            BadInput((np.eye(3), np.ones(2)), {}, RuntimeError, "Incompatible"),
+            BadInput((MATRIX, np.ones(2)), {}, RuntimeError, "square"),
+            BadInput((np.eye(2), np.ones(2, int)), {}, RuntimeError, "dtype")], **LOOSE))
 
 
 def triangle(a, upper, unitriangular=False):
@@ -73,10 +92,13 @@ def back(a, b, upper, left=True, unitriangular=False):
     return np.linalg.solve(a, b) if left else np.linalg.solve(a.swapaxes(-1, -2), b.swapaxes(-1, -2)).swapaxes(-1, -2)
 
 
-register(OpCase("linalg_solve_triangular", back, [with_right(regular(3, 3), (3, 2), upper=True)], dtypes=WIDE, torch=None, **LOOSE))
+register(OpCase("linalg_solve_triangular", back, [
+    with_right(regular(3, 3), (3, 2), upper=True)], dtypes=WIDE, torch=None, **LOOSE))
 register(OpCase("linalg.solve_triangular", back, [
-    with_right(regular(5, 5), (5, 2), upper=True), with_right(regular(3, 3), (3, 2), upper=False), with_right(regular(2, 3, 3), (1, 2, 3), upper=True, left=False),
-    with_right(regular(3, 3), (3, 1), upper=False, unitriangular=True), with_right(regular(3, 3), (3, 1), upper=True, unitriangular=True)], dtypes=WIDE,
+    with_right(regular(5, 5), (5, 2), upper=True), with_right(regular(3, 3), (3, 2), upper=False),
+    with_right(regular(2, 3, 3), (1, 2, 3), upper=True, left=False),
+    with_right(regular(3, 3), (3, 1), upper=False, unitriangular=True),
+    with_right(regular(3, 3), (3, 1), upper=True, unitriangular=True)], dtypes=WIDE,
     errors=[BadInput((np.eye(3), np.ones((2, 2))), {"upper": True}, RuntimeError, "Incompatible")], **LOOSE))
 
 
@@ -104,18 +126,21 @@ def linalg(name):
 
 
 for _name in ("linalg_cholesky", "linalg.cholesky", "cholesky"):
-    register(OpCase(_name, factor, [*POSITIVE, *([] if "_" in _name else [Sample(positive(3, 3), {"upper": True})])], dtypes=WIDE, torch="linalg.cholesky",
-                    call=balanced(linalg("cholesky")), **LOOSE))
+    register(OpCase(_name, factor, [*POSITIVE, *([] if "_" in _name else [Sample(positive(3, 3), {"upper": True})])],
+                    dtypes=WIDE, torch="linalg.cholesky", call=balanced(linalg("cholesky")), **LOOSE))
 register(OpCase("linalg.cholesky", factor, [Sample((np.eye(2),))], variant="errors", dtypes=WIDE, grad=False, errors=[
     *NOT_SQUARE, BadInput((-np.eye(2),), {}, RuntimeError, "not positive-definite")]))
-register(OpCase("cholesky_solve", lambda b, l, upper=False: np.linalg.solve(l.T @ l if upper else l @ l.T, b), [
+register(OpCase("cholesky_solve", lambda b, c, upper=False: np.linalg.solve(c.T @ c if upper else c @ c.T, b), [
     Sample(lambda rng: (rng.standard_normal((3, 2)), np.linalg.cholesky(positive(3, 3)(rng)[0]))),
-    Sample(lambda rng: (rng.standard_normal((3, 2)), np.linalg.cholesky(positive(3, 3)(rng)[0]).T), {"upper": True}, grad=False)],
+    Sample(lambda rng: (rng.standard_normal((3, 2)), np.linalg.cholesky(positive(3, 3)(rng)[0]).T), {"upper": True},
+           grad=False)],
     dtypes=WIDE, constant=(1,), **LOOSE))
-register(OpCase("cholesky_inverse", lambda l, upper=False: np.linalg.inv(l.T @ l if upper else l @ l.T), [
+register(OpCase("cholesky_inverse", lambda c, upper=False: np.linalg.inv(c.T @ c if upper else c @ c.T), [
     Sample(lambda rng: (np.linalg.cholesky(positive(3, 3)(rng)[0]),), grad=False)], dtypes=WIDE, **LOOSE))
-register(OpCase("linalg.cholesky_ex", lambda a: (np.linalg.cholesky(a), np.array(0, np.int32)), [Sample(positive(2, 2))], dtypes=WIDE, grad=False, **LOOSE))
-register(OpCase("linalg.inv_ex", lambda a: (np.linalg.inv(a), np.array(0, np.int32)), [Sample(regular(2, 2))], dtypes=WIDE, **LOOSE))
+register(OpCase("linalg.cholesky_ex", lambda a: (np.linalg.cholesky(a), np.array(0, np.int32)), [
+    Sample(positive(2, 2))], dtypes=WIDE, grad=False, **LOOSE))
+register(OpCase("linalg.inv_ex", lambda a: (np.linalg.inv(a), np.array(0, np.int32)), [
+    Sample(regular(2, 2))], dtypes=WIDE, **LOOSE))
 
 # Decompositions: compared by what does not depend on the signs of vectors
 
@@ -134,12 +159,14 @@ def signless(name, *args):
 
 
 for _name in ("linalg_qr", "linalg.qr"):
-    register(OpCase(_name, through_qr, RECTANGLES, dtypes=WIDE, call=signless("qr"), torch=None, tol={"float32": 1e-3}, grad_tol={"float32": 2e-2, "float64": 1e-6}))
+    register(OpCase(_name, through_qr, RECTANGLES, dtypes=WIDE, call=signless("qr"), torch=None,
+                    tol={"float32": 1e-3}, grad_tol={"float32": 2e-2, "float64": 1e-6}))
 register(OpCase("linalg.qr", lambda a, mode: np.abs(np.linalg.qr(a, mode)[1] if mode != "r" else np.linalg.qr(a, mode)), [
-    of((4, 2), mode="complete"), of((4, 2), mode="r"), of((2, 3), mode="r")], dtypes=WIDE, grad=False, variant="modes", torch=None,
-    call=lambda a, mode: linalg("qr")(a, mode).R.abs()))
-register(OpCase("qr", lambda a, some=True: np.abs(np.linalg.qr(a, "reduced" if some else "complete")[1]), [of((3, 2)), of((3, 2), some=False)], dtypes=WIDE, grad=False,
-                call=lambda a, some=True: a.qr(some).R.abs(), torch=None))
+    of((4, 2), mode="complete"), of((4, 2), mode="r"), of((2, 3), mode="r")], dtypes=WIDE, grad=False, variant="modes",
+    torch=None, call=lambda a, mode: linalg("qr")(a, mode).R.abs()))
+register(OpCase("qr", lambda a, some=True: np.abs(np.linalg.qr(a, "reduced" if some else "complete")[1]), [
+    of((3, 2)), of((3, 2), some=False)], dtypes=WIDE, grad=False, call=lambda a, some=True: a.qr(some).R.abs(),
+    torch=None))
 
 
 def through_eigh(a):
@@ -147,14 +174,22 @@ def through_eigh(a):
     return values, np.abs(vectors)
 
 
+def signless_eigh(a):
+    values, vectors = balanced(linalg("eigh"))(a)
+    return values, vectors.abs()
+
+
 SYMMETRIC = [Sample(symmetric(3, 3)), Sample(symmetric(2, 2, 2)), Sample(symmetric(1, 1))]
 for _name in ("linalg_eigh", "linalg.eigh"):
-    register(OpCase(_name, through_eigh, SYMMETRIC, dtypes=WIDE, call=lambda a: tuple(f(y) for f, y in zip((lambda v: v, lambda v: v.abs()), balanced(linalg("eigh"))(a))),
-                    torch=None, tol={"float32": 1e-3}, grad_tol={"float32": 1e-2}))
-register(OpCase("linalg.eigvalsh", lambda a, UPLO="L": np.linalg.eigvalsh((a + a.swapaxes(-1, -2)) / 2), [*SYMMETRIC, Sample(symmetric(3, 3), {"UPLO": "U"})],
-                call=balanced(linalg("eigvalsh")), dtypes=WIDE, torch=None, **LOOSE))
-register(OpCase("linalg.eigvalsh", lambda a: np.linalg.eigvalsh(a), [Sample((np.eye(2),))], variant="errors", dtypes=WIDE, grad=False, errors=[
-    BadInput((MATRIX,), {}, RuntimeError, "square", named=False), BadInput((np.eye(2), "X"), {}, RuntimeError, "UPLO", named=False)]))
+    register(OpCase(_name, through_eigh, SYMMETRIC, dtypes=WIDE, call=signless_eigh, torch=None,
+                    tol={"float32": 1e-3}, grad_tol={"float32": 1e-2}))
+register(OpCase("linalg.eigvalsh", lambda a, UPLO="L": np.linalg.eigvalsh((a + a.swapaxes(-1, -2)) / 2), [
+    *SYMMETRIC, Sample(symmetric(3, 3), {"UPLO": "U"})],
+    call=balanced(linalg("eigvalsh")), dtypes=WIDE, torch=None, **LOOSE))
+register(OpCase("linalg.eigvalsh", lambda a: np.linalg.eigvalsh(a), [Sample((np.eye(2),))], variant="errors",
+                dtypes=WIDE, grad=False,
+                errors=[BadInput((MATRIX,), {}, RuntimeError, "square", named=False),
+                        BadInput((np.eye(2), "X"), {}, RuntimeError, "UPLO", named=False)]))
 
 
 def through_svd(a):
@@ -163,14 +198,16 @@ def through_svd(a):
 
 
 for _name in ("linalg_svd", "linalg.svd"):
-    register(OpCase(_name, through_svd, RECTANGLES, dtypes=WIDE, call=signless("svd", False), torch=None, tol={"float32": 1e-3},
-                    grad_tol={"float32": 5e-2, "float64": 1e-5}))
-register(OpCase("svd", lambda a: np.linalg.svd(a, full_matrices=False)[1], [of((3, 2))], dtypes=WIDE, call=lambda a: a.svd().S, torch=None, **LOOSE))
+    register(OpCase(_name, through_svd, RECTANGLES, dtypes=WIDE, call=signless("svd", False), torch=None,
+                    tol={"float32": 1e-3}, grad_tol={"float32": 5e-2, "float64": 1e-5}))
+register(OpCase("svd", lambda a: np.linalg.svd(a, full_matrices=False)[1], [of((3, 2))], dtypes=WIDE,
+                call=lambda a: a.svd().S, torch=None, **LOOSE))
 register(OpCase("linalg.svdvals", lambda a: np.linalg.svd(a, compute_uv=False), RECTANGLES, dtypes=WIDE, **LOOSE))
 LOW_RANK = np.array([[1.0, 2.0], [2.0, 4.0], [0.0, 0.0]])
 for _name in ("linalg_pinv", "linalg.pinv", "pinverse"):
-    register(OpCase(_name, lambda a: np.linalg.pinv(a), [*RECTANGLES, Sample((LOW_RANK,), grad=False)], dtypes=WIDE, torch="linalg.pinv",
-                    call=(lambda a: a.pinverse(1e-6)) if _name == "pinverse" else linalg("pinv"), tol={"float32": 2e-3},
+    register(OpCase(_name, lambda a: np.linalg.pinv(a), [*RECTANGLES, Sample((LOW_RANK,), grad=False)], dtypes=WIDE,
+                    call=(lambda a: a.pinverse(1e-6)) if _name == "pinverse" else linalg("pinv"),
+                    torch="linalg.pinv", tol={"float32": 2e-3},
                     grad_tol={"float32": 5e-2, "float64": 1e-6}))
 
 # Norms and functions of matrices
@@ -180,20 +217,35 @@ def matrix_norm(a, ord="fro", dim=(-2, -1), keepdim=False):
     return np.linalg.norm(a, ord, dim, keepdim)
 
 
-register(OpCase("linalg.matrix_norm", matrix_norm, [of((3, 4), ord=o) for o in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)] + [
+register(OpCase("linalg.matrix_norm", matrix_norm, [
+    *[of((3, 4), ord=o) for o in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)],
     of((2, 3, 4), ord=1, dim=(0, 2), keepdim=True), of((2, 3, 4), ord="nuc", keepdim=True)], dtypes=WIDE, **LOOSE,
     errors=[BadInput((MATRIX,), {"ord": 3}, RuntimeError, "not supported"), BadInput((np.zeros(3),), {}, RuntimeError, "matrix"),
             BadInput((MATRIX,), {"dim": (0, 0)}, RuntimeError, "different")]))
-register(OpCase("linalg.vector_norm", lambda x, ord=2, dim=None, keepdim=False: np.linalg.norm(x.reshape(-1) if dim is None else x, ord, dim, keepdim), [
+
+
+def vector_norm(x, ord=2, dim=None, keepdim=False):
+    return np.linalg.norm(x.reshape(-1) if dim is None else x, ord, dim, keepdim)
+
+
+def either_norm(x, ord=None, dim=None, keepdim=False):
+    return np.linalg.norm(x.reshape(-1) if ord is None and dim is None else x, ord, dim, keepdim)
+
+
+register(OpCase("linalg.vector_norm", vector_norm, [
     of((3, 4)), of((3, 4), ord=1, dim=0), of((3, 4), ord=np.inf, dim=1, keepdim=True), of((3,), ord=3.5)], dtypes=WIDE))
-register(OpCase("linalg.norm", lambda x, ord=None, dim=None, keepdim=False: np.linalg.norm(x.reshape(-1) if ord is None and dim is None else x, ord, dim, keepdim), [
+register(OpCase("linalg.norm", either_norm, [
     of((3, 4)), of((2, 3, 4)), of((3, 4), ord=1), of((3,), ord=3), of((3, 4), ord=2, dim=1), of((3, 4), ord="nuc")], dtypes=WIDE, **LOOSE,
     errors=[BadInput((np.zeros((2, 2, 2)),), {"ord": 1}, RuntimeError, "1D or 2D")]))
-register(OpCase("linalg.cond", lambda a, p=None: np.linalg.cond(a, p), [Sample(regular(3, 3), {"p": p}) for p in (None, -2, 1, "fro")], dtypes=WIDE, second=False,
-                tol={"float32": 1e-3}, grad_tol={"float32": 1e-2}, torch=None))
-register(OpCase("linalg.matrix_rank", lambda a: np.linalg.matrix_rank(a), [of((3, 4)), Sample((LOW_RANK,)), Sample((np.zeros((2, 2, 3)),))], dtypes=WIDE, grad=False))
-register(OpCase("matrix_power", lambda a, n: np.linalg.matrix_power(a, n), [Sample(lambda rng, n=n: (*regular(3, 3)(rng), n)) for n in (1, 2, 3, 5, -1, -2)] + [
-    Sample(lambda rng: (*regular(2, 2, 2)(rng), 0), grad=False)], dtypes=WIDE, tol={"float32": 1e-3}, grad_tol={"float32": 2e-2},
+register(OpCase("linalg.cond", lambda a, p=None: np.linalg.cond(a, p), [
+    Sample(regular(3, 3), {"p": p}) for p in (None, -2, 1, "fro")], dtypes=WIDE, second=False, torch=None,
+    tol={"float32": 1e-3}, grad_tol={"float32": 1e-2}))
+register(OpCase("linalg.matrix_rank", lambda a: np.linalg.matrix_rank(a), [
+    of((3, 4)), Sample((LOW_RANK,)), Sample((np.zeros((2, 2, 3)),))], dtypes=WIDE, grad=False))
+register(OpCase("matrix_power", lambda a, n: np.linalg.matrix_power(a, n), [
+    *[Sample(lambda rng, n=n: (*regular(3, 3)(rng), n)) for n in (1, 2, 3, 5, -1, -2)],
+    Sample(lambda rng: (*regular(2, 2, 2)(rng), 0), grad=False)],
+    dtypes=WIDE, tol={"float32": 1e-3}, grad_tol={"float32": 2e-2},
     errors=[BadInput((MATRIX, 2), {}, RuntimeError, "square")]))
 
 
@@ -203,12 +255,23 @@ def exponential(a):
     return expm(a) if a.size else a
 
 
-register(OpCase("matrix_exp", exponential, [of((3, 3)), of((2, 2, 2)), of((1, 1)), of((0, 2, 2)), Sample(lambda rng: (5 * rng.standard_normal((3, 3)),), grad=False)],
-                dtypes=WIDE, tol={"float32": 1e-2}, grad_tol={"float32": 1e-2, "float64": 1e-6}, errors=[BadInput((MATRIX,), {}, RuntimeError, "square")]))
-register(OpCase("linalg.lstsq", lambda a, b: np.linalg.pinv(a) @ b, [of((4, 2), (4, 3)), of((2, 4), (2, 1)), of((4, 2), (4,))], dtypes=WIDE,
-                call=lambda a, b: linalg("lstsq")(a, b).solution, torch=None, tol={"float32": 2e-3}, grad_tol={"float32": 5e-2, "float64": 1e-6}))
+register(OpCase("matrix_exp", exponential, [
+    of((3, 3)), of((2, 2, 2)), of((1, 1)), of((0, 2, 2)),
+    Sample(lambda rng: (5 * rng.standard_normal((3, 3)),), grad=False)],
+    dtypes=WIDE, tol={"float32": 1e-2}, grad_tol={"float32": 1e-2, "float64": 1e-6},
+    errors=[BadInput((MATRIX,), {}, RuntimeError, "square")]))
+register(OpCase("linalg.lstsq", lambda a, b: np.linalg.pinv(a) @ b, [
+    of((4, 2), (4, 3)), of((2, 4), (2, 1)), of((4, 2), (4,))],
+    dtypes=WIDE, call=lambda a, b: linalg("lstsq")(a, b).solution, torch=None,
+    tol={"float32": 2e-3}, grad_tol={"float32": 5e-2, "float64": 1e-6}))
 register(OpCase("linalg.vecdot", lambda a, b: (a * b).sum(-1), [of((2, 3), (3,))]))
-register(OpCase("linalg.vander", lambda x, N=None: np.stack([np.vander(v, N, increasing=True) for v in np.atleast_2d(x)]).reshape(*x.shape, -1), [
-    of((3,)), of((2, 3)), of((3,), N=2)]))
+
+
+def vander(x, N=None):
+    return np.stack([np.vander(v, N, increasing=True) for v in np.atleast_2d(x)]).reshape(*x.shape, -1)
+
+
+register(OpCase("linalg.vander", vander, [of((3,)), of((2, 3)), of((3,), N=2)]))
 register(OpCase("linalg.cross", lambda a, b, dim=-1: np.cross(a, b, axis=dim), [of((2, 3), (2, 3)), of((3, 2), (3, 2), dim=0)]))
-register(OpCase("linalg.diagonal", lambda a, offset=0: a.diagonal(offset, -2, -1), [of((2, 3, 4)), of((3, 4), offset=1)], view=True))
+register(OpCase("linalg.diagonal", lambda a, offset=0: a.diagonal(offset, -2, -1), [
+    of((2, 3, 4)), of((3, 4), offset=1)], view=True))

@@ -102,7 +102,7 @@ def _turned(source, rows, source_row, columns, target, target_row):
 
 @intrinsic
 def _tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
-    """out[p, channel] += sum of x[places[ip + p] + offset[k + i]] * w[iw + i, channel] for i below `count`."""
+    """out[p, channel] += sum of x[places[ip + p] + offset[k + i]] * w[iw + i, channel] for i < count."""
 
     def codegen(context, builder, signature, arguments):
         x, places, ip, offset, k, count, w, iw, out, io = data(context, builder, signature, arguments)
