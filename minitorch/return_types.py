@@ -18,9 +18,16 @@ _FIELDS = {
     "LU pivots": "linalg_lu_factor",
     "P L U": "linalg_lu",
 }
-
-
 _namedtuple: Any = namedtuple  # mypy would want its names to be literals
+
+
+def __getattr__(name: str) -> Any:
+    """The type of that name, made when first asked for: making all of them would slow the import."""
+    for fields, names in _FIELDS.items():
+        if name in names.split():
+            made = globals()[name] = _make(name, fields)
+            return made
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _make(name: str, fields: str) -> Any:
@@ -28,6 +35,3 @@ def _make(name: str, fields: str) -> Any:
     made.__repr__ = lambda self: f"torch.return_types.{name}(\n" + ",\n".join(
         f"{field}={value!r}" for field, value in zip(self._fields, self)) + ")"
     return made
-
-
-globals().update({name: _make(name, fields) for fields, names in _FIELDS.items() for name in names.split()})

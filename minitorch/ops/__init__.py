@@ -34,6 +34,7 @@ from . import (
     random,
     reduce,
     resample,
+    resize,
     sampling,
     scan,
     scatter,

@@ -28,6 +28,8 @@ def added_lines(shape, axis, count):
 register(KernelCase("gather", [long_lines((120, 200), 1, 170), long_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("gather_dx", [added_lines((120, 200), 1, 170), added_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("add_rows", [lambda rng: ((rng.standard_normal((400, 70)), rng.integers(0, 90, 400), 90), {})]))
-register(KernelCase("sum", [lambda rng, axis=axis: ((rng.standard_normal((4, 5, 7000)).astype(np.float32),), {"axis": axis})
-                            for axis in (None, 2, 0, (0, 2), 1, (0, 1))]))
-register(KernelCase("cumsum", [lambda rng, axis=axis: ((rng.standard_normal((3, 40, 300)), axis), {}) for axis in (0, 1, 2)]))
+register(KernelCase("sum", [
+    lambda rng, axis=axis: ((rng.standard_normal((4, 5, 7000)).astype(np.float32),), {"axis": axis})
+    for axis in (None, 2, 0, (0, 2), 1, (0, 1))]))
+register(KernelCase("cumsum", [
+    lambda rng, axis=axis: ((rng.standard_normal((3, 40, 300)), axis), {}) for axis in (0, 1, 2)]))

@@ -152,6 +152,10 @@ def through_qr(a):
     return np.abs(q), np.abs(r)
 
 
+def r_of_qr(a, mode):
+    return np.abs(np.linalg.qr(a, mode)[1] if mode != "r" else np.linalg.qr(a, mode))
+
+
 def signless(name, *args):
     def call(*xs, **options):
         return tuple(y.abs() for y in linalg(name)(*xs, *args, **options))
@@ -161,7 +165,7 @@ def signless(name, *args):
 for _name in ("linalg_qr", "linalg.qr"):
     register(OpCase(_name, through_qr, RECTANGLES, dtypes=WIDE, call=signless("qr"), torch=None,
                     tol={"float32": 1e-3}, grad_tol={"float32": 2e-2, "float64": 1e-6}))
-register(OpCase("linalg.qr", lambda a, mode: np.abs(np.linalg.qr(a, mode)[1] if mode != "r" else np.linalg.qr(a, mode)), [
+register(OpCase("linalg.qr", r_of_qr, [
     of((4, 2), mode="complete"), of((4, 2), mode="r"), of((2, 3), mode="r")], dtypes=WIDE, grad=False, variant="modes",
     torch=None, call=lambda a, mode: linalg("qr")(a, mode).R.abs()))
 register(OpCase("qr", lambda a, some=True: np.abs(np.linalg.qr(a, "reduced" if some else "complete")[1]), [
@@ -220,7 +224,8 @@ def matrix_norm(a, ord="fro", dim=(-2, -1), keepdim=False):
 register(OpCase("linalg.matrix_norm", matrix_norm, [
     *[of((3, 4), ord=o) for o in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)],
     of((2, 3, 4), ord=1, dim=(0, 2), keepdim=True), of((2, 3, 4), ord="nuc", keepdim=True)], dtypes=WIDE, **LOOSE,
-    errors=[BadInput((MATRIX,), {"ord": 3}, RuntimeError, "not supported"), BadInput((np.zeros(3),), {}, RuntimeError, "matrix"),
+    errors=[BadInput((MATRIX,), {"ord": 3}, RuntimeError, "not supported"),
+            BadInput((np.zeros(3),), {}, RuntimeError, "matrix"),
             BadInput((MATRIX,), {"dim": (0, 0)}, RuntimeError, "different")]))
 
 
@@ -235,7 +240,8 @@ def either_norm(x, ord=None, dim=None, keepdim=False):
 register(OpCase("linalg.vector_norm", vector_norm, [
     of((3, 4)), of((3, 4), ord=1, dim=0), of((3, 4), ord=np.inf, dim=1, keepdim=True), of((3,), ord=3.5)], dtypes=WIDE))
 register(OpCase("linalg.norm", either_norm, [
-    of((3, 4)), of((2, 3, 4)), of((3, 4), ord=1), of((3,), ord=3), of((3, 4), ord=2, dim=1), of((3, 4), ord="nuc")], dtypes=WIDE, **LOOSE,
+    of((3, 4)), of((2, 3, 4)), of((3, 4), ord=1), of((3,), ord=3), of((3, 4), ord=2, dim=1),
+    of((3, 4), ord="nuc")], dtypes=WIDE, **LOOSE,
     errors=[BadInput((np.zeros((2, 2, 2)),), {"ord": 1}, RuntimeError, "1D or 2D")]))
 register(OpCase("linalg.cond", lambda a, p=None: np.linalg.cond(a, p), [
     Sample(regular(3, 3), {"p": p}) for p in (None, -2, 1, "fro")], dtypes=WIDE, second=False, torch=None,
@@ -272,6 +278,7 @@ def vander(x, N=None):
 
 
 register(OpCase("linalg.vander", vander, [of((3,)), of((2, 3)), of((3,), N=2)]))
-register(OpCase("linalg.cross", lambda a, b, dim=-1: np.cross(a, b, axis=dim), [of((2, 3), (2, 3)), of((3, 2), (3, 2), dim=0)]))
+register(OpCase("linalg.cross", lambda a, b, dim=-1: np.cross(a, b, axis=dim), [
+    of((2, 3), (2, 3)), of((3, 2), (3, 2), dim=0)]))
 register(OpCase("linalg.diagonal", lambda a, offset=0: a.diagonal(offset, -2, -1), [
     of((2, 3, 4)), of((3, 4), offset=1)], view=True))
