@@ -293,10 +293,11 @@ def error(found: Any, expected: np.ndarray, what: str) -> float:
     return float(np.max(np.where(np.isfinite(off), off, np.inf), initial=0.0))
 
 
-def tolerance(case: Any, dtype: str, gradient: bool = False) -> float:
-    """The error allowed to `case` in `dtype`."""
-    own, general = (case.grad_tol, GRADIENT_TOLERANCE) if gradient else (case.tol, TOLERANCE)
-    return own.get(dtype, general[dtype])
+def tolerance(case: Any, dtype: str, order: int = 0) -> float:
+    """The error allowed to `case` in `dtype`: to its values (order 0), gradients (1), second derivatives (2)."""
+    if order == 0:
+        return case.tol.get(dtype, TOLERANCE[dtype])
+    return case.grad_tol.get(dtype, GRADIENT_TOLERANCE[dtype]) * (1 if order == 1 else 10)
 
 
 def function_of(case: Any) -> Callable:
@@ -354,9 +355,9 @@ def _check(case: Any, sample: Any, dtype: str, device: str) -> tuple[list[float 
                 errors[2] = second_error(case, sample, device)
     except Exception as problem:  # any failure of an op is a finding, and the next op's turn
         return errors, f"{sample.id}: {type(problem).__name__}: {problem}"
-    for order, e in zip(("forward", "gradient", "second derivative"), errors):
-        if e is not None and e > tolerance(case, dtype, order != "forward"):
-            return errors, f"{sample.id}: {order}"
+    for order, e in enumerate(errors):
+        if e is not None and e > tolerance(case, dtype, order):
+            return errors, f"{sample.id}: {('forward', 'gradient', 'second derivative')[order]}"
     return errors, ""
 
 

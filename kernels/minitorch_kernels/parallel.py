@@ -10,8 +10,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 SMALL = 200_000  # below so many operations the hand-over to a thread (about 30 us) costs more than it gains
 
@@ -86,6 +89,8 @@ def _default_threads() -> int:
 
 def _executor() -> ThreadPoolExecutor:
     global _pool
+    from concurrent.futures import ThreadPoolExecutor  # at the first parallel kernel: importing it takes 5 ms
+
     with _lock:
         if _pool is None or _pool[0] < _threads - 1:
             _pool = (_threads, ThreadPoolExecutor(_threads, thread_name_prefix="minitorch"))
