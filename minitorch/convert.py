@@ -11,8 +11,9 @@ from . import dtypes
 from .device import device as as_device
 from .device import device_of, move
 from .dtypes import dtype as Dtype
+from .inplace import write
 from .op import composite, op
-from .tensor import Tensor, write
+from .tensor import Tensor
 
 method = functools.partial(composite, function=False)
 

@@ -35,8 +35,9 @@ import numpy as np
 from .device import common_kernels, cpu_kernels
 from .engine import Node, Output, caller, captured, is_array, mode, next_number
 from .errors import GraphError
+from .inplace import write
 from .shapes import broadcast
-from .tensor import Tensor, edge_of, needs_grad, write
+from .tensor import Tensor, edge_of, needs_grad
 
 OPS: dict[str, Op] = {}  # every op by name
 FUNCTIONS: dict[str, Any] = {}  # what `import minitorch` offers: ops and composites

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes, engine
-from .device import device, device_of, kernels_of
+from .device import device, device_of
 from .engine import Node, Output, mode
 from .errors import DTypeError, GraphError, ShapeError
 
@@ -382,85 +382,19 @@ class Handle:
 def edge_of(x: Tensor) -> Any:
     """Where in the graph `x` comes from: its node, or itself as a leaf."""
     if x._base is not None and x._seen != x._version[0]:
-        _renew(x)
+        renew(x)
     return x._node or x
-
-
-def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
-    """Give `x` the values and the history of `y`, in place: what every in-place operation ends with.
-
-    Raises ShapeError or DTypeError, before anything is written, where `x` cannot hold them.
-    """
-    _check_fits(x, y, resize)
-    if resize and x._array.shape != y._array.shape:
-        x._array = kernels_of(x._array).xp.empty(y._array.shape, x._array.dtype)
-    recorded = mode.grad and (y._requires_grad or needs_grad(x))
-    if recorded and y._array.dtype != x._array.dtype:
-        y = y.to(x.dtype)
-    before = edge_of(x._base) if recorded and x._base is not None and x._base._requires_grad else None
-    if recorded and type(y._node) is Node:
-        _keep_old_values(y._node, x._array)
-    x._array[...] = y._array
-    x._bump()
-    if not recorded:
-        return x
-    if x._base is not None:
-        _write_through(x._base, before, x._path, y)
-        _renew(x)
-    else:
-        x._node, x._requires_grad = _history(x, y), True
-    return x
-
-
-def _keep_old_values(node: Node, array: Any) -> None:
-    """Give `node`, which computed what is about to be written over `array`, copies of what it keeps there."""
-    share, copied = kernels_of(array).shares_memory, set()
-    for function in node.functions():
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
-            value = cell.cell_contents
-            if type(value) is type(array) and (share(value, array) or not array.size):
-                cell.cell_contents = value.copy()
-                copied.add(name)
-    if copied:
-        node.versions = [entry for entry in node.versions if entry[2] not in copied]
-
-
-def _history(x: Tensor, y: Tensor) -> Any:
-    """The node of `x` once its values are those of `y`."""
-    if y._node is not None:
-        return y._node
-    if y._requires_grad:  # a leaf: its own edge would make `x` that leaf
-        return y.clone()._node
-    k = kernels_of(x._array)
-    return Node(_Constant(), k, (), [], x._array.shape, x._array.dtype)  # constants: no gradient goes further
-
-
-class _Constant:
-    """Stands for an op in the history of a tensor that was overwritten by constants."""
-
-    name = "copy_constant"
-
-    def lift(self, node: Node) -> list:
-        return []
-
-
-def _write_through(base: Tensor, before: Any, path: tuple, part: Tensor) -> None:
-    """Record at `base` that the part of it which `path` leads to was overwritten by `part`."""
-    from .ops.view import written
-
-    node = written(base, before, path, part)
-    base._node, base._requires_grad = node, True
 
 
 def needs_grad(x: Tensor) -> bool:
     """Whether `x` needs a gradient. A view of a constant learns here that a change in place gave its base a history."""
     if x._base is not None and not x._requires_grad and x._base._node is not None and x._version is not None \
             and x._seen != x._version[0]:
-        _renew(x)
+        renew(x)
     return x._requires_grad
 
 
-def _renew(x: Tensor) -> None:
+def renew(x: Tensor) -> None:
     """Record a view's history anew, after its base was changed in place."""
     x._seen = x._version[0]
     if not x._base._requires_grad:
@@ -470,17 +404,6 @@ def _renew(x: Tensor) -> None:
         for op, attributes, keywords in x._path:
             t = op.call(t, *attributes, **keywords)
     x._node, x._requires_grad = t._node, True
-
-
-def _check_fits(x: Tensor, y: Tensor, resize: bool) -> None:
-    if x._array.shape != y._array.shape and not resize:
-        raise ShapeError(f"output with shape {list(x._array.shape)} doesn't match the broadcast shape "
-                         f"{list(y._array.shape)}")
-    if y._array.dtype != x._array.dtype and y.dtype.kind > x.dtype.kind:
-        raise DTypeError(f"result type {y.dtype.name} can't be cast to the desired output type {x.dtype.name}")
-    if not getattr(x._array.flags, "writeable", True):
-        raise RuntimeError("in-place operation on a tensor whose memory is read-only (expanded, or from a read-only "
-                           "NumPy array); clone() it first")
 
 
 def _on_arrays(hook: Callable) -> Callable:

@@ -19,6 +19,7 @@ LAYERS = [
     ["device"],
     ["engine"],
     ["tensor"],
+    ["inplace"],
     ["function", "op", "gradcheck", "autograd", "lifted"],
     ["ops", "attributes", "convert", "legacy", "printing"],
     ["nn"],

@@ -15,8 +15,9 @@ from ..device import array_module, device_of, move
 from ..device import device as as_device
 from ..engine import mode
 from ..errors import DTypeError, ShapeError
+from ..inplace import write
 from ..op import FUNCTIONS, composite
-from ..tensor import Tensor, write
+from ..tensor import Tensor
 from .values import array_from
 
 __all__ = ["array_from"]

@@ -6,8 +6,9 @@ from typing import Any
 from .. import dtypes, shapes
 from ..device import kernels_of
 from ..errors import BoundsError, DTypeError, ShapeError
+from ..inplace import write
 from ..op import composite, op
-from ..tensor import Tensor, write
+from ..tensor import Tensor
 from .index import index_dx, index_put_
 from .shape import reshape
 

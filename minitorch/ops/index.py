@@ -15,8 +15,9 @@ import numpy as np
 from .. import dtypes
 from ..engine import mode
 from ..errors import DimError, DTypeError, ShapeError
+from ..inplace import write
 from ..op import op
-from ..tensor import Tensor, write
+from ..tensor import Tensor
 
 _BASIC = {int, slice, NoneType, EllipsisType}
 

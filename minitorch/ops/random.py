@@ -15,9 +15,10 @@ from minitorch_kernels import random as kernels
 from ..device import device as as_device
 from ..device import device_of, move
 from ..engine import no_grad
+from ..inplace import write
 from ..op import FUNCTIONS, composite
 from ..shapes import broadcast
-from ..tensor import Tensor, write
+from ..tensor import Tensor
 from .creation import factory, require_tensor, sizes
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import math
 
+from ..inplace import write
 from ..op import FUNCTIONS, composite, op
-from ..tensor import Tensor, write
+from ..tensor import Tensor
 from .elementwise import floating
 
 
