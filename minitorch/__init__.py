@@ -33,7 +33,6 @@ from .engine import (
     set_grad_enabled,
 )
 from .op import FUNCTIONS as _FUNCTIONS
-from .op import OPS as _OPS
 from .tensor import Size, Tensor
 
 __version__ = "0.1.0"

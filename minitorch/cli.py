@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 
@@ -57,6 +58,9 @@ def _run(commands: argparse._SubParsersAction) -> None:
 
     def call(options):
         from .run import run_file
+
+        if not os.path.isfile(options.file):
+            p.error(f"there is no file {options.file!r}")
 
         run_file(options.file, options.arguments)
 

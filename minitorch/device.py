@@ -32,7 +32,7 @@ class device:
         elif isinstance(kind, int):
             kind, index = "cuda", kind
         name, _, number = str(kind).partition(":")
-        if name not in ("cpu", "cuda", "meta") or (number and not number.isdigit()):
+        if name not in ("cpu", "cuda") or (number and not number.isdigit()):
             raise RuntimeError(f"device: expects one of cpu, cuda, cuda:N, got {kind!r}")
         self.type = name
         self.index = int(number) if number else index

@@ -176,7 +176,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                 raise GraphError(_overwritten(node, name, value, version[0]))
         if not plain:
             if lifted:
-                functions, k = node.op.lift(node), _lifted_kernels()
+                functions, k = node.op.lift(node), lifted_kernels()
             if mode.check_nan:
                 functions = _nan_checked(node, functions)
         if type(functions) is list:
@@ -392,7 +392,8 @@ def _overwritten(node: Node, name: str, kept: int, now: int) -> str:
             "Use a copy (clone), or the operation that is not in place")
 
 
-def _lifted_kernels() -> Any:
+def lifted_kernels() -> Any:
+    """The kernel table over tensors, with which gradients are differentiated."""
     from .lifted import tensor_kernels
 
     return tensor_kernels

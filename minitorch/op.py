@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from .device import common_kernels, cpu_kernels
-from .engine import Node, Output, caller, captured, is_array, mode, next_number
+from .engine import Node, Output, caller, captured, is_array, lifted_kernels, mode, next_number
 from .errors import GraphError
 from .inplace import write
 from .shapes import broadcast
@@ -270,22 +270,22 @@ class Op:
 
     def lift(self, node: Node) -> Any:
         """The node's gradient functions over tensors: those of its inputs and output in the place of their arrays."""
-        def lifted(function):
-            if function is None or not function.__closure__:
-                return function
-            cells = [CellType(self._lifted_value(node, name, cell.cell_contents))
-                     for name, cell in zip(function.__code__.co_freevars, function.__closure__)]
-            made = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
-                                tuple(cells))
-            made.__kwdefaults__ = function.__kwdefaults__
-            return made
-
         functions = node.backward
-        return list(map(lifted, functions)) if type(functions) is list else lifted(functions)
+        if type(functions) is list:
+            return [f and self._lifted_function(node, f) for f in functions]
+        return self._lifted_function(node, functions)
+
+    def _lifted_function(self, node: Node, function: Any) -> Any:
+        cells = [CellType(self._lifted_value(node, name, cell.cell_contents))
+                 for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ())]
+        made = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
+                            tuple(cells))
+        made.__kwdefaults__ = function.__kwdefaults__
+        return made
 
     def _lifted_value(self, node: Node, name: str, value: Any) -> Any:
         if name == "k":
-            return tensor_kernels()
+            return lifted_kernels()
         if name == "y":
             return Tensor._wrap(value, node) if hasattr(value, "dtype") else \
                 [Tensor._wrap(v, Output(node, i, v.shape, v.dtype)) for i, v in enumerate(value)]
@@ -293,7 +293,8 @@ class Op:
             if self.variadic:
                 return [_input_tensor(v, edge) for v, edge in zip(value, node.inputs)]
             return _input_tensor(value, node.inputs[self.params.index(name)])
-        return lifted_nested(value, self, node)
+        # a helper that the function closes over is lifted like itself; masks and indices are constants
+        return self._lifted_function(node, value) if isinstance(value, FunctionType) and value.__closure__ else value
 
     def _many(self, k: Any, inputs: Any, result: tuple) -> list[Tensor]:
         """Several outputs: one node, and an `Output` before it for each output that has a gradient."""
@@ -332,22 +333,6 @@ def _kept_by(function: Callable | None, op: Op) -> tuple[tuple[int, ...], bool, 
 def _inference_error(op: Op) -> GraphError:
     return GraphError(f"{op.name}: Inference tensors cannot be saved for backward. "
                       "To work around you can make a clone to get a normal tensor")
-
-
-def tensor_kernels() -> Any:
-    from .lifted import tensor_kernels
-
-    return tensor_kernels
-
-
-def lifted_nested(value: Any, op: Op, node: Node) -> Any:
-    """A helper function that a gradient function closes over, lifted like itself; anything else as it is."""
-    if isinstance(value, FunctionType) and value.__closure__ and \
-            set(value.__code__.co_freevars) & {*op.params, "y", "k"}:
-        cells = [CellType(op._lifted_value(node, name, cell.cell_contents))
-                 for name, cell in zip(value.__code__.co_freevars, value.__closure__)]
-        return FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, tuple(cells))
-    return value
 
 
 def _input_tensor(value: Any, edge: Any) -> Any:

@@ -249,7 +249,7 @@ class Tensor:
         def retain(dy):
             t = me()
             if t is not None:
-                t._grad = dy if isinstance(dy, Tensor) else Tensor._wrap(dy.copy())
+                t._accumulate(dy, False)
 
         edge_of(self).retained = retain
 

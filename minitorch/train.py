@@ -88,7 +88,9 @@ def train(data: str = "digits", *, root: str = "data", epochs: int | None = None
             run.save()
             if not finished:
                 break
-    result = {"data": data, "accuracy": run.history[-1]["accuracy"] if run.history else run.accuracy(),
+    # in the middle of an epoch the network is no longer the one whose accuracy the history ends with
+    accuracy = run.history[-1]["accuracy"] if run.history and not run.batches else run.accuracy()
+    result = {"data": data, "accuracy": accuracy,
               "seconds": time.perf_counter() - started, "checkpoint": str(run.path), "history": run.history}
     if history_file:
         Path(history_file).write_text(json.dumps(result, indent=1) + "\n")

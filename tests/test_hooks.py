@@ -215,3 +215,14 @@ def test_unneeded_gradients_are_not_computed():
     x, c = leaf(2.0), mt.tensor(3.0, dtype=mt.float64)
     node = (x * c).grad_fn
     assert node.backward[1] is None and len(node.functions()) == 1
+
+
+def test_a_retained_gradient_adds_up_as_a_leafs_does():
+    x = mt.ones(2, requires_grad=True)
+    y = x * 2
+    y.retain_grad()
+    z = (y * 3).sum()
+    z.backward(retain_graph=True)
+    first = y.grad.tolist()
+    z.backward()
+    assert first == [3.0, 3.0] and y.grad.tolist() == [6.0, 6.0] and x.grad.tolist() == [12.0, 12.0]

@@ -23,9 +23,8 @@ LAYERS = [
     ["function", "op", "gradcheck", "autograd", "lifted"],
     ["ops", "attributes", "convert", "legacy", "printing"],
     ["nn"],
-    ["optim", "utils", "vision", "metrics", "hub", "fft", "linalg", "special", "distributions", "amp", "jit", "onnx",
-     "cuda", "backends", "profiler", "serialization", "printing", "random", "testing", "selfcheck", "models", "text"],
-    ["examples", "cli", "__main__"],
+    ["optim", "utils", "vision", "metrics", "linalg", "cuda", "random", "checkpoint", "selfcheck"],
+    ["train", "run", "cli", "__main__"],
 ]
 
 
