@@ -4,14 +4,13 @@
     python benchmarks/core.py ops mlp         some of them: ops, mlp, import, first-step, memory
 
 ops and mlp run beside PyTorch where it is installed (pip install torch==2.13.0), turn about in this process, and
-print the medians, their ratio and the spread. The results go to benchmarks/results/core.json.
+print the medians, their ratio and its quartiles. The results go to benchmarks/results/core.json.
 """
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import turnabout
 
 ROUNDS = 9
 
@@ -31,8 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     path = Path(options.json)
     results = json.loads(path.read_text()) if path.exists() else {}
-    results["machine"] = {"python": platform.python_version(), "processor": _processor(), "cores": os.cpu_count(),
-                          "date": time.strftime("%Y-%m-%d")}
+    results["machine"] = turnabout.machine()
     for name in options.which or BENCHMARKS:
         results[name] = BENCHMARKS[name]()
         for line, value in results[name].items():
@@ -137,7 +137,7 @@ def memory(steps: int = 10_000) -> dict[str, Any]:
         mt.nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
         if step in (500, steps):
-            sizes[step] = _resident()
+            sizes[step] = turnabout.resident()
     growth = 100 * (sizes[steps] / sizes[500] - 1)
     return {"at step 500 (MiB)": round(sizes[500], 1), f"at step {steps} (MiB)": round(sizes[steps], 1),
             "growth (%)": round(growth, 2)}
@@ -149,42 +149,17 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
 
 def _beside_torch(make: Callable, unit: str) -> dict[str, Any]:
     """Measure `make(module)` for minitorch and PyTorch turn about."""
-    import minitorch
-
-    measures = {"minitorch": make(minitorch)}
-    try:
-        import torch
-    except ImportError:
-        pass
-    else:
-        measures["torch"] = make(torch)
+    modules = turnabout.frameworks()
+    measures = {name: make(module) for name, module in modules.items()}
     for measure in measures.values():
         measure()
-    times: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(ROUNDS):
-        for name, measure in measures.items():
-            times[name].append(measure())
-    result: dict[str, Any] = {f"{name} ({unit})": round(statistics.median(t), 2) for name, t in times.items()}
-    if "torch" in times:
-        ratios = sorted(a / b for a, b in zip(times["minitorch"], times["torch"]))
-        result["ratio minitorch / torch"] = round(statistics.median(ratios), 3)
-        result["ratio, lowest and highest round"] = [round(ratios[0], 3), round(ratios[-1], 3)]
-        result["torch version"] = torch.__version__
+    figures = turnabout.take_turns(measures, turns=ROUNDS)
+    result: dict[str, Any] = {f"{name} ({unit})": round(statistics.median(f), 2) for name, f in figures.items()}
+    if "torch" in figures:
+        found = turnabout.ratio(figures["minitorch"], figures["torch"])
+        result["ratio minitorch / torch"], result["ratio, quartiles"] = found["ratio"], found["quartiles"]
+        result["torch version"] = modules["torch"].__version__
     return result
-
-
-def _resident() -> float:
-    """This process's resident memory in MiB."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import threading
 
 import numpy as np
 import pytest
-from minitorch_kernels import blas, explain, kernels, parallel, use
+from minitorch_kernels import blas, explain, kernels, matmul, parallel, use
 
 k = kernels(np)
 RUNGS = ("reference", "blas", "numba", "blocked", "naive")
@@ -15,6 +15,12 @@ SHAPES = [
 ]
 WRONG = [((3, 4), (5, 6)), ((200, 200), (300, 200)), ((), (3,)), ((3,), ()), ((2, 3, 4), (3, 4, 5))]
 LARGE = [((311, 257), (257, 301)), ((64, 500), (500, 700)), ((9, 130, 120), (9, 120, 90)), ((500, 500),) * 2]
+
+
+@pytest.fixture(autouse=True)
+def small_products_too(monkeypatch):
+    """No product is left to BLAS for being small."""
+    monkeypatch.setattr(matmul, "SMALL", -1)
 
 
 def numbers(shape, dtype=np.float64, seed=0):
@@ -66,14 +72,14 @@ def test_wrong_shapes_raise(rung, shapes):
         k.matmul(np.ones(shapes[0]), np.ones(shapes[1]))
 
 
-def test_the_table_prefers_blas_and_use_chooses_another():
-    a = np.ones((3, 3), np.float32)
-    for choice, runs in [({}, "blas"), ({"matmul": "naive"}, "naive"), ({"matmul": "blocked"}, "blocked")]:
+def test_the_table_prefers_compiled_tiles_save_for_small_products(monkeypatch):
+    a = np.ones((30, 30), np.float32)
+    for choice, runs in [({}, "numba"), ({"matmul": "naive"}, "naive"), ({"matmul": "blocked"}, "blocked")]:
         with use("auto", **choice):
             assert f"{runs:11} runs" in explain("matmul", a, a)
-    with use("numba"):
-        said = explain("matmul", a, a)
-        assert "numba       runs" in said and "blas        refuses" in said
+    monkeypatch.setattr(matmul, "SMALL", 1 << 18)
+    assert "blas        runs" in explain("matmul", a, a)
+    assert "numba       refuses: BLAS is as fast" in explain("matmul", a, a)
 
 
 @pytest.mark.parametrize("rung", RUNGS)

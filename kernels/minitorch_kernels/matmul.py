@@ -6,6 +6,8 @@ from typing import Any
 from . import blas
 from .table import kernel
 
+SMALL = 1 << 18  # multiplications up to which NumPy's call of BLAS is done before a compiled kernel has begun
+
 
 @kernel
 def matmul(xp, a, b):
@@ -21,7 +23,13 @@ def _not_float(a: Any, b: Any) -> str | None:
     return None if kind == b.dtype.char and kind in "fd" else "float32 and float64 only"
 
 
+def _for_blas(a: Any, b: Any) -> str | None:
+    if a.ndim < 2 or b.ndim < 2 or a.size * b.shape[-1] <= SMALL:
+        return _not_float(a, b) or "BLAS is as fast for vectors and small matrices"
+    return _not_float(a, b) or (None if a.shape[-1] == b.shape[-2] else "the shapes do not fit")
+
+
+matmul.version("numba", "cpu", "minitorch_kernels.cpu.dense:matmul", _for_blas)
 matmul.version("blas", "cpu", blas.matmul, backend="numpy")
-matmul.version("numba", "cpu", "minitorch_kernels.cpu.matmul:packed", _not_float)
 matmul.version("blocked", "cpu", "minitorch_kernels.cpu.matmul:blocked", _not_float, backend="numba")
 matmul.version("naive", "cpu", "minitorch_kernels.cpu.matmul:naive", _not_float, backend="numba")

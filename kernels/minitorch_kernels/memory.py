@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+LINE = 64  # bytes of a cache line, and of the widest vector register: where every buffer begins
 LARGE = 1 << 18  # bytes; smaller arrays are left to malloc, which is good at them
 LIMIT = int(os.environ.get("MINITORCH_POOL_LIMIT", 4 << 30))  # idle bytes kept at most
 
@@ -47,10 +48,10 @@ def empty_cache() -> int:
 class _Buffer:
     """Memory on loan from the pool. NumPy's views keep it alive; its end gives the memory back."""
 
-    __slots__ = ("__array_interface__", "memory")
+    __slots__ = ("__array_interface__", "memory", "size")
 
     def __init__(self, size: int):
-        size = _rounded(size)
+        self.size = size = _rounded(size)
         with _lock:
             idle = _idle.get(size)
             self.memory = idle.pop() if idle else None
@@ -59,12 +60,12 @@ class _Buffer:
             if self.memory is not None:
                 _stats["idle_bytes"] -= size
         if self.memory is None:
-            self.memory = np.empty(size, np.uint8)
-        self.__array_interface__ = {"data": (self.memory.ctypes.data, False), "shape": (size,), "typestr": "|u1",
-                                    "version": 3}
+            fresh = np.empty(size + LINE, np.uint8)
+            self.memory = (fresh.ctypes.data + LINE) // LINE * LINE, fresh
+        self.__array_interface__ = {"data": (self.memory[0], False), "shape": (size,), "typestr": "|u1", "version": 3}
 
     def __del__(self):
-        size = self.memory.nbytes
+        size = self.size
         with _lock:
             _stats["in_use_bytes"] -= size
             if _stats["idle_bytes"] + size <= LIMIT:
@@ -79,5 +80,5 @@ def _rounded(size: int) -> int:
 
 
 _lock = threading.RLock()  # reentrant: the collector can end a buffer while this thread holds the lock
-_idle: dict[int, list[np.ndarray]] = {}
+_idle: dict[int, list[tuple[int, np.ndarray]]] = {}  # size: addresses, and the arrays that hold the memory
 _stats = {"in_use_bytes": 0, "idle_bytes": 0, "hits": 0, "misses": 0}

@@ -14,7 +14,6 @@ from numba.extending import intrinsic
 from .jit import jit
 from .vector import (
     MANY,
-    below,
     data,
     fma,
     get,
@@ -23,10 +22,8 @@ from .vector import (
     lanes_of,
     load,
     loop,
-    masked_load,
-    masked_store,
-    shuffle,
     splat,
+    turn,
     vector_of,
 )
 
@@ -96,7 +93,7 @@ def _turned(source, rows, source_row, columns, target, target_row):
     lane = lanes_of(source)
     for i in range(0, rows, lane):
         for j in range(0, columns, lane):
-            _turn(source, i * source_row + j, source_row, min(lane, rows - i), min(lane, columns - j),
+            turn(source, i * source_row + j, source_row, min(lane, rows - i), min(lane, columns - j),
                   target, j * target_row + i, target_row)
 
 
@@ -127,32 +124,3 @@ def _tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
 
     n = types.int64
     return types.void(x, places, n, offset, n, n, w, n, out, n), codegen
-
-
-@intrinsic
-def _turn(typingctx, source, i, source_row, rows, columns, target, j, target_row):
-    """target[j + column * target_row + row] = source[i + row * source_row + column], up to lanes each way."""
-
-    def codegen(context, builder, signature, arguments):
-        source, i, source_row, rows, columns, target, j, target_row = data(
-            context, builder, signature, arguments)
-        vector = vector_of(signature.args[0])
-        count = vector.count
-        square = []
-        for r in range(count):
-            inside = builder.select(builder.icmp_signed("<", integer(r), rows), columns, integer(0))
-            place = builder.gep(source, [builder.add(i, builder.mul(source_row, integer(r)))])
-            square.append(masked_load(builder, place, below(builder, inside, vector), vector))
-        low = [n // 2 + n % 2 * count for n in range(count)]
-        high = [n + count // 2 for n in low]
-        for _ in range(count.bit_length() - 1):  # a perfect shuffle of rows, so often, transposes
-            halves = zip(square[:count // 2], square[count // 2:])
-            square = [shuffle(builder, a, b, order) for a, b in halves for order in (low, high)]
-        for c in range(count):
-            inside = builder.select(builder.icmp_signed("<", integer(c), columns), rows, integer(0))
-            place = builder.gep(target, [builder.add(j, builder.mul(target_row, integer(c)))])
-            masked_store(builder, square[c], place, below(builder, inside, vector))
-        return context.get_dummy_value()
-
-    n = types.int64
-    return types.void(source, n, n, n, n, target, n, n), codegen

@@ -1,7 +1,7 @@
 """Vector registers: their size, and LLVM instructions on them, for the intrinsics of the kernels beside.
 
 Numba's cache of a kernel asks only whether the kernel's own file has changed: after a change here, touch
-gemm.py and tall.py.
+gemm.py, tall.py and dense.py.
 """
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def lanes(dtype: np.dtype | str) -> int:
 
 def empty(count: int, dtype: np.dtype) -> np.ndarray:
     """Flat memory that begins where a vector register may: a load across two cache lines costs two."""
+    if count * np.dtype(dtype).itemsize >= memory.LARGE:
+        return memory.empty((count,), dtype)
     buffer = memory.empty((count + lanes(dtype),), dtype)
     skip = -buffer.ctypes.data % REGISTER // buffer.itemsize
     return buffer[skip:skip + count]
@@ -38,6 +40,35 @@ def lanes_of(typingctx, array):
         return integer(vector_of(signature.args[0]).count)
 
     return types.int64(array), codegen
+
+
+@intrinsic
+def turn(typingctx, source, i, source_row, rows, columns, target, j, target_row):
+    """target[j + column * target_row + row] = source[i + row * source_row + column], up to lanes each way."""
+
+    def codegen(context, builder, signature, arguments):
+        source, i, source_row, rows, columns, target, j, target_row = data(
+            context, builder, signature, arguments)
+        vector = vector_of(signature.args[0])
+        count = vector.count
+        square = []
+        for r in range(count):
+            inside = builder.select(builder.icmp_signed("<", integer(r), rows), columns, integer(0))
+            place = builder.gep(source, [builder.add(i, builder.mul(source_row, integer(r)))])
+            square.append(masked_load(builder, place, below(builder, inside, vector), vector))
+        low = [n // 2 + n % 2 * count for n in range(count)]
+        high = [n + count // 2 for n in low]
+        for _ in range(count.bit_length() - 1):  # a perfect shuffle of rows, so often, transposes
+            halves = zip(square[:count // 2], square[count // 2:])
+            square = [shuffle(builder, a, b, order) for a, b in halves for order in (low, high)]
+        for c in range(count):
+            inside = builder.select(builder.icmp_signed("<", integer(c), columns), rows, integer(0))
+            place = builder.gep(target, [builder.add(j, builder.mul(target_row, integer(c)))])
+            masked_store(builder, square[c], place, below(builder, inside, vector))
+        return context.get_dummy_value()
+
+    n = types.int64
+    return types.void(source, n, n, n, n, target, n, n), codegen
 
 
 def data(context, builder, signature, arguments):
@@ -127,6 +158,15 @@ def _call(builder, name, vector, result, *arguments):
     if function is None:
         function = ir.Function(builder.module, ir.FunctionType(result, [x.type for x in arguments]), name)
     return builder.call(function, arguments)
+
+
+def prefetch(builder, pointer):
+    """Bring the cache line at `pointer` into the L2 cache; any address may be asked for."""
+    place = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [place, *[ir.IntType(32)] * 3])
+    function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(builder.module, kind, "llvm.prefetch.p0")
+    read, level, of_data = (ir.Constant(ir.IntType(32), n) for n in (0, 2, 1))
+    builder.call(function, [builder.bitcast(pointer, place), read, level, of_data])
 
 
 def totals(builder, vectors):

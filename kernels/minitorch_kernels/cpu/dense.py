@@ -1,0 +1,405 @@
+"""Dense matrix products at BLAS's speed: tiles of sums in vector registers, over packed strips of b.
+
+y = a @ b is cut into strips of columns. A strip of b is copied, k after k, into memory without gaps ("packed"), so that
+a tile reads it with whole vector loads; a is read where it lies, one number at a time, which meets each vector of
+the strip. ROWS rows of a strip are summed in the nearest cache while k runs, and go to y once, with the epilogue
+(Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
+
+Transposed operands are read as they lie: only distances differ. Where packing b would cost more than packing a, the
+transposed product is computed, y^T = b^T @ a^T, and turned on its way into y. A b with contiguous rows is not packed
+at all where few rows of a would use the copy.
+"""
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .. import memory
+from . import vector
+from .jit import jit
+from .tasks import task
+from .vector import MANY, add, below, data, fma, get, integer, keep, lanes_of, load, loop, masked_load, masked_store
+from .vector import prefetch, splat, turn, vector_of
+
+VECTORS = 4 if MANY else 2  # of a strip
+HEIGHTS = (12, 12, 8, 6) if MANY else (12, 6)  # rows of a tile of 1, 2, ... vectors: as many sums as registers hold
+ROWS = 192  # rows that are summed at once: whole tiles of each height
+NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
+FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
+CHUNK = 1 << 20  # numbers of b that are packed at a time
+SPREAD = 1 << 21  # multiplications worth a part
+PARTS = 32  # parts at most
+PACKED, DIRECT, HERE = 0, 1, 2  # how b is read: packed before, as it lies, packed by each part for itself
+TURN, COPY = 0.3, 0.1  # what packing a number costs, with and without transposing, in time for 60 multiplications
+
+
+def matmul(a, b):
+    """a @ b for float32 or float64, both of at least two dimensions."""
+    if b.ndim == 2 and a.ndim > 2 and a.flags.c_contiguous:  # one product instead of one for each matrix
+        shape, a = a.shape[:-1], a.reshape(-1, a.shape[-1])
+        return matmul(a, b).reshape(*shape, b.shape[-1])
+    shape = ()
+    if a.ndim > 2 or b.ndim > 2:
+        shape = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    y = memory.empty((*shape, a.shape[-2], b.shape[-1]), a.dtype)
+    if y.size:
+        multiply(_forward(a), _forward(b), y)
+    return y
+
+
+def multiply(a, b, y, bias=None, relu=False):
+    """y = a @ b + bias, y contiguous, and with `relu` nothing below zero."""
+    letter = y.dtype.char
+    plan = _plan(a.shape, a.strides, b.shape, b.strides, y.shape, letter)
+    left, right = (b, a) if plan.swapped else (a, b)
+    left, right, flat = _flat(left), _flat(right), y.reshape(-1)
+    packed = vector.empty(plan.packed, y.dtype) if plan.packed else _none(letter)
+    bias, floor = _none(letter) if bias is None else bias, _floors(letter, relu)
+    for numbers, pack_parts, pack_work, parts, work in plan.rounds:
+        if pack_parts:
+            _pack(pack_parts, pack_work, numbers, plan.right_at, right, packed)
+        _product(parts, work, numbers, plan.left_at, plan.right_at, left, right, packed, flat, bias, floor)
+
+
+def _forward(x):
+    """x itself, unless it runs backwards through memory, or not in whole numbers, or is read-only (another type)."""
+    strides = x.strides
+    if min(strides) >= 0 and x.flags.writeable and not any([s % x.itemsize for s in strides]):
+        return x
+    return np.array(x, order="C")
+
+
+def _flat(x):
+    """The memory of x as it lies, from its first number on."""
+    flags = x.flags
+    if flags.c_contiguous:
+        return x.reshape(-1)
+    if flags.f_contiguous:
+        return x.T.reshape(-1)
+    reach = sum([(n - 1) * s for n, s in zip(x.shape, x.strides)]) // x.itemsize
+    return np.lib.stride_tricks.as_strided(x, (reach + 1,), (x.itemsize,))
+
+
+class _Plan(NamedTuple):
+    """What follows from shapes and strides alone."""
+
+    swapped: bool
+    left_at: np.ndarray  # for each matrix of the batch, where it begins
+    right_at: np.ndarray
+    packed: int  # numbers of the packed strips
+    rounds: list[tuple]  # numbers for the tasks; parts and work of packing; parts and work of the product
+
+
+@lru_cache(1024)
+def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
+    size = np.dtype(letter).itemsize
+    (m, depth), n, batch = a_shape[-2:], b_shape[-1], prod(y_shape[:-2])
+    (a_row, a_step), (b_row, b_step) = ([s // size for s in strides[-2:]] for strides in (a_strides, b_strides))
+    a_at, b_at = (_starts(shape[:-2], [s // size for s in strides[:-2]], y_shape[:-2])
+                  for shape, strides in ((a_shape, a_strides), (b_shape, b_strides)))
+    as_is = n * _cost(b_step, m) + m * (COPY if a_step != 1 else 0)
+    turned = m * _cost(a_row, n) + m * n * TURN / max(depth, 1) + n * (COPY if b_row != 1 else 0)
+    swapped = turned < as_is
+    left_at, right_at, (left_row, left_step), (right_row, right_step), (rows, columns), y_steps = (
+        (b_at, a_at, (b_step, b_row), (a_step, a_row), (n, m), (1, n)) if swapped else
+        (a_at, b_at, (a_row, a_step), (b_row, b_step), (m, n), (n, 1)))
+    wide = VECTORS * vector.lanes(letter)
+    mode = PACKED if rows > ROWS else HERE
+    if right_step == 1 and rows <= FEW and columns % vector.lanes(letter) == 0:
+        mode = DIRECT
+    strips = -(-columns // wide)
+    together = max(1, min(strips, CHUNK // (wide * max(depth, 1))))  # strips in a round
+    stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * max(depth, 1))))
+    if mode != PACKED:
+        together, stack = strips, batch
+    rounds = []
+    for g in range(0, batch, stack):
+        matrices = min(stack, batch - g)
+        for s in range(0, strips, together):
+            some = min(together, strips - s)
+            work = matrices * rows * min(some * wide, columns - s * wide) * depth
+            parts = min(PARTS, max(1, work // SPREAD))
+            blocks = -(-rows // ROWS)
+            row_parts = min(blocks, max(1, parts // matrices))
+            row_cut = -(-blocks // row_parts) * ROWS
+            row_parts = -(-rows // row_cut)
+            strip_parts = min(some, max(1, parts // (matrices * row_parts)))
+            strip_cut = -(-some // strip_parts)
+            strip_parts = -(-some // strip_cut)
+            numbers = np.array([rows, columns, depth, left_row, left_step, right_row, right_step, *y_steps, g, matrices,
+                                s, some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped], np.int64)
+            pack_parts = matrices * some if mode == PACKED else 0
+            rounds.append((numbers, pack_parts, matrices * some * wide * depth, matrices * row_parts * strip_parts, 2 * work))
+    return _Plan(swapped, left_at, right_at, stack * together * wide * depth if mode == PACKED else 0, rounds)
+
+
+def _cost(step, uses):
+    """The cost of packing a number that is used so often: none where it need not be packed."""
+    return (0 if uses <= FEW else COPY) if step == 1 else TURN
+
+
+def _starts(shape, strides, batch):
+    """For each matrix of the broadcast batch, where it begins."""
+    at = np.zeros((), np.int64)
+    for n, s in zip(shape, strides):
+        at = at[..., None] + np.arange(n) * s
+    return np.ascontiguousarray(np.broadcast_to(at, batch)).reshape(-1)
+
+
+@lru_cache(4)
+def _none(letter):
+    return np.empty(0, letter)
+
+
+@lru_cache(8)
+def _floors(letter, relu):
+    """Below which nothing lies at the end, and before it."""
+    return np.array([0 if relu else -np.inf, -np.inf], letter)
+
+
+@task
+def _pack(part, numbers, starts, x, out):
+    """The strips of b: out[matrix, strip, k, j] = b[k, strip * wide + j], zeros beyond the last column."""
+    columns, depth, row, step, g, s, some = (numbers[1], numbers[2], numbers[5], numbers[6], numbers[9], numbers[11],
+                                             numbers[12])
+    wide = VECTORS * lanes_of(out)
+    first = (s + part % some) * wide
+    b = x[starts[g + part // some] + first * step:]
+    _pack_strip(b, row, step, min(wide, columns - first), depth, out[part * depth * wide:])
+
+
+@jit
+def _pack_strip(b, row, step, count, depth, out):
+    """out[k, j] = b[k * row + j * step] for j below `count`, and zeros up to a whole vector."""
+    lane = lanes_of(out)
+    wide = VECTORS * lane
+    if step == 1 and count == wide:
+        for k in range(depth):
+            _copy_strip(b, k * row, out, k * wide)
+    elif step == 1:
+        for k in range(depth):
+            for v in range(0, count, lane):
+                _copy(b, k * row + v, min(lane, count - v), out, k * wide + v)
+    elif row == 1:
+        for k in range(0, depth, lane):
+            for v in range(0, count, lane):
+                turn(b, v * step + k, step, min(lane, count - v), min(lane, depth - k), out, k * wide + v, wide)
+    else:
+        for k in range(depth):
+            for j in range(count):
+                out[k * wide + j] = b[k * row + j * step]
+    whole = (count + lane - 1) // lane * lane
+    for k in range(depth if count < whole else 0):
+        for j in range(count, whole):
+            out[k * wide + j] = 0
+
+
+@task
+def _product(part, numbers, left_starts, right_starts, left, right, packed, y, bias, floor):
+    """y for some rows and strips of a matrix of the batch."""
+    rows, columns, depth, left_row, left_step, right_row, right_step = (numbers[0], numbers[1], numbers[2], numbers[3],
+                                                                        numbers[4], numbers[5], numbers[6])
+    y_row, y_step, g, s, some = numbers[7], numbers[8], numbers[9], numbers[11], numbers[12]
+    row_cut, row_parts, strip_cut, strip_parts, mode, swapped = (numbers[13], numbers[14], numbers[15], numbers[16],
+                                                                   numbers[17], numbers[18])
+    lane = lanes_of(y)
+    wide = VECTORS * lane
+    matrix, rest = part // (row_parts * strip_parts), part % (row_parts * strip_parts)
+    first, first_strip = rest % row_parts * row_cut, rest // row_parts * strip_cut
+    last_strip = min(first_strip + strip_cut, some)
+    whole = left[left_starts[g + matrix]:]
+    copied = left_step != 1 and last_strip - first_strip > 1
+    a, a_row, a_step = (np.empty(NEAR * ROWS, y.dtype), 1, ROWS) if copied else (whole, left_row, left_step)
+    own_b = _aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
+    begin, room = _aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
+    sums = _aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
+    for i in range(first, min(first + row_cut, rows), ROWS):
+        height = min(ROWS, rows - i)
+        for k in range(0, max(depth, 1), NEAR):
+            some_depth, last = min(NEAR, depth - k), k + NEAR >= depth
+            ia = 0 if copied else i * left_row + k * left_step
+            if copied:
+                _copy_columns(whole, i * left_row + k * left_step, left_row, left_step, height, some_depth, a)
+            for strip in range(first_strip, last_strip):
+                column, own = (s + strip) * wide, sums[(strip - first_strip) * room:]
+                count, b_row = min(wide, columns - column), right_row if mode == DIRECT else wide
+                if mode == PACKED:
+                    b = packed[((matrix * some + strip) * depth + k) * wide:]
+                else:
+                    b = right[right_starts[g + matrix] + column * right_step + k * right_row:]
+                    if mode == HERE:
+                        _pack_strip(b, right_row, right_step, count, some_depth, own_b)
+                        b = own_b
+                if k == 0 and len(bias) and not swapped:
+                    for j in range(count):
+                        begin[j] = bias[column + j]
+                straight = last and not swapped and count == wide
+                target = y[(g + matrix) * rows * columns + i * y_row + column * y_step:] if straight else own
+                _tiles((count + lane - 1) // lane, a, ia, a_row, a_step, height, b, b_row, some_depth,
+                       begin if k == 0 else own, 0 if k == 0 else wide, own, target, y_row if straight else wide,
+                       floor[0] if last and not swapped else floor[1])
+        for strip in range(first_strip, last_strip):
+            column, own = (s + strip) * wide, sums[(strip - first_strip) * room:]
+            count = min(wide, columns - column)
+            target = y[(g + matrix) * rows * columns + i * y_row + column * y_step:]
+            if swapped:
+                _epilogue(own, height, count, wide, bias, i, floor[0])
+                for r in range(0, height, lane):
+                    for c in range(0, count, lane):
+                        turn(own, r * wide + c, wide, min(lane, height - r), min(lane, count - c), target,
+                             c * y_step + r, y_step)
+            elif count < wide:
+                for r in range(height):
+                    for c in range(0, count, lane):
+                        _copy(own, r * wide + c, min(lane, count - c), target, r * y_row + c)
+
+
+@jit
+def _copy_columns(a, ia, row, step, height, depth, out):
+    """out[k, r] = a[ia + r * row + k * step] for ROWS rows; those from `height` on mean nothing."""
+    lane = lanes_of(out)
+    for k in range(depth):
+        if row == 1:
+            for r in range(0, height, lane):
+                _copy(a, ia + k * step + r, min(lane, height - r), out, k * ROWS + r)
+        else:
+            for r in range(height):
+                out[k * ROWS + r] = a[ia + r * row + k * step]
+
+
+@jit
+def _tiles(vectors, a, ia, a_row, a_step, height, b, b_row, depth, begin, begin_row, sums, out, out_row, floor):
+    """All tiles of `height` rows of a strip: whole ones to `out`, one that is not to `sums`, and its rows to `out`."""
+    lane = lanes_of(sums)
+    wide, tall = VECTORS * lane, HEIGHTS[vectors - 1]
+    for i in range(0, height, tall):
+        to, to_row = (out, out_row) if i + tall <= height else (sums, wide)
+        at, start, place = ia + i * a_row, i * begin_row, i * to_row
+        ahead = (NEAR + i // tall % VECTORS * depth // VECTORS) * wide
+        if vectors == VECTORS:
+            _tile(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
+                  ahead)
+        elif vectors == 1:
+            _tile_1(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
+                  ahead)
+        elif vectors == 2:
+            _tile_2(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
+                  ahead)
+        else:
+            _tile_3(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
+                  ahead)
+    if out_row != wide:
+        for r in range(height // tall * tall, height):
+            for c in range(0, wide, lane):
+                _copy(sums, r * wide + c, lane, out, r * out_row + c)
+
+
+@jit
+def _epilogue(sums, height, count, wide, bias, row, floor):
+    """The bias and the activation of rows that are columns of y."""
+    for r in range(height):
+        line = sums[r * wide:r * wide + count]
+        shift = bias[row + r] if len(bias) else floor - floor
+        for j in range(count):
+            total = line[j] + shift
+            line[j] = floor if total <= floor else total
+
+
+def _tile_of(vectors):
+    """The intrinsic for a tile of so many vectors."""
+    rows = HEIGHTS[vectors - 1]
+
+    @intrinsic
+    def tile(typingctx, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, out, place,
+             out_row, floor, next):
+        """out[r, j] = begin[r, j] + the sum over k of a[ia + r * a_row + k * a_step] * b[ib + k * b_row + j].
+
+        Rows of `begin` and of `out` lie begin_row and out_row apart. Nothing is less than `floor`. Rows from `height`
+        on are the last one again: their sums mean nothing.
+        """
+
+        def codegen(context, builder, signature, arguments):
+            (a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, out, place, out_row,
+             floor, ahead) = data(context, builder, signature, arguments)
+            vector = vector_of(signature.args[0])
+            lines, last = [], builder.sub(height, integer(1))
+            for r in range(rows):
+                row = builder.select(builder.icmp_signed("<", integer(r), height), integer(r), last)
+                lines.append(builder.gep(a, [builder.add(ia, builder.mul(row, a_row))]))
+
+            def vectors_at(array, at, distance):
+                for r in range(rows):
+                    line = builder.gep(array, [builder.add(at, builder.mul(integer(r), distance))])
+                    for v in range(vectors):
+                        yield builder.gep(line, [integer(v * vector.count)])
+
+            strip, ahead = builder.gep(b, [ib]), builder.gep(b, [ahead])
+            sums = [load(builder, pointer, vector) for pointer in vectors_at(begin, start, begin_row)]
+
+            def body(k, sums):
+                line, step = builder.gep(strip, [builder.mul(k, b_row)]), builder.mul(k, a_step)
+                right = [load(builder, builder.gep(line, [integer(v * vector.count)]), vector) for v in range(vectors)]
+                prefetch(builder, builder.gep(ahead, [builder.mul(k, integer(vector.count))]))
+                result = []
+                for r in range(rows):
+                    left = splat(builder, builder.load(builder.gep(lines[r], [step])), vector)
+                    result += [fma(builder, left, right[v], sums[r * vectors + v]) for v in range(vectors)]
+                return result
+
+            sums, low = loop(builder, depth, 1, body, sums), splat(builder, floor, vector)
+            for total, pointer in zip(sums, vectors_at(out, place, out_row)):
+                total = builder.select(builder.fcmp_ordered("<=", total, low), low, total)
+                keep(builder, [total], pointer)
+            return context.get_dummy_value()
+
+        n, number = types.int64, a.dtype
+        return types.void(a, n, n, n, n, b, n, n, n, begin, n, n, out, n, n, number, n), codegen
+
+    return tile
+
+
+_tile_1, _tile_2, _tile_3, _tile = [_tile_of(min(v, VECTORS)) for v in (1, 2, 3, 4)]
+
+
+@intrinsic
+def _copy(typingctx, source, i, count, target, j):
+    """target[j + n] = source[i + n] for each n below `count`, at most one vector."""
+
+    def codegen(context, builder, signature, arguments):
+        source, i, count, target, j = data(context, builder, signature, arguments)
+        vector = vector_of(signature.args[0])
+        mask = below(builder, count, vector)
+        value = masked_load(builder, builder.gep(source, [i]), mask, vector)
+        masked_store(builder, value, builder.gep(target, [j]), mask)
+        return context.get_dummy_value()
+
+    n = types.int64
+    return types.void(source, n, n, target, n), codegen
+
+
+
+@intrinsic
+def _copy_strip(typingctx, source, i, target, j):
+    """target[j + n] = source[i + n] for a whole strip."""
+
+    def codegen(context, builder, signature, arguments):
+        source, i, target, j = data(context, builder, signature, arguments)
+        vector, start = vector_of(signature.args[0]), builder.gep(source, [i])
+        steps = [integer(v * vector.count) for v in range(VECTORS)]
+        keep(builder, [load(builder, builder.gep(start, [step]), vector) for step in steps], builder.gep(target, [j]))
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, target, types.int64), codegen
+
+
+@jit
+def _aligned(buffer):
+    """`buffer` from the first place on where a vector register may begin."""
+    skip = -(buffer.ctypes.data // buffer.itemsize) % lanes_of(buffer)
+    return buffer[skip:]

@@ -1,0 +1,123 @@
+"""The benchmarks' programs: that each model trains, that what is timed is checked, that the list of kernels holds."""
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minitorch
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def importable():
+    sys.path.insert(0, str(BENCHMARKS))
+    yield
+    sys.path.remove(str(BENCHMARKS))
+
+
+def small(program):
+    """The program with a batch of two."""
+    return program._replace(inputs=program.inputs[:2], target=program.target[:2])
+
+
+@pytest.mark.parametrize("name", ["cnn52", "cnn44", "mlp", "gru", "gpt", "resnet20", "tiny"])
+def test_a_step_of_each_model(name):
+    import models
+
+    program = small(models.build(name, minitorch))
+    step, before = program.step(), [p.detach().numpy().copy() for p in program.model.parameters()]
+    assert np.isfinite(step(program.inputs, program.target).item())
+    after = [p.detach().numpy() for p in program.model.parameters()]
+    assert all(np.isfinite(p).all() for p in after)
+    assert any((a != b).any() for a, b in zip(before, after))
+
+
+def test_each_model_is_tested():
+    import models
+
+    marks = test_a_step_of_each_model.pytestmark
+    assert sorted(models.MODELS) == sorted(marks[0].args[1])
+
+
+def test_check_finds_what_differs(torch, monkeypatch):
+    import models
+    import training
+
+    assert training.check("tiny") is None
+    entry = models.MODELS["tiny"]
+
+    def other_rate(framework):
+        program = entry.build(framework)
+        if framework is minitorch:
+            program.optimizer.param_groups[0]["lr"] *= 1.01
+        return program
+
+    monkeypatch.setitem(models.MODELS, "tiny", entry._replace(build=other_rate))
+    assert "FAILED: minitorch: loss in 5 steps" in training.check("tiny")
+
+
+def test_check_names_what_is_missing(monkeypatch):
+    import models
+    import training
+
+    entry = models.MODELS["tiny"]
+    monkeypatch.setitem(models.MODELS, "tiny", entry._replace(build=lambda framework: framework.nn.NoSuchLayer()))
+    assert training.check("tiny").startswith("not there: ")
+
+
+def test_a_line_of_the_kernels_table(torch, monkeypatch):
+    """A wrong result is not timed."""
+    import cases
+    import limits
+
+    import kernels
+
+    found = limits.Limits(1e11, {pattern: [1e10] * len(limits.SIZES) for pattern in limits.PATTERNS})
+    monkeypatch.setattr(kernels, "limits", lambda threads: found)
+    case = next(c for c in cases.CASES if c.kernel == "rms_norm")
+    row = kernels.beside(case, 0, 1)
+    assert row["against"] == "PyTorch" and row["share"] > 0 and row["seconds"]["minitorch"] > 0
+    wrong = case._replace(theirs=lambda torch, *a: case.theirs(torch, *a) * 1.01)
+    assert kernels.beside(wrong, 0, 1)["verdict"].startswith("FAILED")
+
+
+def test_the_kernels_of_the_list_exist():
+    import cases
+    from minitorch_kernels import names
+
+    assert {case.kernel for case in cases.CASES if not case.program} <= set(names())
+
+
+def test_limits():
+    import limits
+
+    sizes, flops = [1e5, 1e9], [0, 1e12]
+    found = limits.Limits(1e11, {"write": np.geomspace(1e11, 1e10, len(limits.SIZES)).tolist()})
+    assert found.seconds(flops[0], sizes[0], "write") == (pytest.approx(1e-6), "cache")
+    assert found.seconds(flops[0], sizes[1], "write") == (pytest.approx(0.1), "memory")
+    assert found.seconds(flops[1], sizes[1], "write") == (pytest.approx(10), "arithmetic")
+    assert all(limits._stream(1, 1 << 16, *kernel) > 1e8 for kernels in limits.PATTERNS.values() for kernel in kernels)
+
+
+def test_the_profile_puts_the_table_back(capsys):
+    import training
+
+    from minitorch.device import cpu_kernels
+
+    before = minitorch.get_num_threads()
+    training.profile("tiny", before, 0)
+    assert "remainder" in capsys.readouterr().out
+    assert "timed" not in getattr(cpu_kernels.add, "__qualname__", "")
+
+
+def test_turns():
+    import turnabout
+
+    order = []
+    figures = turnabout.take_turns({"a": lambda: order.append("a") or 1.0, "b": lambda: order.append("b") or 2.0},
+                                   turns=3)
+    assert figures == {"a": [1.0] * 3, "b": [2.0] * 3}
+    assert "".join(order) == "abbaab"
+    assert turnabout.ratio(*figures.values()) == {"ratio": 0.5, "quartiles": [0.5, 0.5]}
