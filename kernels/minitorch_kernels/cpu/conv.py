@@ -5,9 +5,10 @@ stride s, a plane is split by the remainder of the place modulo s, which makes e
 stride 1: a tap (kh, kw) of the window only adds a constant to the address of an output's first input. The
 input gradient is the same product over the planes of dy, once for each remainder of the input's place, with
 the taps that meet it. The weight gradient is `gemm.dots` of the planes of dy and x. tall.py has both for
-many channels and small images. Windows of one place are plain products, and BLAS's.
+many channels and small images. Windows of one place are plain products.
 
-What follows from the shapes alone (cuts into parts, tables of addresses: planes.py) is a plan, and kept.
+What follows from the shapes alone (cuts into parts, tables of addresses: planes.py) is a plan, and kept: arrays of
+whole numbers, from which each part of a task reads what is its own.
 """
 from __future__ import annotations
 
@@ -18,12 +19,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import blas, memory, parallel
-from . import gemm, planes, tall, vector
+from .. import memory, parallel
+from . import dense, gemm, planes, tall, vector
+from .tasks import borrow, give_back, task
+from .vector import lanes_of
 
 CACHE = 1 << 20  # bytes that the planes of one part may fill: half of an L2 cache
 PARTS = 8  # parts at most, unless the cache wants more
-WORTH = 1 << 20  # multiplications in a part, at least
+WORTH = 1 << 18  # multiplications in a part, at least
 FEW = 12  # vectors of places in a part, at least
 LONG = 1024  # places over which a part sums dw, at least
 WEIGHTS = 1 << 21  # numbers in the sums of all parts for dw, at most
@@ -37,7 +40,7 @@ def conv2d(x, w, b, stride, padding, dilation, groups):
     """y, as the reference `conv2d` says."""
     outputs = len(w)
     if _is_product(w.shape, stride, padding, groups):
-        y = blas.matmul(w.reshape(w.shape[:2]), _matrices(x)).reshape(len(x), outputs, *x.shape[2:])
+        y = dense.matmul(w.reshape(w.shape[:2]), _matrices(x)).reshape(len(x), outputs, *x.shape[2:])
         return y if b is None else np.add(y, b.reshape(-1, 1, 1), out=y)
     out = planes.outputs(w.shape[2:], x.shape[2:], stride, padding, dilation)
     y = memory.empty((len(x), outputs, *out), x.dtype)
@@ -49,7 +52,7 @@ def conv2d(x, w, b, stride, padding, dilation, groups):
 def conv2d_dx(dy, w, x_shape, stride, padding, dilation, groups):
     """dx, as the reference `conv2d_dx` says."""
     if _is_product(w.shape, stride, padding, groups):
-        return blas.matmul(w.reshape(w.shape[:2]).T, _matrices(dy)).reshape(x_shape)
+        return dense.matmul(w.reshape(w.shape[:2]).T, _matrices(dy)).reshape(x_shape)
     dx = memory.empty(x_shape, dy.dtype)
     if dx.size:
         plan = _plan_dx(tuple(x_shape), w.shape, stride, padding, dilation, groups, dy.dtype.char)
@@ -58,60 +61,56 @@ def conv2d_dx(dy, w, x_shape, stride, padding, dilation, groups):
 
 
 def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
-    """dw, as the reference `conv2d_dw` says: each part sums its images, and the parts are added in order."""
+    """dw, as the reference `conv2d_dw` says: each range of images has its sum, and the sums are added in order."""
     if not dy.size or not x.size:
         return np.zeros(w_shape, dy.dtype)
-    if _is_product(w_shape, stride, padding, groups):
-        return _sum_of_products(_matrices(dy), _matrices(x).swapaxes(1, 2)).reshape(w_shape)
-    plan = _plan_dw(x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char)
-    if plan.tall:
-        return _dw_tall(plan, dy, x).reshape(w_shape)
-    layout, rows, per_group, depth = plan.layout, plan.rows, plan.per_group, plan.depth
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-    sums = np.zeros((plan.ranges, groups * rows * depth), x.dtype)
-
-    def part(i):
-        number, g, r, chunks = plan.cuts[i]
-        height, inputs = r.stop - r.start, slice(g.start * per_group, g.stop * per_group)
-        outputs = slice(g.start * rows + r.start, (g.stop - 1) * rows + r.stop)
-        for images in chunks:
-            length, lines, columns = plan.tables[images.stop - images.start, height]
-            xs = planes.spread(x, inputs, images, layout, length)
-            dys = planes.spread(dy, outputs, images, plan.plain, length)
-            gemm.dots(dys, height * length, lines, height, xs, per_group * layout.phases * length, columns,
-                      depth, g.stop - g.start, length, NEAR, sums[number, outputs.start * depth:])
-
-    parallel.run(part, len(plan.cuts), 2 * dy.size * depth)
-    return sums.sum(0).reshape(w_shape)
+    plan = _plan_dw(x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char)
+    sums = np.zeros((plan.ranges, plan.size), x.dtype)
+    room, rooms = _rooms(plan.room, x.dtype)
+    _sum_part(plan.parts, 2 * dy.size * plan.depth, plan.cuts, plan.chunks, plan.directory, plan.tables, plan.numbers,
+              *plan.layout, dy.reshape(-1), x.reshape(-1), sums.reshape(-1), room, rooms)
+    total = sums[0] if plan.ranges == 1 else sums.sum(0)
+    if plan.tall:
+        turned = total.reshape(-1, _round(plan.depth, tall.PLACES), plan.tall)[:, :plan.depth].swapaxes(1, 2)
+        total = turned.reshape(-1, plan.depth)[:w_shape[0]]
+    return total.reshape(w_shape)
 
 
 class _Plan(NamedTuple):
-    """For each group a product: `rows` of y, from `per_group` channels of x."""
+    """For each group a product: `rows` of y, from some channels of x."""
 
-    layout: planes.Layout
-    targets: tuple[planes.Target, ...]
     groups: int
     rows: int
     row: int  # the distance of rows in w
-    per_group: int
-    columns: list[np.ndarray]  # for each target, where the weights of a row lie in w
     height: int  # of a block of rows: of tall tiles, of tiles, or 1
-    cuts: list[tuple[slice, slice, slice]]  # parts: images, groups, blocks of rows
-    tables: dict[int, tuple]  # for numbers of images: length of a plane, and tables for each target
-    together: int
+    columns: list[np.ndarray]  # for each target, where the weights of a row lie in w
+    layout: tuple  # of x, as `gemm.spread` takes it
+    parts: int
+    cuts: np.ndarray  # for each part: first and last image, group, block of rows, and a row of the directory
+    directory: np.ndarray  # for a number of images: the length of a plane, and LINE numbers for each target
+    tables: np.ndarray  # the tables of all rows of the directory, one after the other
+    numbers: np.ndarray  # what is the same for all parts
+    room: int  # numbers that the planes of a part fill
     work: int
 
 
 class _PlanDw(NamedTuple):
-    layout: planes.Layout
-    plain: planes.Layout
-    rows: int
-    per_group: int
     depth: int
-    tall: bool
+    tall: int  # rows of a block where tall tiles are used, else 0
     ranges: int
-    cuts: list[tuple[int, slice, slice, list[slice]]]  # parts: number of the sum, groups, rows, images
-    tables: dict[tuple[int, int], tuple]  # for numbers of images and rows: length of a plane, tables
+    size: int  # of one range's sums
+    layout: tuple
+    parts: int
+    cuts: np.ndarray  # for each part: number of the range, groups, rows, chunks (first and last of each)
+    chunks: np.ndarray  # first and last image, and a row of the directory
+    directory: np.ndarray  # the length of a plane, and where two tables begin
+    tables: np.ndarray
+    numbers: np.ndarray
+    room: int
+
+
+LINE = 9  # offsets, places, first, pieces (where they begin), vectors, simple, depth, where weights begin, step
 
 
 @lru_cache(256)
@@ -120,7 +119,7 @@ def _plan(x_shape, w_shape, stride, padding, dilation, groups, letter):
     layout, taps = planes.forward(window, size, stride, padding, dilation)
     out = planes.outputs(window, size, stride, padding, dilation)
     target, rows = planes.Target(taps, out, 0, out[1], 1), outputs // groups
-    return _product_plan(batch, layout, (target,), groups, rows, per_group * len(taps), per_group, len(taps),
+    return _product_plan(batch, size, layout, (target,), groups, rows, per_group * len(taps), per_group, len(taps),
                          out[0] * out[1], letter)
 
 
@@ -129,124 +128,212 @@ def _plan_dx(x_shape, w_shape, stride, padding, dilation, groups, letter):
     (batch, _, *size), (outputs, per_group, *window) = x_shape, w_shape
     layout, targets = planes.backward(window, size, stride, padding, dilation)
     taps = window[0] * window[1]
-    return _product_plan(batch, layout, targets, groups, per_group, taps, outputs // groups, per_group * taps,
-                         size[0] * size[1], letter)
+    return _product_plan(batch, planes.outputs(window, size, stride, padding, dilation), layout, targets, groups,
+                         per_group, taps, outputs // groups, per_group * taps, size[0] * size[1], letter)
 
 
-def _product_plan(batch, layout, targets, groups, rows, row, per_group, channel, area, letter):
-    """The plan of a product; rows and channels lie `row` and `channel` apart in w, channels `area` in y."""
-    bytes_of_place = groups * per_group * layout.phases * np.dtype(letter).itemsize
+def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, channel, area, letter):
+    """The plan of a product over images of this size.
+
+    Rows and channels lie `row` and `channel` apart in w, channels `area` in y.
+    """
+    bytes_of_place, lanes = groups * per_group * layout.phases * np.dtype(letter).itemsize, vector.lanes(letter)
     work = batch * groups * rows * sum(per_group * len(t.taps) * t.out[0] * t.out[1] for t in targets)
-    parts, few = _parts(work), -(-FEW * vector.lanes(letter) // layout.area)
+    parts, few = _parts(work), -(-FEW * lanes // layout.area)
     most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
     chunks = _evenly(slice(0, batch), most)
-    wide, height = tall.VECTORS * vector.lanes(letter), gemm.ROWS if rows > THIN else 1
+    wide, height = tall.VECTORS * lanes, gemm.ROWS if rows > THIN else 1
     if groups == targets[0].step == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, wide):
-        height = wide if _used(layout, targets[0].out, vector.lanes(letter)) < FULL else height
+        height = wide if _used(layout, targets[0].out, lanes) < FULL else height
     blocks = -(-rows // height)
     cuts = list(product(chunks, *_shares(groups, blocks, max(1, 32 // height), parts // len(chunks))))
-    tables = {}
+    columns = [planes.columns(t.taps, per_group, channel) for t in targets]
+    starts = np.cumsum([0, *(groups * blocks * height * len(c) for c in columns)])
+    tables, directory, image = _Tables(), {}, groups * rows * area
     for images in {c.stop - c.start for c in chunks}:
-        length, each = planes.length(layout, images, letter), []
-        for t in targets:
-            offsets, image = planes.offsets(layout, t.taps, per_group, length), groups * rows * area
-            each.append((offsets, planes.places(layout, t.out, images)) if height == wide else
-                        (offsets, *planes.vectors(layout, t, images, image, letter)))
-        tables[images] = length, each
+        length = planes.length(layout, images, letter)
+        line = [length]
+        for t, column, start in zip(targets, columns, starts):
+            line.append(tables.add(planes.offsets(layout, t.taps, per_group, length)))
+            if height == wide:
+                line += [tables.add(planes.places(layout, t.out, images)), 0, 0, 0, 0]
+            else:
+                places, vectors, first, pieces, simple = planes.vectors(layout, t, images, image, letter)
+                line += [tables.add(places), tables.add(first), tables.add(pieces), vectors, simple]
+            line += [len(column), start, t.step]
+        directory[images] = line
+    order = {images: i for i, images in enumerate(directory)}
+    cuts = [[n.start, n.stop, g.start, g.stop, b.start, b.stop, order[n.stop - n.start]] for n, g, b in cuts]
     tile = lcm(gemm.VECTORS, gemm.THIN)
     together = (1 + CACHE // (per_group * layout.phases * vector.REGISTER * tile)) * tile
-    columns = [planes.columns(t.taps, per_group, channel) for t in targets]
-    return _Plan(layout, targets, groups, rows, row, per_group, columns, height, cuts, tables, together, work)
+    room = max((g1 - g0) * per_group * layout.phases * directory[n1 - n0][0] for n0, n1, g0, g1, *_ in cuts)
+    room = _round(room + layout.reach + lanes, lanes)
+    numbers = [groups * per_group, *size, rows, per_group, layout.phases, area, groups * rows, len(targets), together,
+               height, layout.reach, room]
+    return _Plan(groups, rows, row, height, columns, _spreading(layout), len(cuts), _array(cuts),
+                 _array(list(directory.values())), tables.array(), _array(numbers), room, work)
 
 
 @lru_cache(256)
 def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
-    (batch, _, *size), (outputs, per_group, *window) = x_shape, w_shape
+    (batch, channels, *size), (outputs, per_group, *window) = x_shape, w_shape
     layout, taps = planes.forward(window, size, stride, padding, dilation)
     plain, rows, depth = layout.plain(), outputs // groups, per_group * len(taps)
+    out, lanes = planes.outputs(window, size, stride, padding, dilation), vector.lanes(letter)
     parts = _parts(batch * layout.area * outputs * depth)
     sums = max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))
     ranges = _evenly(slice(0, batch), -(-batch // sums))
-    wide, out = tall.VECTORS * vector.lanes(letter), planes.outputs(window, size, stride, padding, dilation)
+    wide = tall.VECTORS * lanes
     is_tall = groups == 1 and _fits(rows, wide)
     shares = _shares(groups, rows, wide if is_tall else gemm.LEFT, parts // len(ranges))
-    cuts, tables = [], {}
+    cuts, chunks, directory, tables, room = [], [], {}, _Tables(), 0
     for (number, images), g, r in product(enumerate(ranges), *shares):
         height = r.stop - r.start
         lines = (g.stop - g.start) * (per_group * layout.phases + height)
-        chunks = _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize))
-        cuts.append((number, g, r, chunks))
-        for count in {c.stop - c.start for c in chunks}:
-            length = planes.length(layout, count, letter)
-            first = (planes.places(layout, out, count) if is_tall else
-                     planes.offsets(plain, planes.ORIGIN, height, length))
-            tables[count, height] = length, first, planes.offsets(layout, taps, per_group, length)
-    return _PlanDw(layout, plain, rows, per_group, depth, is_tall, len(ranges), cuts, tables)
+        begin = len(chunks)
+        for some in _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize)):
+            key = some.stop - some.start, height
+            length = planes.length(layout, key[0], letter)
+            if key not in directory:
+                first = (planes.places(layout, out, key[0]) if is_tall else
+                         planes.offsets(plain, planes.ORIGIN, height, length))
+                second = planes.offsets(layout, taps, per_group, length)
+                directory[key] = len(directory), [length, tables.add(first), tables.add(second)]
+            chunks.append([some.start, some.stop, directory[key][0]])
+            of_x = _round((g.stop - g.start) * per_group * layout.phases * length + layout.reach + lanes, lanes)
+            room = max(room, of_x + (g.stop - g.start) * height * length + lanes)
+        cuts.append([number, g.start, g.stop, r.start, r.stop, begin, len(chunks)])
+    blocks, room = -(-outputs // wide), _round(room, lanes)
+    size_of_sums = blocks * wide * _round(depth, tall.PLACES) if is_tall else outputs * depth
+    numbers = [channels, *size, outputs, *out, rows, per_group, layout.phases, depth, layout.reach, room, size_of_sums,
+               is_tall]
+    return _PlanDw(depth, wide if is_tall else 0, len(ranges), size_of_sums, _spreading(layout), len(cuts), _array(cuts),
+                   _array(chunks), _array([line for _, line in directory.values()]), tables.array(), _array(numbers), room)
 
 
-def _dw_tall(plan, dy, x):
-    """dw (O, channels * taps), with O along the vectors."""
-    (_, channels, *_), (_, outputs, height, width) = x.shape, dy.shape
-    wide, depth = tall.VECTORS * vector.lanes(x.dtype), _round(plan.depth, tall.PLACES)
-    blocks, area = -(-outputs // wide), height * width
-    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-    sums = np.zeros((plan.ranges, blocks * depth * wide), x.dtype)
+class _Tables:
+    """Tables of addresses, one after the other in one array."""
 
-    def part(i):
-        number, _, r, chunks = plan.cuts[i]
-        first, last = r.start // wide, -(-r.stop // wide)
-        for images in chunks:
-            count = images.stop - images.start
-            length, places, columns = plan.tables[count, r.stop - r.start]
-            xs = planes.spread(x, slice(0, channels), images, plan.layout, length)
-            out = sums[number, first * depth * wide:]
-            tall.dots(dy.reshape(-1), images.start * outputs * area, outputs, first, last, count,
-                      outputs * area, area, xs, places, columns, plan.depth, out)
+    def __init__(self):
+        self.all, self.length = [], 0
 
-    parallel.run(part, len(plan.cuts), 2 * dy.size * plan.depth)
-    turned = sums.sum(0).reshape(blocks, depth, wide)[:, :plan.depth].swapaxes(1, 2)
-    return turned.reshape(blocks * wide, plan.depth)[:outputs]
+    def add(self, table):
+        """Where the table begins."""
+        self.all.append(table)
+        self.length += len(table)
+        return self.length - len(table)
+
+    def array(self):
+        return np.concatenate(self.all).astype(np.int64)
+
+
+def _spreading(layout):
+    return layout.step, *(np.array(r, np.int64) for r in layout.remainders), layout.pad, layout.plane
+
+
+def _array(numbers):
+    return np.array(numbers, np.int64).reshape(-1)
 
 
 def _correlate(plan, x, w, b, y):
     """Fill y (N, groups * rows, H, W)."""
-    layout, groups, rows, per_group, height = plan.layout, plan.groups, plan.rows, plan.per_group, plan.height
-    blocks, area, outputs = -(-rows // height), y.shape[2] * y.shape[3], y.shape[1]
-    bias = np.zeros((groups, blocks * height), x.dtype)
+    blocks = -(-plan.rows // plan.height)
+    bias = np.zeros((plan.groups, blocks * plan.height), x.dtype)
     if b is not None:
-        bias[:, :rows] = b.reshape(groups, rows)
+        bias[:, :plan.rows] = b.reshape(plan.groups, plan.rows)
     w = np.ascontiguousarray(w).reshape(-1)
-    packed = [_pack(w, groups, plan.row, column, rows, height, blocks) for column in plan.columns]
-    x, bias, out = np.ascontiguousarray(x), bias.reshape(-1), y.reshape(-1)
-
-    def part(i):
-        images, g, block = plan.cuts[i]
-        number, y0 = images.stop - images.start, images.start * outputs * area
-        length, tables = plan.tables[number]
-        xs = planes.spread(x, slice(g.start * per_group, g.stop * per_group), images, layout, length)
-        if height > gemm.ROWS:
-            tall.product(packed[0], bias, rows, len(plan.columns[0]), block.start, block.stop, xs, *tables[0],
-                         number, area, out, y0, outputs * area, area)
-            return
-        for target, table, a, column in zip(plan.targets, tables, packed, plan.columns):
-            gemm.product(a, bias, g.start, g.stop, rows, len(column), block.start, block.stop, xs,
-                         per_group * layout.phases * length, *table, plan.together,
-                         out, y0, area, target.step, height == 1)
-
-    parallel.run(part, len(plan.cuts), 2 * plan.work)
+    step = blocks * plan.height * plan.groups
+    packed, start, some = vector.empty(step * sum(map(len, plan.columns)), w.dtype), 0, -(-blocks // PARTS)
+    for column in plan.columns:
+        end = start + step * len(column)
+        _pack_part(-(-blocks // some), 4 * w.size, some, w, plan.groups, plan.row, column, plan.rows, plan.height, blocks,
+                   packed[start:end])
+        start = end
+    room, rooms = _rooms(plan.room, x.dtype)
+    _correlate_part(plan.parts, 2 * plan.work, plan.cuts, plan.directory, plan.tables, plan.numbers, *plan.layout,
+                    np.ascontiguousarray(x).reshape(-1), packed, bias.reshape(-1), y.reshape(-1), room, rooms)
 
 
-def _pack(w, groups, row, column, rows, height, blocks):
-    """The weights in the order in which `gemm.product` reads them."""
-    packed = vector.empty(groups * blocks * height * len(column), w.dtype)
-    cuts = parallel.chunks(blocks, -(-blocks // PARTS))
+def _rooms(size, dtype):
+    """Room for the planes of a part, for each thread, and which of it is taken."""
+    threads = parallel.get_num_threads()
+    return vector.empty(threads * size, dtype), np.zeros(threads, np.int64)
 
-    def part(i):
-        first, last = cuts[i].start, cuts[i].stop
-        gemm.pack_rows(w, groups, len(w) // groups, row, column, rows, height, first, last, packed)
 
-    parallel.run(part, len(cuts), len(w))
-    return packed
+@task
+def _pack_part(part, some, w, groups, row, column, rows, height, blocks, out):
+    """The weights of some blocks in the order in which `gemm.product` reads them."""
+    gemm.pack_rows(w, groups, len(w) // groups, row, column, rows, height, part * some,
+                   min((part + 1) * some, blocks), out)
+
+
+@task
+def _correlate_part(part, cuts, directory, tables, numbers, step, remainders_h, remainders_w, pad, plane, x, packed,
+                    bias, y, room, rooms):
+    """y for some images, groups and blocks of rows."""
+    n0, n1, g0, g1, block0, block1 = (cuts[7 * part], cuts[7 * part + 1], cuts[7 * part + 2], cuts[7 * part + 3],
+                                      cuts[7 * part + 4], cuts[7 * part + 5])
+    channels, height, width, rows, per_group, phases = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
+                                                        numbers[5])
+    area, outputs, targets, together, tall_or_not, reach, size = (numbers[6], numbers[7], numbers[8], numbers[9],
+                                                                  numbers[10], numbers[11], numbers[12])
+    line = cuts[7 * part + 6] * (1 + LINE * targets)
+    length, y0 = directory[line], n0 * outputs * area
+    mine = borrow(rooms)
+    xs = room[mine * size:mine * size + (g1 - g0) * per_group * phases * length + reach + lanes_of(x)]
+    gemm.spread(x, channels, height, width, g0 * per_group, g1 * per_group, n0, n1, step, remainders_h, remainders_w,
+                pad, plane, length, xs)
+    for target in range(targets):
+        at = line + 1 + LINE * target
+        offset, places, depth, a = (tables[directory[at]:], tables[directory[at + 1]:], directory[at + 6],
+                                    packed[directory[at + 7]:])
+        if tall_or_not > gemm.ROWS:
+            tall.product(a, bias, rows, depth, block0, block1, xs, offset, places, n1 - n0, area, y, y0, outputs * area,
+                         area)
+        else:
+            first, pieces = tables[directory[at + 2]:], tables[directory[at + 3]:]
+            gemm.product(a, bias, g0, g1, rows, depth, block0, block1, xs, per_group * phases * length, offset, places,
+                         directory[at + 4], first, pieces, directory[at + 5] != 0, together, y, y0, area,
+                         directory[at + 8], tall_or_not == 1)
+    give_back(rooms, mine)
+
+
+@task
+def _sum_part(part, cuts, chunks, directory, tables, numbers, step, remainders_h, remainders_w, pad, plane, dy, x, sums,
+              room, rooms):
+    """The sums of dw over a range of images, for some groups or rows."""
+    number, g0, g1, r0, r1, first, last = (cuts[7 * part], cuts[7 * part + 1], cuts[7 * part + 2], cuts[7 * part + 3],
+                                           cuts[7 * part + 4], cuts[7 * part + 5], cuts[7 * part + 6])
+    channels, height, width, outputs, out_height, out_width = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
+                                                               numbers[5])
+    rows, per_group, phases, depth, reach, size, all_sums, is_tall = (numbers[6], numbers[7], numbers[8], numbers[9],
+                                                                      numbers[10], numbers[11], numbers[12], numbers[13])
+    lane, area, count = lanes_of(x), out_height * out_width, r1 - r0
+    mine = borrow(rooms)
+    for chunk in range(first, last):
+        n0, n1, line = chunks[3 * chunk], chunks[3 * chunk + 1], 3 * chunks[3 * chunk + 2]
+        length, one, other = directory[line], tables[directory[line + 1]:], tables[directory[line + 2]:]
+        begin = mine * size
+        end = begin + (g1 - g0) * per_group * phases * length + reach + lane
+        xs = room[begin:end]
+        gemm.spread(x, channels, height, width, g0 * per_group, g1 * per_group, n0, n1, step, remainders_h, remainders_w,
+                    pad, plane, length, xs)
+        if is_tall:
+            wide = tall.VECTORS * lane
+            out = sums[number * all_sums + r0 * ((depth + tall.PLACES - 1) // tall.PLACES * tall.PLACES):]
+            tall.dots(dy, n0 * outputs * area, outputs, r0 // wide, (r1 + wide - 1) // wide, n1 - n0, outputs * area, area,
+                      xs, one, other, depth, out)
+        else:
+            begin = (end + lane - 1) // lane * lane
+            dys = room[begin:begin + (g1 - g0) * count * length + lane]
+            gemm.spread(dy, outputs, out_height, out_width, g0 * rows + r0, (g1 - 1) * rows + r1, n0, n1, (1, 1), ONLY,
+                        ONLY, (0, 0), plane, length, dys)
+            gemm.dots(dys, count * length, one, count, xs, per_group * phases * length, other, depth, g1 - g0, length,
+                      NEAR, sums[number * all_sums + (g0 * rows + r0) * depth:])
+    give_back(rooms, mine)
+
+
+ONLY = np.zeros(1, np.int64)  # the remainder of every place where none is left out
 
 
 def _is_product(w_shape, stride, padding, groups):
@@ -256,21 +343,6 @@ def _is_product(w_shape, stride, padding, groups):
 def _matrices(x):
     """(N, C, H * W)"""
     return x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
-
-
-def _sum_of_products(a, b):
-    """The sum over the batch of a[n] @ b[n], in an order that is the same for every number of threads."""
-    ranges = parallel.chunks(len(a), -(-len(a) // PARTS))
-    sums = np.empty((len(ranges), a.shape[1], b.shape[2]), a.dtype)
-
-    def part(i):
-        n = ranges[i]
-        np.matmul(a[n.start], b[n.start], out=sums[i])
-        for image in range(n.start + 1, n.stop):
-            sums[i] += np.matmul(a[image], b[image])
-
-    blas.run(part, len(ranges), 2 * a.size * b.shape[2])
-    return sums.sum(0)
 
 
 def _fits(rows, wide):

@@ -149,7 +149,7 @@ def _starts(shape, strides, batch):
     at = np.zeros((), np.int64)
     for n, s in zip(shape, strides):
         at = at[..., None] + np.arange(n) * s
-    return np.ascontiguousarray(np.broadcast_to(at, batch)).reshape(-1)
+    return np.array(np.broadcast_to(at, batch), order="C").reshape(-1)
 
 
 @lru_cache(4)

@@ -4,7 +4,6 @@ All of it follows from shapes alone.
 """
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -116,20 +115,6 @@ def _reach(plane, taps):
 def length(layout, images, letter):
     """Places of so many images in a plane: whole vectors."""
     return _up(images * layout.area, vector.lanes(letter))
-
-
-def spread(x, channels, images, layout, size):
-    """Planes, `size` long, of some channels and images of a contiguous x, then zeros for taps to reach."""
-    count = (channels.stop - channels.start) * layout.phases * size
-    out = vector.empty(count + layout.reach + vector.lanes(x.dtype), x.dtype)
-    gemm.spread(x.reshape(-1), *x.shape[1:], channels.start, channels.stop, images.start, images.stop,
-                layout.step, *_arrays(layout.remainders), layout.pad, layout.plane, size, out)
-    return out
-
-
-@lru_cache(256)
-def _arrays(tuples):
-    return [np.array(t, np.int64) for t in tuples]
 
 
 def columns(taps, channels, channel):

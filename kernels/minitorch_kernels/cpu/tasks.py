@@ -73,11 +73,11 @@ def _launcher(body, function):
 
 
 def _template(state, workers, parts, *arguments):
-    if workers == 0 or not _claim(state):
-        for part in range(parts):
-            body(part, *arguments)  # noqa: F821
-        return
     function, data = _job(body, arguments)  # noqa: F821
+    if workers == 0 or not _claim(state, BUSY):
+        for part in range(parts):
+            _call(function, data, part)
+        return
     _put(state, FUNCTION, function)
     _put(state, DATA, data)
     _put(state, LIMIT, workers)
@@ -88,7 +88,7 @@ def _template(state, workers, parts, *arguments):
         part = _add(state, TICKETS, 1) & LOW
         if part >= parts:
             break
-        body(part, *arguments)  # noqa: F821
+        _call(function, data, part)
         mine += 1
     _add(state, DONE, mine)
     while _get(state, DONE) < parts:
@@ -129,15 +129,15 @@ def _put(typingctx, state, i, value):
 
 
 @intrinsic
-def _claim(typingctx, state):
-    """Make the pool this thread's, if it is nobody's."""
+def _claim(typingctx, state, i):
+    """Make state[i] 1, if it is 0; whether it was."""
 
     def codegen(context, builder, signature, arguments):
-        place = _place(context, builder, signature, [arguments[0], ir.Constant(ir.IntType(64), BUSY)])
+        place = _place(context, builder, signature, arguments)
         zero, one = ir.Constant(ir.IntType(64), 0), ir.Constant(ir.IntType(64), 1)
         return builder.extract_value(builder.cmpxchg(place, zero, one, "seq_cst", "seq_cst"), 1)
 
-    return types.boolean(state), codegen
+    return types.boolean(state, types.int64), codegen
 
 
 @intrinsic
@@ -172,7 +172,8 @@ def _job(typingctx, body, arguments):
         b = ir.IRBuilder(entry.append_basic_block("entry"))
         unpacked = b.load(b.bitcast(entry.args[0], packed.type.as_pointer()))
         given = [entry.args[1], *(b.extract_value(unpacked, i) for i in range(len(values)))]
-        context.call_conv.call_function(b, callee, types.none, inner, given)
+        # not inlined: it would be compiled at each of the calls that LLVM sees through
+        context.call_conv.call_function(b, callee, types.none, inner, given, attrs=("noinline",))
         b.ret_void()
         word = ir.IntType(64)
         return cgutils.pack_array(builder, [builder.ptrtoint(entry, word), builder.ptrtoint(place, word)])
@@ -196,6 +197,21 @@ def _call(typingctx, function, data, part):
 def _place(context, builder, signature, arguments):
     data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
     return builder.gep(data, [arguments[1]])
+
+
+@jit
+def borrow(rooms):
+    """The number of a room that no other part is using, of as many as there are threads; `rooms` begins as zeros."""
+    i = 0
+    while not _claim(rooms, i):
+        i = (i + 1) % len(rooms)
+    return i
+
+
+@jit
+def give_back(rooms, i):
+    """Let other parts have the room again."""
+    _put(rooms, i, 0)
 
 
 @jit

@@ -1,8 +1,4 @@
-"""Vector registers: their size, and LLVM instructions on them, for the intrinsics of the kernels beside.
-
-Numba's cache of a kernel asks only whether the kernel's own file has changed: after a change here, touch
-gemm.py, tall.py and dense.py.
-"""
+"""Vector registers: their size, and LLVM instructions on them, for the intrinsics of the kernels beside."""
 from __future__ import annotations
 
 import llvmlite.binding
