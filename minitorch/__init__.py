@@ -50,6 +50,10 @@ _LAZY = ("autograd", "checkpoint", "cuda", "linalg", "metrics", "nn", "optim", "
 def __getattr__(name: str) -> _Any:
     if name in _LAZY:
         return _importlib.import_module(f"{__name__}.{name}")
+    if name == "compile":
+        from . import capture
+
+        return capture.compile
     if name in ("save", "load"):
         from . import checkpoint
 
@@ -62,4 +66,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "save", "load"})
+    return sorted({*globals(), *_LAZY, "compile", "save", "load"})

@@ -13,6 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     _train(commands)
     _run(commands)
     _selfcheck(commands)
+    _warmup(commands)
     _explain(commands)
     options = parser.parse_args(arguments)
     try:
@@ -76,6 +77,19 @@ def _selfcheck(commands: argparse._SubParsersAction) -> None:
         from .selfcheck import run
 
         return 0 if run(device=options.device, verbose=options.verbose) else 1
+
+    p.set_defaults(call=call)
+
+
+def _warmup(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("warmup", help="compile the CPU's kernels now, into the cache on disk")
+    p.add_argument("families", nargs="*", help="conv, norm, optim, ...; all where none is named")
+    p.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+
+    def call(options):
+        from .warmup import warm_up
+
+        warm_up(tuple(options.families), options.dtype)
 
     p.set_defaults(call=call)
 

@@ -31,10 +31,12 @@ class _Mode(threading.local):
     inference = False
     anomaly = False
     check_nan = False
+    recorder: Any = None  # of `compile`, while it records what runs here
 
 
 mode = _Mode()
 next_number = count(1).__next__
+LARGE = 1 << 18  # bytes of a gradient from which adding is a kernel's work
 
 
 class Node:
@@ -109,6 +111,8 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
     `targets` (identity of an edge -> where its gradient is put) none does. `keep` keeps the graph for another run.
     `lifted` runs the same functions on tensors, which records a graph of the gradients themselves.
     """
+    if mode.recorder is not None:
+        mode.recorder.on_backward(keep, lifted)
     grads: dict[int, Any] = {}  # by node number; of a node with several outputs a list
     nodes: dict[int, Any] = {}
     owned: set[int] = set()  # keys whose gradient is a private array, to which can be added in place
@@ -116,8 +120,9 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
     heap: list[int] = []
     needed = None if targets is None else _leading_to(targets, [edge for edge, _ in roots])
 
-    def deliver(edge, grad, fresh):
-        if type(edge) is Node or type(edge) is Output:
+    def deliver(edge, grad, fresh, k=None):
+        kind = type(edge)
+        if kind is Node or kind is Output:
             key = edge.number
             if key not in nodes:
                 nodes[key] = edge
@@ -130,9 +135,12 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             if fresh:
                 owned.add(key)
         elif key in owned:
-            grads[key] += grad
+            grads[key] = _add(k, grads[key], grad)
+        elif fresh:
+            grads[key] = _add(k, grad, grads[key])
+            owned.add(key)
         else:
-            total = grads[key] + grad
+            total = grads[key] + grad if k is None or lifted else k.add(grads[key], grad)
             if not lifted:
                 owned.add(key)
             grads[key] = asarray(total) if isinstance(total, generic) else total  # NumPy makes scalars of 0-d sums
@@ -180,28 +188,32 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             if mode.check_nan:
                 functions = _nan_checked(node, functions)
         if type(functions) is list:
-            for edge, function in zip(edges, functions):
-                if edge is None:
-                    continue
-                dx = function(dy)
-                if type(edge) is Node and type(dx) is ndarray and dx.shape == edge.shape and dx.dtype is edge.dtype:
-                    if waiting is None and not heap:
+            dxs = [None if edge is None else function(dy) for edge, function in zip(edges, functions)]
+        else:
+            dxs = functions(dy, [edge is not None for edge in edges])
+        for edge, dx in zip(edges, dxs):
+            if edge is None or dx is None:
+                continue
+            kind, fits = type(edge), False
+            if type(dx) is ndarray and kind is not Output:  # most need no conversion
+                like = edge if kind is Node else edge._array
+                fits = dx.shape == like.shape and dx.dtype is like.dtype
+                if fits and kind is Node and waiting is None:
+                    if not heap:
                         waiting = edge, dx
                         continue
                     key = edge.number
-                    if waiting is None and key not in grads:  # one use so far, nothing to convert
+                    if key not in grads:  # one use so far
                         grads[key], nodes[key] = dx, edge
                         heappush(heap, -key)
                         continue
-                if dx is not None:
-                    if waiting is not None:
-                        deliver(*waiting, False)
-                        waiting = None
-                    deliver(edge, *_fit(k, edge, dx, dy, lifted))
-        else:
-            for edge, dx in zip(edges, functions(dy, [e is not None for e in edges])):
-                if edge is not None and dx is not None:
-                    deliver(edge, *_fit(k, edge, dx, dy, lifted))
+            if waiting is not None and (kind is Node or kind is Output):
+                deliver(*waiting, False, k)
+                waiting = None
+            if fits and dx.base is None and type(dy) is ndarray:
+                deliver(edge, dx, dx is not dy, k)
+            else:
+                deliver(edge, *_fit(k, edge, dx, dy, lifted), k)
         if node.frees and not keep:
             node.backward = None
     for key, leaf in leaves.items():  # hooks may raise: all of them run before the first `grad` changes
@@ -299,6 +311,29 @@ def is_inference_mode_enabled() -> bool:
     return mode.inference
 
 
+def whole(function: Callable) -> Callable:
+    """Marks a function that changes the state of real objects: a compiled step calls it as it is."""
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        recorder = mode.recorder
+        if recorder is None or recorder.paused:
+            return function(*args, **kwargs)
+        return recorder.whole(function, args, kwargs)
+    return call
+
+
+def check(function: Callable) -> Callable:
+    """Marks a function that looks at values only to raise an error: a compiled step calls it too."""
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        recorder = mode.recorder
+        if recorder is None or recorder.paused:
+            function(*args, **kwargs)
+        else:
+            recorder.check(function, args, kwargs)
+    return call
+
+
 def is_array(value: Any) -> bool:
     """Whether `value` is an array of any module, or a list or tuple with one."""
     return any(map(is_array, value)) if isinstance(value, (tuple, list)) else hasattr(type(value), "nbytes")
@@ -336,6 +371,14 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
         return dx, True
     spread = not (dx.flags.c_contiguous and getattr(dx.flags, "writeable", True))  # broadcast: one place, many elements
     return dx, not (spread or any([d is not None and k.shares_memory(dx, d) for d in given]))
+
+
+def _add(k: Any, total: Any, x: Any) -> Any:
+    """total + x in the memory of `total`."""
+    if type(total) is not ndarray or total.nbytes < LARGE:
+        total += x
+        return total
+    return k.add_into(total, x)
 
 
 def _real(dx: Any, dtype: Any) -> Any:

@@ -87,6 +87,8 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record that `backward` differentiates it."""
+        if mode.recorder is not None:
+            mode.recorder.refuse(f"the custom autograd.Function {cls.__name__}")
         needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         ctx = FunctionCtx(needs)
         with no_grad():

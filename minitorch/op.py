@@ -26,6 +26,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from inspect import CO_VARKEYWORDS
+from itertools import repeat
 from sys import modules
 from types import CellType, FunctionType
 from typing import Any
@@ -102,8 +103,8 @@ class Op:
     def caller(self) -> Callable:
         """The public function: arrays out of the tensors, the body, the result into a tensor.
 
-        This is every op's way in, and a small op costs about a microsecond: so those of one and of two arrays, which
-        are most, have a way without loops.
+        This is every op's way in, and a small op costs about a microsecond: so those of one, two and three arrays,
+        which are most, have a way without loops.
         """
         body, n, variadic, finish, cpu = self.body, len(self.params), self.variadic, self.finisher(), cpu_kernels
 
@@ -146,7 +147,28 @@ class Op:
                 self.explain(error, (a, b))
                 raise
 
-        call: Any = functools.wraps(body)(general if variadic or n not in (1, 2) else one if n == 1 else two)
+        def three(a=_MISSING, b=_MISSING, c=_MISSING, /, *attributes, **kwargs):
+            if kwargs or c is _MISSING or "cupy" in modules:
+                return general(*[x for x in (a, b, c) if x is not _MISSING], *attributes, **kwargs)
+            x, y, z, needed = a, b, c, False
+            if isinstance(a, Tensor):
+                x, needed = a._array, a._requires_grad or (a._base is not None and needs_grad(a))
+            if isinstance(b, Tensor):
+                y = b._array
+                if b._requires_grad or (b._base is not None and needs_grad(b)):
+                    needed = True
+            if isinstance(c, Tensor):
+                z = c._array
+                if c._requires_grad or (c._base is not None and needs_grad(c)):
+                    needed = True
+            try:
+                return finish(cpu, (a, b, c), body(cpu, x, y, z, *attributes), needed, attributes)
+            except ValueError as error:
+                self.explain(error, (a, b, c))
+                raise
+
+        direct = {1: one, 2: two, 3: three}
+        call: Any = functools.wraps(body)(general if variadic else direct.get(n, general))
         call.op, self.call = self, call
         return call
 
@@ -179,13 +201,10 @@ class Op:
     def record(self, k: Any, inputs: Any, result: tuple, t: Tensor) -> Node:
         """The node for one run: its edges, the functions that will be needed, the versions of what they keep."""
         kept = self._kept or self._look(result)
-        last = len(kept) - 1
         edges, functions, versions, frees = [], [], [], False
-        i = 0
-        for x in inputs:
+        for x, (indices, output, others, position) in zip(inputs, repeat(kept[0]) if self.variadic else kept):
             if isinstance(x, Tensor) and x._requires_grad:
                 edges.append((x._node or x) if x._base is None else edge_of(x))
-                indices, output, others, position = kept[i if i < last else last]
                 functions.append(result[position])
                 if others:
                     frees = True
@@ -206,7 +225,6 @@ class Op:
             else:
                 edges.append(None)
                 functions.append(None)
-            i += 1  # noqa: SIM113
         if self._joint:
             functions = result[1].function
         node = _new(Node)
@@ -226,6 +244,7 @@ class Op:
             self._kept = ((*_kept_by(result[1].function, self)[:2], True, 1),)
         else:
             self._kept = tuple((*_kept_by(f, self), i) for i, f in enumerate(result[1:], 1))
+        self._kept += self._kept[-1:] * (len(self.params) - len(self._kept))  # one function serves the rest
         return self._kept
 
     def explain(self, error: ValueError, inputs: Any) -> None:

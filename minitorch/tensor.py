@@ -57,6 +57,7 @@ class Tensor:
     _path: tuple = ()  # how it came from there: (op, attributes, keywords) ...,
     _seen = 0  # and the version at which its history was right
     _hooks: Any = None
+    _after_accumulate: Any = None
     _inference = False
     __array_priority__ = 1000  # `ndarray * tensor` is the tensor's to compute
 
@@ -203,6 +204,11 @@ class Tensor:
         `gradient` weighs a tensor that is no scalar. Raises GraphError where nothing was recorded, or the graph was
         freed by an earlier call without `retain_graph`.
         """
+        array = self._array
+        if gradient is None and inputs is None and not create_graph and self._requires_grad and \
+                type(array) is np.ndarray and array.ndim == 0 and array.dtype.kind == "f":  # the usual loss
+            engine.run([(edge_of(self), np.array(1, array.dtype))], bool(retain_graph))
+            return
         from .autograd import backward
 
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)
@@ -235,8 +241,9 @@ class Tensor:
         """Call `hook(tensor)` after backward has accumulated this leaf's gradient."""
         if self._node is not None:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-        hooks = self.__dict__.setdefault("_after_accumulate", OrderedDict())
-        return Handle(hooks, hook)
+        if self._after_accumulate is None:
+            self._after_accumulate = OrderedDict()
+        return Handle(self._after_accumulate, hook)
 
     def retain_grad(self) -> None:
         """Keep `grad` although this tensor is no leaf."""
@@ -272,8 +279,9 @@ class Tensor:
             self._grad = self._grad + Tensor._wrap(grad)
         else:
             self._grad._array += grad
-        for hook in list(self.__dict__.get("_after_accumulate", {}).values()):
-            hook(self)
+        if self._after_accumulate is not None:
+            for hook in list(self._after_accumulate.values()):
+                hook(self)
 
     # Changes in place
 

@@ -356,3 +356,25 @@ def test_an_error_midway_leaves_every_grad():
     with pytest.raises(ZeroDivisionError):
         y.backward()
     assert a.grad.item() == 3 and b.grad is None
+
+
+@pytest.mark.parametrize("n", [3, 300])  # 300: large enough that adding is a kernel's work
+@pytest.mark.parametrize("dtype", [mt.float32, mt.float64])
+def test_gradients_from_several_sources(n, dtype):
+    """They are added in whatever memory is free for it: never in a gradient that someone else holds."""
+    rng = np.random.default_rng(0)
+    x, g = mt.tensor(rng.standard_normal((n, n)), dtype=dtype, requires_grad=True), mt.ones(n, n, dtype=dtype)
+    for _ in range(2):
+        h = x * 1
+        h.retain_grad()
+        parts = [h + 0, h.tanh(), h * h, h.reshape(n * n).reshape(n, n), h.T.T]
+        for part in parts:
+            part.retain_grad()
+        y = parts[0] + parts[1] + parts[2] + parts[3] + parts[4] + h
+        y.backward(g)
+    values = x.detach().numpy()
+    expected = 4 + (1 - np.tanh(values) ** 2) + 2 * values
+    np.testing.assert_allclose(h.grad.numpy(), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(x.grad.numpy(), 2 * expected, rtol=1e-5, atol=1e-5)
+    for one in (g, *[part.grad for part in parts]):
+        np.testing.assert_array_equal(one.numpy(), np.ones((n, n)))

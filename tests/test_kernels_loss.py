@@ -124,9 +124,10 @@ def test_targets_out_of_bounds(version, bad, shape):
         with pytest.raises(IndexError, match=message):
             call()
     good = data(shape, np.float32)[1]
-    _, saved = k.cross_entropy(x, good, weight, -100, 0.0, "mean")
-    with pytest.raises(IndexError, match=message):  # a target that was changed since the forward pass
-        k.cross_entropy_dx(dloss, x, target, weight, -100, 0.0, "mean", saved=saved)
+    for weights in (weight, None):
+        _, saved = k.cross_entropy(x, good, weights, -100, 0.0, "mean")
+        with pytest.raises(IndexError, match=message):  # a target that was changed since the forward pass
+            k.cross_entropy_dx(dloss, x, target, weights, -100, 0.0, "mean", saved=saved)
 
 
 def test_gradients_that_do_not_fit():

@@ -131,3 +131,43 @@ def test_explain_says_what_runs():
     assert "refuses: a contiguous" in explain("sgd_step", np.asfortranarray(p), g, buf, *rest)
     assert "refuses: contiguous state" in explain("sgd_step", p, g, buf[:2], *rest)
     assert "refuses: contiguous state" in explain("sgd_step", p, g, np.asfortranarray(buf), *rest)
+
+
+def group(dtype, orders="CCC"):
+    rng = np.random.default_rng(3)
+    return [np.asarray(rng.standard_normal(shape), dtype, order=order)
+            for shape, order in zip([(3, 5), (100_000,), (6, 2)], orders)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lists_give_the_bits_of_single_steps(dtype):
+    """Whatever the memo knows of the last call: gradients that moved, other states, other options, other layouts."""
+    ours, ms, vs, tops, memo = group(dtype), group(dtype), [*map(np.abs, group(dtype))], group(dtype), {}
+    theirs = [[a.copy() for a in some] for some in (ours, ms, vs, tops)]
+    for step, amsgrad in enumerate([False, False, True, True, False, True], 1):
+        if step == 4:
+            ms, theirs[1] = group(dtype), group(dtype)
+        grads = group(dtype, "CCF" if step == 3 else "CCC")
+        steps = [step, step + 5, step]
+        k.adam_steps(ours, grads, ms, vs, tops if amsgrad else None, steps, 0.1, 0.9, 0.99, 1e-8, 0.1, False, amsgrad,
+                     False, memo=memo)
+        for t, (p, m, v, top) in enumerate(zip(*theirs)):
+            k.adam_step(p, grads[t], m, v, top if amsgrad else None, steps[t], 0.1, 0.9, 0.99, 1e-8, 0.1, False,
+                        amsgrad, False)
+        for some, same in zip((ours, ms, vs, tops), theirs):
+            for a, b in zip(some, same):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_a_memo_is_no_reason_to_take_what_does_not_fit():
+    ps, grads, memo = group(np.float32), group(np.float32), {}
+    rest = (None, 0.1, 0.0, 0.0, 0.0, False, False, None)
+    k.sgd_steps(ps, grads, *rest, memo=memo)
+    assert "numba       runs" in explain("sgd_steps", ps, grads, *rest, memo=memo)
+    wrong = [grads[0], grads[1].astype(np.float64), grads[2]]
+    assert "refuses: p and g" in explain("sgd_steps", ps, wrong, *rest, memo=memo)
+    assert "refuses: arrays" in explain("sgd_steps", ps, [grads[0], grads[1], np.float32(1)], *rest, memo=memo)
+    assert "refuses: lists" in explain("sgd_steps", [], [], *rest)
+    assert "refuses: float32" in explain(
+        "sgd_steps", [a.astype(np.float64) if i == 0 else a for i, a in enumerate(ps)],
+        [a.astype(np.float64) if i == 0 else a for i, a in enumerate(grads)], *rest)

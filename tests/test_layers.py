@@ -23,7 +23,7 @@ LAYERS = [
     ["function", "op", "gradcheck", "autograd", "lifted"],
     ["ops", "attributes", "convert", "legacy", "printing"],
     ["nn"],
-    ["optim", "utils", "vision", "metrics", "linalg", "cuda", "random", "checkpoint", "selfcheck"],
+    ["optim", "utils", "vision", "metrics", "linalg", "cuda", "random", "checkpoint", "selfcheck", "warmup"],
     ["train", "run", "cli", "__main__"],
 ]
 

@@ -187,6 +187,10 @@ LAYERS = [
     ("EmbeddingBag", (10, 3), {}, [("class", 10, 3, 4)]),
     ("EmbeddingBag", (10, 3), {"mode": "sum", "padding_idx": 2}, [("class", 10, 3, 4)]),
     ("EmbeddingBag", (10, 3), {"mode": "max"}, [("class", 10, 3, 4)]),
+    ("RNNCell", (3, 4), {}, [(5, 3)]),
+    ("RNNCell", (3, 4), {"nonlinearity": "relu", "bias": False}, [(5, 3), (5, 4)]),
+    ("GRUCell", (3, 4), {}, [(5, 3), (5, 4)]),
+    ("GRUCell", (3, 4), {"bias": False}, [(3,)]),
 ]
 KEEPS_BITS = {"Identity", "Flatten", "Unflatten", "ReLU"}
 

@@ -646,3 +646,39 @@ def test_penalties(torch):
     assert loss.item() == pytest.approx(0.05 * 5.25)
     loss.backward()
     np.testing.assert_allclose(ps[0].grad._array, [[0.1, -0.2]])
+
+
+@pytest.mark.parametrize("name, options", [("SGD", {}), ("SGD", {"momentum": 0.9}), ("Adam", {}),
+                                           ("AdamW", {"amsgrad": True})])
+def test_groups_that_change_from_step_to_step(torch, name, options):
+    """Parameters of several dtypes and layouts in one group, without gradients now and then, moved, loaded anew."""
+    def starts():
+        rng = np.random.default_rng(5)
+        kinds = [("f4", "C"), ("f8", "C"), ("f4", "F"), ("f4", "C"), ("f8", "F")]
+        return [np.array(rng.standard_normal((4, 6)), dtype, order=order) for dtype, order in kinds]
+
+    ours = [Tensor._wrap(a).requires_grad_() for a in starts()]
+    theirs = [torch.from_numpy(a).requires_grad_() for a in starts()]
+    a, b = (getattr(o, name)(ps, lr=0.1, **options) for o, ps in ((optim, ours), (torch.optim, theirs)))
+    rng = np.random.default_rng(6)
+    for step in range(8):
+        for i, (p, q) in enumerate(zip(ours, theirs)):
+            g = rng.standard_normal((4, 6)).astype(p._array.dtype)
+            without = step in (2, 3) and i % 2 == 0
+            p.grad = None if without else Tensor._wrap(np.asfortranarray(g) if step == 5 else g)
+            q.grad = None if without else torch.from_numpy(g)
+        if step == 4:
+            ours[0].data, theirs[0].data = ours[0].data * 2, theirs[0].data * 2
+        if step == 6:
+            a.load_state_dict(copy.deepcopy(a.state_dict()))
+        a.step(), b.step()
+        for p, q in zip(ours, theirs):
+            np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_zero_grad_keeps_the_gradient_where_it_is():
+    p = wrap([1.0, 2.0]).requires_grad_()
+    p.grad = wrap([3.0, 4.0])
+    before = p.grad
+    SGD([p], lr=0.1).zero_grad(set_to_none=False)
+    assert p.grad is before and p.grad.tolist() == [0, 0]

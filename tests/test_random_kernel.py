@@ -160,6 +160,20 @@ def test_bernoulli_and_dropout_in_torch(p, n):
     assert np.array_equal(g.bernoulli(1 - (1 - p), n, np.bool_), dropped != 0)
 
 
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 2047, 2048, 2049, 5000, 140_001])
+def test_bernoulli_as_bits(p, n):
+    """The same numbers as without, packed; and as many words are used, which the next numbers show."""
+    g, h = Generator(7), Generator(7)
+    for _ in range(2):
+        bits = g.bernoulli_bits(p, n)
+        assert bits.dtype == np.uint8 and bits.shape == (-(-n // 8),)
+        assert np.array_equal(bits, np.packbits(h.bernoulli(np.full(n, p)) > 0, bitorder="little"))
+        assert np.array_equal(g.random_raw32(3), h.random_raw32(3))
+    restored = Generator().set_state(g.get_state())
+    assert np.array_equal(restored.bernoulli_bits(p, 5000), g.bernoulli_bits(p, 5000))
+
+
 SHAPES = [(), (0,), (1,), (3, 5), (16,), (31,), (2, 0, 3), (7, 9, 11)]
 FLOATS = ["float32", "float64", "float16", "bfloat16"]
 

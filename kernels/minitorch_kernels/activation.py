@@ -141,8 +141,15 @@ def mish_dx(xp, dy, x):
 
 
 @kernel
-def dropout(xp, x, mask, scale):
-    """x times `scale` where `mask` is True, 0 elsewhere."""
+def dropout(xp, x, bits, scale):
+    """x times `scale` where its bit is set, 0 elsewhere: eight elements a byte of `bits`, the first the lowest bit."""
+    kept = xp.unpackbits(bits, bitorder="little")[:x.size].view("?")
+    return x * xp.reshape(kept, x.shape) * scale
+
+
+@kernel
+def masked_scale(xp, x, mask, scale):
+    """x times `scale` where `mask`, which may be broadcast, is True, 0 elsewhere."""
     return x * mask * scale
 
 
@@ -215,6 +222,16 @@ def _too_small_for(least):
     return refuses
 
 
+def _unlike(x, y):
+    if x.dtype.char not in "fd" or y.dtype != x.dtype or y.shape != x.shape:
+        return "float32 and float64, arrays of one shape and dtype only"
+    return None if x.flags.c_contiguous and y.flags.c_contiguous else "C-contiguous arrays only"
+
+
+def _no_line(x, bits, scale):
+    return None if x.dtype.char in "fd" and x.flags.c_contiguous else "contiguous float32 and float64 only"
+
+
 def _not_large(x, y, *rest):
     if y.size < POOLED or x.shape != y.shape:
         return f"fewer than {POOLED} elements, or shapes that differ"
@@ -228,5 +245,6 @@ _one_buffer(tanh_dx, _tanh_dx_into)
 for _entry in (sigmoid, silu, silu_dx, gelu, gelu_dx):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.smooth:{_entry.name}",
                    refuses=_too_small_for(16 if "gelu" in _entry.name else POOLED))
-relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_not_large)
-dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_not_large)
+relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_unlike)
+dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_no_line)
+masked_scale.version("numba", "cpu", "minitorch_kernels.cpu.activation:masked_scale", refuses=_not_large)

@@ -43,9 +43,11 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     array([[3.],
            [3.]])
     """
-    if a.ndim < 2 or b.ndim < 2 or a.size * b.shape[-1] <= SMALL:
-        return np.matmul(a, b)
     letter = a.dtype.char
+    if a.ndim < 2 or b.ndim < 2 or a.size * b.shape[-1] <= SMALL:
+        if a.ndim == 2 == b.ndim and letter in "fd" and letter == b.dtype.char:
+            return a.dot(b)  # the same, and half a microsecond quicker
+        return np.matmul(a, b)
     if letter != b.dtype.char or letter not in "fdFD" or a.shape[-1] != b.shape[-2]:
         if a.dtype == b.dtype and letter in HALF:
             return matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)

@@ -7,9 +7,14 @@ their operations, are those of PyTorch's one-tensor versions. `step` counts from
 """
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable
+from functools import cache
+from operator import is_
 from typing import Any
+
+import numpy as np
 
 from .table import kernel
 
@@ -28,6 +33,17 @@ def sgd_step(xp, p, g, buf, lr, momentum, dampening, weight_decay, nesterov, max
 
 
 @kernel
+def sgd_steps(xp, p, g, buf, lr, momentum, dampening, weight_decay, nesterov, maximize, first, memo=None):
+    """`sgd_step` for several parameters: `p`, `g`, `buf` (None without momentum) and `first` are lists.
+
+    `memo` is a dict that the caller keeps from step to step, for what need not be found out again while `p` is the
+    same list of the same arrays.
+    """
+    for a in zip(p, g, buf or p, first or p):
+        sgd_step(xp, *a[:3], lr, momentum, dampening, weight_decay, nesterov, maximize, a[3])
+
+
+@kernel
 def adam_step(xp, p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize):
     """Adam (Kingma and Ba, 2015), AdamW where `decoupled` (Loshchilov and Hutter, 2019), AMSGrad (Reddi et al., 2018).
 
@@ -42,11 +58,29 @@ def adam_step(xp, p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, d
 
 
 @kernel
+def adam_steps(xp, p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize,
+               memo=None):
+    """`adam_step` for several parameters: `p`, `g`, `m`, `v`, `vmax` (None without amsgrad) and `step` are lists.
+
+    `memo`: as for `sgd_steps`.
+    """
+    for a in zip(p, g, m, v, vmax or v, step):
+        adam_step(xp, *a, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize)
+
+
+@kernel
 def adagrad_step(xp, p, g, total, step, lr, lr_decay, eps, weight_decay, maximize):
     """Adagrad; Duchi et al., "Adaptive subgradient methods", 2011. `total` is the sum of g²."""
     g = _gradient(p, g, weight_decay, maximize)
     total[...] = total + g * g
     p[...] = p - lr / (1 + (step - 1) * lr_decay) * g / (xp.sqrt(total) + eps)
+
+
+@kernel
+def adagrad_steps(xp, p, g, total, step, lr, lr_decay, eps, weight_decay, maximize, memo=None):
+    """`adagrad_step` for several parameters: `p`, `g`, `total` and `step` are lists. `memo`: as for `sgd_steps`."""
+    for a in zip(p, g, total, step):
+        adagrad_step(xp, *a, lr, lr_decay, eps, weight_decay, maximize)
 
 
 @kernel
@@ -62,6 +96,16 @@ def rmsprop_step(xp, p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum,
         p[...] = p - lr * buf
     else:
         p[...] = p - lr * g / root
+
+
+@kernel
+def rmsprop_steps(xp, p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, centered, maximize, memo=None):
+    """`rmsprop_step` for several parameters: `p`, `g`, `v`, `mean` and `buf` (None where they are off) are lists.
+
+    `memo`: as for `sgd_steps`.
+    """
+    for a in zip(p, g, v, mean or v, buf or v):
+        rmsprop_step(xp, *a, lr, alpha, eps, weight_decay, momentum, centered, maximize)
 
 
 @kernel
@@ -158,22 +202,71 @@ def _refuses(states: int) -> Callable[..., str | None]:
     """A predicate for a step with so many state arrays: all must lie in memory as p does."""
 
     def refuses(p: Any, g: Any, *arguments: Any, **options: Any) -> str | None:
-        dtype, shape = p.dtype, p.shape
-        if dtype.char not in "fd":
-            return "float32 and float64 only"
-        if g.dtype != dtype or g.shape != shape:
-            return "p and g of one dtype and shape only"
-        if not p.flags.c_contiguous:
-            return "a contiguous parameter only"
-        for a in arguments[:states]:
-            if a is not None and not (a.shape == shape and a.dtype == dtype and a.flags.c_contiguous):
-                return "contiguous state of p's dtype and shape only"
+        return _unlike(p.dtype, p, g, *arguments[:states])
+
+    return refuses
+
+
+def _refuses_lists(states: int) -> Callable[..., str | None]:
+    """The same for lists of parameters, which are of one dtype."""
+
+    def refuses(p: Any, g: Any, *arguments: Any, memo: dict | None = None) -> str | None:
+        if not isinstance(p, list) or not p:
+            return "lists of at least one parameter only"
+        state = [arrays for arrays in arguments[:states] if arrays]
+        dtype = p[0].dtype
+        if memo and memo["p"] is p and _same(state, memo["state"]):
+            for one, shape in zip(g, memo["shapes"]):
+                if type(one) is not np.ndarray or one.dtype is not dtype or one.shape != shape:
+                    break
+            else:
+                return None
+        for arrays in zip(p, g, *state):
+            reason = _unlike(dtype, *arrays)
+            if reason:
+                return reason
+        if memo is not None:
+            memo.clear()
+            memo.update(p=p, state=state, shapes=[one.shape for one in p])
         return None
 
     return refuses
 
 
+def _same(state: list[list], before: list[list]) -> bool:
+    """Whether these are the same arrays, in lists of lists."""
+    return len(state) == len(before) and not any([not all(map(is_, a, b)) for a, b in zip(state, before)])
+
+
+def _unlike(dtype: Any, p: Any, g: Any, *states: Any) -> str | None:
+    if not (isinstance(p, np.ndarray) and isinstance(g, np.ndarray)):
+        return "arrays only"  # no scalars: compiled code reads these very objects
+    if dtype.char not in "fd" or (p.dtype is not dtype and p.dtype != dtype):
+        return "float32 and float64, one of both, only"
+    if (g.dtype is not dtype and g.dtype != dtype) or g.shape != p.shape:
+        return "p and g of one dtype and shape only"
+    if not p.flags.c_contiguous:
+        return "a contiguous parameter only"
+    for a in states:
+        if a is None:
+            continue
+        if not (isinstance(a, np.ndarray) and a.shape == p.shape and a.dtype == dtype and a.flags.c_contiguous):
+            return "contiguous state of p's dtype and shape only"
+    return None if _addresses_stand_first() else "array objects that begin with their address only"
+
+
+@cache
+def _addresses_stand_first() -> bool:
+    """Whether an array object holds its address where the compiled steps read it: so in CPython, with NumPy 1 and 2."""
+    probe = np.empty(1)
+    return ctypes.c_void_p.from_address(id(probe) + object.__basicsize__).value == probe.ctypes.data
+
+
 sgd_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:sgd_step", refuses=_refuses(1))
+sgd_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:sgd_steps", refuses=_refuses_lists(1))
 adam_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:adam_step", refuses=_refuses(3))
+adam_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:adam_steps", refuses=_refuses_lists(3))
+adagrad_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:adagrad_steps", refuses=_refuses_lists(1))
+rmsprop_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:rmsprop_steps", refuses=_refuses_lists(3))
 adagrad_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:adagrad_step", refuses=_refuses(1))
 rmsprop_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:rmsprop_step", refuses=_refuses(3))

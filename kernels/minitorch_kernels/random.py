@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -211,16 +212,28 @@ class Generator:
             if not np.all((p >= 0) & (p <= 1)):
                 raise RuntimeError("bernoulli: expects 0 <= p <= 1, got an element outside")
             return (self.uniform(p.shape if shape is None else shape, work) < p).astype(dtype or p.dtype)
-        if not 0 <= p <= 1:
-            raise RuntimeError(f"bernoulli: expects 0 <= p <= 1, got p={p}")
-        bound = math.ceil(p * 2.0**53)  # u < p in whole numbers
+        bound = _bound(p)
         shape = () if shape is None else shape
-        if math.prod(shape if isinstance(shape, tuple) else (shape,)) >= _WORTH_COMPILING:
+        if math.prod(shape if isinstance(shape, tuple) else (shape,)) >= _worth_compiling():
             out = np.empty(shape, bool)
             with self._lock:
                 if self._twister.bernoulli(bound, out.reshape(-1)):
                     return out.astype(dtype or np.float32, copy=False)
         return self._fill(shape, np.dtype(dtype or np.float32), np.float64, lambda words: words & (2**53 - 1) < bound)
+
+    def bernoulli_bits(self, p: float, n: int) -> np.ndarray:
+        """`bernoulli(p, n)` as bits, eight in a byte, the first one lowest; the last byte is filled up with 0.
+
+        >>> Generator().bernoulli_bits(1.0, 10)
+        array([255,   3], dtype=uint8)
+        """
+        bound = _bound(p)
+        if n >= _worth_compiling():
+            out = np.empty(-(-n // 8), np.uint8)
+            with self._lock:
+                if self._twister.bernoulli(bound, out, n):
+                    return out
+        return np.packbits(self.bernoulli(p, n, np.dtype(bool)), bitorder="little")
 
     def random_(self, shape: Shape, dtype: Any = np.float32, low: int | None = None,
                 high: int | None = None) -> np.ndarray:
@@ -253,7 +266,7 @@ class Generator:
             targets = self.random_raw32(steps.size) % (n - steps) + steps
         else:
             targets = (self.random_raw64(n) % np.arange(1, n + 1, dtype=np.uint64)).view(np.int64)
-        compiled = _compiled_swaps() if n >= _WORTH_COMPILING else None
+        compiled = _compiled_swaps() if n >= _worth_compiling() else None
         if compiled:
             order = np.arange(n)
             compiled(order, targets)
@@ -345,6 +358,19 @@ class Generator:
 _PIECE = 1 << 15  # words, at a time
 _WORD_IS_COARSE = (2**32 - 1) // 20
 _WORTH_COMPILING = 1 << 17  # elements, from which on importing Numba does not cost more than it saves
+_WORTH_CALLING = 1 << 10  # and once it is there
+
+
+def _worth_compiling() -> int:
+    """From how many elements on compiled code is quicker than NumPy."""
+    return _WORTH_CALLING if f"{__package__}.cpu.jit" in sys.modules else _WORTH_COMPILING
+
+
+def _bound(p: float) -> int:
+    """u < p as a comparison of whole numbers: of 53 digits of u with this bound."""
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli: expects 0 <= p <= 1, got p={p}")
+    return math.ceil(p * 2.0**53)
 
 
 def _pieces(flat: np.ndarray) -> Iterator[np.ndarray]:

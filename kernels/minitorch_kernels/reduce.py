@@ -1,6 +1,7 @@
 """Reductions, and the kernels of their derivatives."""
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,14 @@ _add_up: Any = np.add.reduce  # called by position, which is quicker, but unknow
 def _sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     if x.dtype.char in "eE":
         return _add_up(x, axis, np.float32, None, keepdims).astype(x.dtype)
+    if axis == (0,) and x.ndim == 2 and x.size < LARGE >> 3 and not keepdims and x.dtype.char in "fd":
+        return _ones(len(x), x.dtype.char).dot(x)  # a bias's gradient: BLAS takes a third of the time
     return _add_up(x, axis, None, None, keepdims)
+
+
+@lru_cache(64)
+def _ones(n: int, letter: str) -> np.ndarray:
+    return np.ones(n, letter)
 
 
 def _spread(x: np.ndarray, axes: tuple[int, ...] | None, shape: tuple[int, ...]) -> np.ndarray:

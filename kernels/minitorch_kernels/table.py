@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 FAMILIES = ("elementwise", "reduce", "special", "activation", "matmul", "conv", "pooling", "softmax", "norm", "loss",
-            "indexing", "places", "optim")
+            "indexing", "places", "optim", "recurrent", "attention")
 BACKENDS = {"numpy": "numpy", "numba": "numba", "cuda": "cupy"}  # backend: the package that its versions need
 
 
@@ -130,12 +130,18 @@ class Version:
 
     def __init__(self, name: str, device: str, where: str | Callable, refuses: Callable[..., str | None], backend: str):
         self.name, self.device, self.where, self.refuses, self.backend = name, device, where, refuses, backend
+        self.run: Callable = self._first_run
 
     def missing(self) -> str | None:
         """The package whose absence stops this version, said as a reason."""
         return _missing(BACKENDS.get(self.backend))
 
+    def _first_run(self, *arguments: Any, **options: Any) -> Any:
+        self.run = self.load()  # from now on the function itself
+        return self.run(*arguments, **options)
+
     def load(self) -> Callable:
+        """The version's function, imported now."""
         if callable(self.where):
             return self.where
         module, function = self.where.split(":")
@@ -177,17 +183,16 @@ class Kernel:
         """One function of the kernel's own arguments, for the array module `xp` and the present `use`."""
         reference = partial(self.reference, xp)
         device = {"numpy": "cpu", "cupy": "cuda"}.get(xp.__name__)
-        versions = [(v.refuses, _lazy(v)) for v in self.versions
-                    if v.device == device and not self.forbids(v) and not v.missing()]
+        versions = [v for v in self.versions if v.device == device and not self.forbids(v) and not v.missing()]
         if not versions:
             return reference
-        if versions[0][0] is _never:
-            return versions[0][1]
+        if versions[0].refuses is _never and callable(versions[0].where):
+            return versions[0].where
 
         def run(*arguments, **options):
-            for refuses, version in versions:
-                if refuses(*arguments, **options) is None:
-                    return version(*arguments, **options)
+            for version in versions:
+                if version.refuses(*arguments, **options) is None:
+                    return version.run(*arguments, **options)
             return reference(*arguments, **options)
 
         return run
@@ -231,20 +236,6 @@ def _bound(namespace: Kernels) -> Iterator[str]:
 
 def _never(*arguments: Any, **options: Any) -> None:
     """Refuses nothing."""
-
-
-def _lazy(version: Version) -> Callable:
-    """The version's function, imported at its first call."""
-    if callable(version.where):
-        return version.where
-    loaded: list[Callable] = []
-
-    def run(*arguments, **options):
-        if not loaded:
-            loaded.append(version.load())
-        return loaded[0](*arguments, **options)
-
-    return run
 
 
 @cache

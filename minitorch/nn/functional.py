@@ -8,12 +8,12 @@ tensor([0., 2.])
 from __future__ import annotations
 
 import functools
-import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..op import FUNCTIONS
+from ..ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ..ops.embedding import embedding_bag as embedding_bag
 from ..ops.lookup import embedding as embedding
 from ..ops.lookup import one_hot as one_hot
@@ -255,29 +255,6 @@ def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative
         far = FUNCTIONS["minimum"](far, distance(positive, negative))
     loss = (near - far + margin).clamp_min(0)
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
-
-
-def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
-                                 dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
-                                 enable_gqa: bool = False) -> Tensor:
-    """softmax(q k^T / sqrt(E)) v for q (*, L, E), k (*, S, E), v (*, S, Ev). Vaswani et al. 2017.
-
-    `attn_mask`, boolean (True: take part) or added to the scores, broadcasts to (*, L, S); `is_causal` lets position i
-    see positions up to i. `enable_gqa` repeats the heads of k and v, in dimension -3, to those of q.
-    """
-    if is_causal and attn_mask is not None:
-        raise RuntimeError("scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
-    if enable_gqa:
-        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    scores = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
-    if is_causal:
-        attn_mask = FUNCTIONS["ones"](query.shape[-2], key.shape[-2], dtype="bool", device=query.device).tril()
-    if attn_mask is not None:
-        scores = scores + attn_mask if attn_mask.is_floating_point() else \
-            scores.masked_fill(attn_mask.logical_not(), -math.inf)
-    weights = FUNCTIONS["softmax"](scores, -1)
-    return dropout(weights, dropout_p, dropout_p > 0) @ value
 
 
 __all__ = [_name for _name, _value in list(globals().items()) if not _name.startswith("_") and callable(_value)

@@ -46,7 +46,11 @@ class Linear(Module):
         reset(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return _linear(input, self.weight, self.bias)
+        own = self._parameters
+        try:
+            return _linear(input, own["weight"], own["bias"])  # attributes that are parameters take a search each
+        except KeyError:  # as after a reparametrisation
+            return _linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -55,10 +55,9 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
-        if "_parameters" in own:
-            for kind in ("_parameters", "_buffers", "_modules"):
-                if name in own[kind]:
-                    return own[kind][name]
+        if "_parameters" in own and (name in (members := own["_parameters"]) or name in (members := own["_modules"]) or
+                                     name in (members := own["_buffers"])):
+            return members[name]
         if name == "forward":
             return functools.partial(_no_forward, self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")

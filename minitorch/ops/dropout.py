@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,18 @@ from .random import source_of
 
 
 @op(method=False, function=False)
+def scale_by_bits(k, x, bits, /, scale):
+    """x scale where its bit is set, 0 elsewhere; eight elements a byte. The gradient keeps the bits."""
+    def dx(dy):
+        return scale_by_bits(dy, bits, scale) if isinstance(dy, Tensor) else k.dropout(dy, bits, scale)
+
+    return k.dropout(x, bits, scale), dx
+
+
+@op(method=False, function=False)
 def masked_scale(k, x, mask, /, scale):
-    """x scale where `mask` is True, 0 elsewhere. The gradient keeps the mask, a byte an element."""
-    return k.dropout(x, mask, scale), lambda dy: k.dropout(dy, mask, scale)
+    """x scale where `mask`, which may be broadcast, is True, 0 elsewhere."""
+    return k.masked_scale(x, mask, scale), lambda dy: k.masked_scale(dy, mask, scale)
 
 
 @composite(inplace=True)
@@ -24,13 +34,22 @@ def dropout(input, p=0.5, train=True):
     Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, arXiv 1207.0580.
     Raises ValueError for p outside of [0, 1].
     """
-    return _dropped("dropout", input, p, train, input._array.shape)
+    _check("dropout", p)
+    array = input._array
+    if not train or p == 0 or array.size == 0:
+        return input
+    bits = np.zeros(-(-array.size // 8), np.uint8) if p == 1 else source_of(None).bernoulli_bits(1 - p, array.size)
+    return scale_by_bits(input, Tensor._wrap(move(bits, device_of(array))), _scale(array, p))
 
 
 @composite(inplace=True)
 def feature_dropout(input, p=0.5, train=True):
     """`dropout` of whole channels, (N, C, ...): all elements of one are dropped or kept together."""
-    return _dropped("feature_dropout", input, p, train, _channels("feature_dropout", input))
+    _check("feature_dropout", p)
+    shape = _channels("feature_dropout", input)
+    if not train or p == 0 or input._array.size == 0:
+        return input
+    return masked_scale(input, _mask(input, p, shape), scale=_scale(input._array, p))
 
 
 @composite(inplace=True)
@@ -68,13 +87,10 @@ def rrelu(input, lower=0.125, upper=1 / 3, training=False, inplace=False, *, gen
     return input.mul_(slopes) if inplace else input * slopes
 
 
-def _dropped(name: str, x: Tensor, p: float, train: bool, shape: tuple[int, ...]) -> Tensor:
-    _check(name, p)
-    if not train or p == 0 or x._array.size == 0:
-        return x
-    number = x._array.dtype.type
-    scale = float(number(1) / number(1 - p)) if p < 1 else 0.0  # rounded where PyTorch rounds
-    return masked_scale(x, _mask(x, p, shape), scale=scale)
+def _scale(array: Any, p: float) -> float:
+    """1 / (1 - p), rounded where PyTorch rounds."""
+    number = array.dtype.type
+    return float(number(1) / number(1 - p)) if p < 1 else 0.0
 
 
 def _alpha_dropped(name: str, x: Tensor, p: float, train: bool, shape: tuple[int, ...]) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import dtypes, shapes
 from ..device import kernels_of
+from ..engine import check
 from ..errors import BoundsError, DTypeError, ShapeError
 from ..inplace import write
 from ..op import composite, op
@@ -148,6 +149,7 @@ def into(out: Tensor | None, y: Tensor) -> Tensor:
     return y if out is None else write(out, y, resize=True)
 
 
+@check
 def check_range(op_name: str, k: Any, index: Any, n: int, dim: int) -> None:
     """Raise BoundsError where an index is negative, or n or more. Left out on a GPU, where looking would wait."""
     if index.size and k.xp.__name__ == "numpy":

@@ -14,7 +14,7 @@ from minitorch_kernels import random as kernels
 
 from ..device import device as as_device
 from ..device import device_of, move
-from ..engine import no_grad
+from ..engine import mode, no_grad, whole
 from ..inplace import write
 from ..op import FUNCTIONS, composite
 from ..shapes import broadcast
@@ -34,23 +34,28 @@ class Generator:
         self.device = as_device(device)
         self.source = kernels.Generator()
 
+    @whole
     def manual_seed(self, seed: int) -> Generator:
         """Start again from `seed`."""
         self.source.manual_seed(_seed(seed))
         return self
 
+    @whole
     def seed(self) -> int:
         """Start again from a seed of the system's entropy; returns it."""
         return self.source.seed()
 
+    @whole
     def initial_seed(self) -> int:
         """The seed that it last started from."""
         return self.source.initial_seed()
 
+    @whole
     def get_state(self) -> Tensor:
         """The state, as the 5056 bytes that PyTorch's generator has."""
         return Tensor._wrap(self.source.get_state())
 
+    @whole
     def set_state(self, new_state: Tensor) -> None:
         """Go on from a state that `get_state` gave. Raises TypeError or RuntimeError for anything else."""
         if not isinstance(new_state, Tensor):
@@ -94,10 +99,10 @@ FUNCTIONS.update(Generator=Generator, default_generator=default_generator)
 def source_of(generator: Generator | None) -> kernels.Generator:
     """The kernel behind `generator`, or behind the default one. Raises TypeError for anything else."""
     if generator is None:
-        return default_generator.source
-    if not isinstance(generator, Generator):
+        generator = default_generator
+    elif not isinstance(generator, Generator):
         raise TypeError(f"generator: expects a Generator, got {type(generator).__name__}")
-    return generator.source
+    return generator.source if mode.recorder is None else mode.recorder.source(generator)
 
 
 # The default generator

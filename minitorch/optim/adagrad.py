@@ -30,7 +30,8 @@ class Adagrad(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr = number(group["lr"])
-        for p, a, g, k in self._due(group):
-            state = self.state[p]
-            k.adagrad_step(a, g, state["sum"]._array, advance(state), lr, group["lr_decay"],
-                           group["eps"], group["weight_decay"], group["maximize"])
+        for params, arrays, grads, k, memo in self._due_together(group):
+            states = [self.state[p] for p in params]
+            k.adagrad_steps(arrays, grads, [state["sum"]._array for state in states],
+                            [advance(state) for state in states], lr, group["lr_decay"], group["eps"],
+                            group["weight_decay"], group["maximize"], memo=memo)

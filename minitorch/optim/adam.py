@@ -34,13 +34,15 @@ class Adam(Optimizer):
         lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
         eps, weight_decay, decoupled = group["eps"], group["weight_decay"], group["decoupled_weight_decay"]
         amsgrad, maximize = group["amsgrad"], group["maximize"]
-        for p, a, g, k in self._due(group):
-            state = self.state[p]
-            if not state:
-                begin(p, state, "exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else []))
-            k.adam_step(a, g, state["exp_avg"]._array, state["exp_avg_sq"]._array,
-                        state["max_exp_avg_sq"]._array if amsgrad else None, advance(state), lr, beta1, beta2, eps,
-                        weight_decay, decoupled, amsgrad, maximize)
+        for params, arrays, grads, k, memo in self._due_together(group):
+            states = [self.state[p] for p in params]
+            for p, state in zip(params, states):
+                if not state:
+                    begin(p, state, "exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else []))
+            m, v, vmax = ([state[name]._array for state in states] if name != "max_exp_avg_sq" or amsgrad else None
+                          for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"))
+            k.adam_steps(arrays, grads, m, v, vmax, [advance(state) for state in states], lr, beta1, beta2, eps,
+                         weight_decay, decoupled, amsgrad, maximize, memo=memo)
 
 
 class AdamW(Adam):

@@ -6,12 +6,13 @@ import functools
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from operator import is_
 from typing import Any
 
 import numpy as np
 
 from ..device import kernels_of, move
-from ..engine import enable_grad
+from ..engine import enable_grad, whole
 from ..tensor import Handle, Tensor
 
 required = object()  # as a default: an option that every parameter group must give
@@ -44,6 +45,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Any, dict] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
+        self._lists: dict[int, tuple] = {}  # of each group: see _due_together
         self._init_hooks()
         groups = list(params)
         if not groups:
@@ -83,6 +85,27 @@ class Optimizer:
                 yield p, p._array, p._grad._array, kernels_of(p._array)
                 p._bump()
 
+    def _due_together(self, group: dict[str, Any]) -> Iterator[tuple[list[Tensor], list[Any], list[Any], Any, dict]]:
+        """The same in lists, one for each kind of array: parameters, their arrays, the gradients', and the kernels.
+
+        The lists are cut anew only where they changed. The dict is for what a kernel remembers between the steps.
+        """
+        params = [p for p in group["params"] if p._grad is not None]
+        found = [*params, *[p._array for p in params]]
+        before, lists = self._lists.get(id(group), ([], []))
+        if len(before) != len(found) or not all(map(is_, before, found)):
+            kinds: dict[tuple, list[Tensor]] = {}
+            for p in params:
+                a = p._array
+                kinds.setdefault((type(a), a.dtype.char, a.flags.c_contiguous), []).append(p)
+            lists = [(some, [p._array for p in some], kernels_of(some[0]._array), {}) for some in kinds.values()]
+            self._lists[id(group)] = found, lists
+        for some, arrays, k, memo in lists:
+            yield some, arrays, [p._grad._array for p in some], k, memo
+            for p in some:
+                if p._version is not None:  # else nothing has kept the values
+                    p._version[0] += 1
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero, in place, where `set_to_none` is False."""
         for group in self.param_groups:
@@ -90,7 +113,8 @@ class Optimizer:
                 if set_to_none:
                     p._grad = None
                 elif p._grad is not None:
-                    p._grad = p._grad.detach()
+                    if p._grad._requires_grad:
+                        p._grad = p._grad.detach()
                     p._grad._array[...] = 0
                     p._grad._bump()
 
@@ -205,6 +229,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._lists = {}
         if "_hooks" not in self.__dict__:
             self._init_hooks()
         for group in self.param_groups:  # a state saved by a version with fewer options
@@ -255,10 +280,12 @@ def _hooked(step: Callable) -> Callable:
     if getattr(step, "hooked", False):
         return step
 
+    @whole
     @functools.wraps(step)
     def call(self, *args, **kwargs):
         self._opt_called = True
-        for hook in list(self._hooks["step_pre"].values()):
+        before, after = self._hooks["step_pre"], self._hooks["step_post"]
+        for hook in list(before.values()) if before else ():
             changed = hook(self, args, kwargs)
             if changed is not None:
                 if not (isinstance(changed, tuple) and len(changed) == 2):
@@ -266,7 +293,7 @@ def _hooked(step: Callable) -> Callable:
                                        f"but got {changed}")
                 args, kwargs = changed
         result = step(self, *args, **kwargs)
-        for hook in list(self._hooks["step_post"].values()):
+        for hook in list(after.values()) if after else ():
             hook(self, args, kwargs)
         return result
 

@@ -23,13 +23,13 @@ class RMSprop(Optimizer):
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, momentum, centered = number(group["lr"]), group["momentum"], group["centered"]
         names = ["square_avg", *(["momentum_buffer"] if momentum > 0 else []), *(["grad_avg"] if centered else [])]
-        for p, a, g, k in self._due(group):
-            state = self.state[p]
-            if not state:
-                begin(p, state, *names)
-            advance(state)
-            k.rmsprop_step(a, g, state["square_avg"]._array,
-                           state["grad_avg"]._array if centered else None,
-                           state["momentum_buffer"]._array if momentum > 0 else None,
-                           lr, group["alpha"], group["eps"], group["weight_decay"], momentum, centered,
-                           group["maximize"])
+        for params, arrays, grads, k, memo in self._due_together(group):
+            states = [self.state[p] for p in params]
+            for p, state in zip(params, states):
+                if not state:
+                    begin(p, state, *names)
+                advance(state)
+            v, mean, buf = ([state[name]._array for state in states] if name in names else None
+                            for name in ("square_avg", "grad_avg", "momentum_buffer"))
+            k.rmsprop_steps(arrays, grads, v, mean, buf, lr, group["alpha"], group["eps"], group["weight_decay"],
+                            momentum, centered, group["maximize"], memo=memo)

@@ -38,12 +38,15 @@ class SGD(Optimizer):
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, momentum, dampening = number(group["lr"]), group["momentum"], group["dampening"]
         weight_decay, nesterov, maximize = number(group["weight_decay"]), group["nesterov"], group["maximize"]
-        for p, a, g, k in self._due(group):
-            buf, first = None, False
+        for params, arrays, grads, k, memo in self._due_together(group):
+            bufs, first = None, None
             if momentum != 0:
-                state = self.state[p]
-                first = state.get("momentum_buffer") is None
-                if first:
-                    state["momentum_buffer"] = Tensor._wrap(k.xp.empty(a.shape, a.dtype))
-                buf = state["momentum_buffer"]._array
-            k.sgd_step(a, g, buf, lr, momentum, dampening, weight_decay, nesterov, maximize, first)
+                bufs, first = [], []
+                for p, a in zip(params, arrays):
+                    state = self.state[p]
+                    first.append(state.get("momentum_buffer") is None)
+                    if first[-1]:
+                        state["momentum_buffer"] = Tensor._wrap(k.xp.empty(a.shape, a.dtype))
+                    bufs.append(state["momentum_buffer"]._array)
+            k.sgd_steps(arrays, grads, bufs, lr, momentum, dampening, weight_decay, nesterov, maximize, first,
+                        memo=memo)

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,6 +111,7 @@ class OpCase:
     call: Callable[..., Any] | None = None  # how it is called, where `name(*arguments, **options)` is not it
     torch: str | Callable[..., Any] | None = ""  # PyTorch's name where it differs, or a function; None: do not compare
     inplace: bool = True  # False: `name_`, where there is one, is something else
+    family: str = ""  # the file that registers it
 
     @property
     def id(self) -> str:
@@ -123,10 +125,12 @@ class KernelCase:
     name: str
     samples: Sequence[Callable[[np.random.Generator], tuple[tuple, dict]]]
     reference: Callable[..., dict[int, Any]] | None = None  # {position: what that argument holds afterwards}
+    family: str = ""
 
 
 def register(case: Any) -> Any:
     """Enter an OpCase or a KernelCase into the table."""
+    case.family = sys._getframe(1).f_globals["__name__"].rpartition(".")[2]
     (KERNEL_CASES if isinstance(case, KernelCase) else CASES).append(case)
     return case
 

@@ -1,4 +1,6 @@
 """Activation functions."""
+import math
+
 import numpy as np
 
 from . import WIDE, BadInput, OpCase, Sample, arrays_like, distinct, register
@@ -112,6 +114,16 @@ register(OpCase("rrelu", lambda x, lower=0.125, upper=1 / 3: np.where(x > 0, x, 
 
 # Dropout, with the mask given
 
+
+def kept(x, bits, scale):
+    """Element i stays where bit i % 8 of byte i // 8 is set."""
+    return np.array([v * scale if bits[i // 8] >> i % 8 & 1 else 0.0 for i, v in enumerate(x.flat)]).reshape(x.shape)
+
+
+register(OpCase("scale_by_bits", kept, [
+    Sample(lambda rng, shape=shape: (rng.standard_normal(shape),
+                                     rng.integers(0, 256, -(-math.prod(shape) // 8), np.uint8)), {"scale": 1.6})
+    for shape in ((3, 4), (), (2, 4, 1), (1, 17), (0, 3))], torch=None))
 register(OpCase("masked_scale", lambda x, mask, scale: x * mask * scale, [
     Sample(lambda rng: (rng.standard_normal((3, 4)), rng.random((3, 4)) > 0.4), {"scale": 1.6}),
     Sample(lambda rng: (rng.standard_normal((2, 3, 4)), rng.random((2, 3, 1)) > 0.4), {"scale": 2.0}),

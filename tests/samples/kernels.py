@@ -24,6 +24,10 @@ def added_lines(shape, axis, count):
     return make
 
 
+register(KernelCase("add_into", [lambda rng, shape=shape, dtype=dtype: (tuple(
+    np.asarray(rng.standard_normal(shape), dtype) for _ in range(2)), {})
+    for shape in ((3, 4), (300, 301)) for dtype in (np.float32, np.float64)], lambda total, x: {0: total + x}))
+
 # Large inputs, so that the compiled versions run: the calls of samples that are kept may all be small ones
 register(KernelCase("gather", [long_lines((120, 200), 1, 170), long_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("gather_dx", [added_lines((120, 200), 1, 170), added_lines((30, 40, 20), 1, 50)]))

@@ -105,3 +105,28 @@ register(KernelCase("rmsprop_step", calls(
     rmsprop_states, (0.1, 0.99, 1e-8, 0, 0, False, False), (0.1, 0.9, 1e-3, 0.2, 0, False, True),
     (0.1, 0.4, 1e-8, 0, 0.9, False, False), (0.1, 0.9, 1e-8, 0, 0, True, False),
     (0.1, 0.9, 1e-8, 0.2, 0.9, True, True)), rmsprop))
+
+
+def together(states, dtype, *numbers):
+    """A call with several parameters, one of them empty and one in several parts, and their state in lists."""
+    def make(rng):
+        shapes = [(3, 5), (), (0, 2), (70_000,), (1, 17)]
+        lists = [[np.asarray(draw(s), dtype) for s in shapes]
+                 for draw in (rng.standard_normal, rng.standard_normal, *[lambda s: rng.uniform(0, 2, s)] * states)]
+        return (*lists, *numbers), {}
+    return make
+
+
+# What the lists' kernels should do is what the kernels above do for each parameter
+register(KernelCase("sgd_steps", [make for dtype in (np.float32, np.float64) for make in (
+    together(0, dtype, None, 0.1, 0, 0, 0.3, False, False, None),
+    together(1, dtype, 0.1, 0.9, 0.5, 0.1, False, True, [True, False, False, False, True]),
+    together(1, dtype, 0.1, 0.9, 0, 0, True, False, [False] * 5))]))
+register(KernelCase("adagrad_steps", [together(1, dtype, [1, 2, 3, 3, 1], 0.1, 0.3, 1e-3, 0.2, True)
+                                      for dtype in (np.float32, np.float64)]))
+register(KernelCase("rmsprop_steps", [make for dtype in (np.float32, np.float64) for make in (
+    together(1, dtype, None, None, 0.1, 0.9, 1e-3, 0.2, 0, False, True),
+    together(3, dtype, 0.1, 0.9, 1e-3, 0, 0.9, False, False))]))
+register(KernelCase("adam_steps", [make for dtype in (np.float32, np.float64) for make in (
+    together(2, dtype, None, [1, 2, 3, 3, 1], 0.1, 0.9, 0.99, 1e-3, 0.2, False, False, True),
+    together(3, dtype, [4] * 5, 0.1, 0.9, 0.99, 1e-3, 0.2, True, True, False))]))

@@ -3,42 +3,61 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import memory, parallel
-from .jit import jit
+from .. import memory
+from .tasks import task
 
-PART = 1 << 17  # elements a thread takes at a time
+PART = 1 << 16  # elements a thread takes at a time: whole bytes of bits
 
 
 def relu_dx(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy where y is positive or NaN, 0 elsewhere."""
-    return _in_parts(_relu_dx, y, dy, y)
-
-
-def dropout(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
-    """x times `scale` where `mask` is True, 0 elsewhere."""
-    factor = x.dtype.type(scale)
-
-    def part(x, mask, out):
-        _dropout(x, mask, factor, out)
-
-    return _in_parts(part, x, x, mask)
-
-
-def _in_parts(kernel, like: np.ndarray, *operands: np.ndarray) -> np.ndarray:
-    out = memory.empty(like.shape, like.dtype)
-    flat = [a.reshape(-1) for a in (*operands, out)]
-    parts = parallel.chunks(out.size, PART)
-    parallel.run(lambda i: kernel(*(a[parts[i]] for a in flat)), len(parts), out.size)
+    out = memory.empty(y.shape, y.dtype)
+    size = y.size
+    _relu_dx(-(-size // PART), size, dy.reshape(-1), y.reshape(-1), out.reshape(-1))
     return out
 
 
-@jit
-def _relu_dx(dy, y, out):
+def dropout(x: np.ndarray, bits: np.ndarray, scale: float) -> np.ndarray:
+    """x times `scale` where its bit is set, 0 elsewhere."""
+    out = memory.empty(x.shape, x.dtype)
+    size = x.size
+    _dropout(-(-size // PART), 2 * size, x.reshape(-1), bits, x.dtype.type(scale), out.reshape(-1))
+    return out
+
+
+def masked_scale(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
+    """x times `scale` where `mask` is True, 0 elsewhere."""
+    out = memory.empty(x.shape, x.dtype)
+    size = x.size
+    _masked_scale(-(-size // PART), 2 * size, x.reshape(-1), mask.reshape(-1), x.dtype.type(scale), out.reshape(-1))
+    return out
+
+
+@task
+def _relu_dx(part, dy, y, out):
+    first, last = part * PART, (part + 1) * PART
+    dy, y, out = dy[first:last], y[first:last], out[first:last]
     for i in range(out.size):
         out[i] = dy[i] if not y[i] <= 0 else 0  # "not <=" keeps what NaN makes
 
 
-@jit
-def _dropout(x, mask, factor, out):
+@task
+def _dropout(part, x, bits, factor, out):
+    """NaN and infinity pass as they do in the reference: what is dropped is multiplied by 0."""
+    first, last = part * PART, min((part + 1) * PART, out.size)
+    x, out, bits = x[first:last], out[first:last], bits[first // 8:]
+    whole = out.size // 8
+    for i in range(whole):
+        byte = bits[i]
+        for j in range(8):
+            out[8 * i + j] = x[8 * i + j] * (factor if byte >> j & 1 else x.dtype.type(0))
+    for j in range(8 * whole, out.size):
+        out[j] = x[j] * (factor if bits[whole] >> (j - 8 * whole) & 1 else x.dtype.type(0))
+
+
+@task
+def _masked_scale(part, x, mask, factor, out):
+    first, last = part * PART, (part + 1) * PART
+    x, mask, out = x[first:last], mask[first:last], out[first:last]
     for i in range(out.size):
-        out[i] = x[i] * factor * mask[i]  # NaN and infinity pass as they do in the reference
+        out[i] = x[i] * factor * mask[i]

@@ -8,10 +8,20 @@ import numpy as np
 from .. import memory, parallel
 from ..loss import out_of_bounds
 from .jit import exactly, jit
-from .softmax import normalisers, scaled_softmax, wide
+from .softmax import _exp, _top, normalisers, scaled_softmax, wide  # change this file with them: see `jit`
+
+SMALL = 1 << 14  # logits up to which one compiled call does all: it costs less than the preparation of several
+REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
 
 
 def cross_entropy(x, target, weight, ignore_index, smoothing, reduction):
+    if _small(x, target, weight, smoothing):
+        n = len(x)
+        loss, saved = np.empty(n if reduction == "none" else 1, x.dtype), np.empty(2 * n + 1, x.dtype)
+        bad = _rows(x, target, ignore_index, REDUCTIONS[reduction], loss, saved)
+        if bad >= 0:
+            _check("cross_entropy", bad, x, target, ignore_index)
+        return (loss if reduction == "none" else loss.reshape(())), saved
     dtype, x = x.dtype, wide(x)
     top, log = normalisers(x, 1)
     blocks, target, weight = _flat(x, target, weight)
@@ -27,6 +37,12 @@ def cross_entropy(x, target, weight, ignore_index, smoothing, reduction):
 def cross_entropy_dx(dloss, x, target, weight, ignore_index, smoothing, reduction, saved=None):
     if saved is None:
         saved = cross_entropy(x, target, weight, ignore_index, smoothing, reduction)[1]
+    if type(saved) is np.ndarray:  # as the compiled call of `cross_entropy` left it
+        dloss, dx = _gradients("cross_entropy", dloss, x, target), np.empty(x.shape, x.dtype)
+        bad = _rows_dx(dloss, x, target, ignore_index, REDUCTIONS[reduction], saved, dx)
+        if bad >= 0:
+            _check("cross_entropy", bad, x, target, ignore_index)
+        return dx
     top, log, weights = saved
     dtype, x = x.dtype, wide(x)
     blocks, target, weight = _flat(x, target, weight)
@@ -58,6 +74,12 @@ def nll_loss_dx(dloss, shape, target, weight, ignore_index, reduction):
     return dlogp if dlogp.dtype == dtype else dlogp.astype(dtype)
 
 
+def _small(x, target, weight, smoothing):
+    """Whether `_rows` takes these arguments."""
+    return x.size <= SMALL and x.ndim == 2 and weight is None and not smoothing and x.dtype.char in "fd" and \
+        target.dtype.char == "l" and x.flags.c_contiguous and target.flags.c_contiguous
+
+
 def _flat(x, target, weight):
     """`x` as (N, C, d1 ...), `target` as one int64 a row of classes, and no weights as an empty array."""
     weight = np.empty(0, x.dtype) if weight is None else np.ascontiguousarray(weight, x.dtype)
@@ -84,14 +106,20 @@ def _reduced(x, loss, total, weights, reduction, dtype):
 
 def _spread(op, dloss, x, target, weight, weights, ignore_index, smoothing, reduction):
     """How the gradient of each target's loss spreads: on its class, on every class, and on their sum."""
-    dloss = np.ascontiguousarray(dloss, x.dtype).ravel()
-    if dloss.size not in (1, target.size):
-        raise ValueError(f"{op}: expects one gradient, or {target.size}, one a target, got {dloss.size}")
+    dloss = _gradients(op, dloss, x, target)
     factor = 1.0 if reduction != "mean" else 1 / weights if weights else math.inf
     shares = np.empty((3, target.size), x.dtype)
     bad = _shares(dloss, factor, target, weight, ignore_index, float(smoothing), x.shape[1], *shares)
     _check(op, bad, x, target, ignore_index)
     return shares
+
+
+def _gradients(op, dloss, x, target):
+    """The gradient of the loss, or of each target's loss, in a row."""
+    dloss = np.ascontiguousarray(dloss, x.dtype).reshape(-1)
+    if dloss.size != 1 and dloss.size != target.size:
+        raise ValueError(f"{op}: expects one gradient, or {target.size}, one a target, got {dloss.size}")
+    return dloss
 
 
 def _over_blocks(function, x, *arrays):
@@ -103,6 +131,55 @@ def _over_blocks(function, x, *arrays):
 @exactly
 def _minus_log_p(x, top, log):
     return log - (x - top)
+
+
+@jit
+def _rows(x, target, ignore_index, reduction, loss, saved):
+    """The loss of logits (N, C); `saved` is each row's maximum, the logarithm of its sum, and how many rows count.
+
+    Gives the row of an impossible target, or -1.
+    """
+    n, total, counted = len(x), 0.0, 0
+    for i in range(n):
+        row, t = x[i], target[i]
+        top = _top(row)
+        log = x.dtype.type(0)
+        for c in range(row.size):
+            log += _exp(row[c] - top)
+        log = x.dtype.type(math.log(log))
+        saved[i], saved[n + i] = top, log
+        part = x.dtype.type(0)
+        if t != ignore_index:
+            if t < 0 or t >= row.size:
+                return i
+            part = _minus_log_p(row[t], top, log)
+            counted += 1
+        if reduction == 0:
+            loss[i] = part
+        total += part
+    saved[2 * n] = counted
+    if reduction != 0:
+        loss[0] = total / counted if reduction == 2 else total
+    return -1
+
+
+@jit
+def _rows_dx(dloss, x, target, ignore_index, reduction, saved, dx):
+    """The gradient of `_rows`; gives the row of an impossible target, or -1."""
+    n = len(x)
+    share = dloss[0] / saved[2 * n] if reduction == 2 else dloss[0]
+    for i in range(n):
+        row, out, t = x[i], dx[i], target[i]
+        if t == ignore_index:
+            out[:] = 0
+            continue
+        if t < 0 or t >= row.size:
+            return i
+        g, top, log = dloss[i] if reduction == 0 and dloss.size > 1 else share, saved[i], saved[n + i]
+        for c in range(row.size):
+            out[c] = g * _exp(-_minus_log_p(row[c], top, log))
+        out[t] -= g
+    return -1
 
 
 @jit

@@ -5,7 +5,10 @@ import numpy as np
 
 from .jit import jit
 
-BLOCK = np.int64(624)
+BLOCK = np.int64(624)  # words of the state
+CHUNK = 2048  # numbers at a time: their words stay in the first-level cache
+DIGITS = np.uint64(2**53 - 1)
+GATHER = np.uint64(0x0102040810204080)  # times eight bytes of 0 or 1: the product's highest byte has them as its bits
 
 
 @jit
@@ -15,29 +18,53 @@ def bernoulli(key, position, bound, out):
     `key` (624 words) and the returned position are the generator's state: the recurrence is that of
     `mt19937.Twister`, run for 624 words at a time in loops that vectorise.
     """
-    high, low = np.uint32(bound >> 32), np.uint32(bound & 0xFFFFFFFF)
-    whole = bound >> 53 != 0
-    words = np.empty(2 * BLOCK, np.uint32)
+    words, bound = np.empty(2 * CHUNK, np.uint32), np.uint64(bound)
+    pairs = words.view(np.uint64)
+    for first in range(0, out.size, CHUNK):
+        part = out[first:first + CHUNK]
+        position = _draw(key, position, words[:2 * part.size])
+        for j in range(part.size):
+            part[j] = _number(pairs[j]) < bound
+    return position
+
+
+@jit
+def bernoulli_bits(key, position, bound, n, out):
+    """The same for `n` numbers as bits, eight in a byte of `out`, the first one lowest."""
+    words, flags, bound = np.empty(2 * CHUNK, np.uint32), np.empty(CHUNK, np.uint8), np.uint64(bound)
+    pairs, eights = words.view(np.uint64), flags.view(np.uint64)
+    for first in range(0, n, CHUNK):
+        count = min(CHUNK, n - first)
+        position = _draw(key, position, words[:2 * count])
+        for j in range(count):
+            flags[j] = _number(pairs[j]) < bound
+        flags[count:] = 0
+        part = out[first // 8:(first + count + 7) // 8]
+        for j in range(part.size):
+            part[j] = (eights[j] * GATHER) >> np.uint64(56)
+    return position
+
+
+@jit
+def _number(pair):
+    """53 bits of two words as they lie in memory, where the first is the lower half."""
+    return ((pair << np.uint64(32)) | (pair >> np.uint64(32))) & DIGITS
+
+
+@jit
+def _draw(key, position, words):
+    """Fill `words` with the next ones."""
     i = np.int64(0)
-    kept = np.int64(0)  # words at the front of `words` that no number has used yet
-    while i < out.size:
+    while i < words.size:
         if position == BLOCK:
             _twist(key)
             position = np.int64(0)
-        fresh = min(BLOCK - position, 2 * (out.size - i) - kept)
-        for j in range(fresh):
-            words[kept + j] = _temper(key[position + j])
-        position += fresh
-        pairs = (kept + fresh) // 2
-        for j in range(pairs):
-            upper, lower = words[2 * j] & np.uint32(0x1FFFFF), words[2 * j + 1]
-            out[i + j] = (upper < high) | ((upper == high) & (lower < low)) | whole
-        i += pairs
-        if kept + fresh > 2 * pairs:
-            words[0] = words[2 * pairs]
-            kept = np.int64(1)
-        else:
-            kept = np.int64(0)
+        count = min(BLOCK - position, words.size - i)
+        fresh, state = words[i:i + count], key[position:position + count]
+        for j in range(count):
+            fresh[j] = _temper(state[j])
+        position += count
+        i += count
     return position
 
 

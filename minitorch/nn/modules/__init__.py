@@ -18,6 +18,7 @@ from .. import (
     normalization,
     padding,
     pooling,
+    recurrent,
     resampling,
     shape,
 )
@@ -28,7 +29,7 @@ _FILES = {
     activation: ["activation"], adaptive: ["adaptive"], containers: ["container"], conv: ["conv"],
     distance: ["distance"], dropout: ["dropout"], embedding: ["sparse"], lazy: ["lazy"], linear: ["linear"],
     loss: ["loss"], module: ["module"], normalization: ["batchnorm", "instancenorm", "normalization"],
-    padding: ["padding"], pooling: ["pooling"], resampling: ["upsampling", "pixelshuffle"],
+    padding: ["padding"], pooling: ["pooling"], recurrent: ["rnn"], resampling: ["upsampling", "pixelshuffle"],
     shape: ["flatten", "fold", "channelshuffle"],
 }
 

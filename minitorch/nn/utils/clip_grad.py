@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...device import cpu_kernels, kernels_of
+from ...engine import whole
 from ...tensor import Tensor
 
 
+@whole
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
                     error_if_nonfinite: bool = False, foreach: bool | None = None) -> Tensor:
     """Scale all gradients, in place, so that the norm of all together is at most `max_norm`; returns the norm before.
@@ -26,6 +28,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     return total
 
 
+@whole
 def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False,
                    foreach: bool | None = None) -> Tensor:
     """The norm of all tensors as if they were one vector.
@@ -49,12 +52,14 @@ def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, e
     return Tensor._wrap(xp.asarray(total, arrays[0].dtype if arrays else "float32"))
 
 
+@whole
 def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor,
                           foreach: bool | None = None) -> None:
     """Scale all gradients, in place, as `clip_grad_norm_` does for a norm that is known."""
     _scale(_grads(parameters), max_norm, total_norm)
 
 
+@whole
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clip every gradient, in place, to [-clip_value, clip_value]."""
     bound = float(clip_value)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from ...engine import whole
 from ...tensor import Tensor
 from ..optimizer import Optimizer, number
 
@@ -40,6 +41,11 @@ class LRScheduler:
         self.base_lrs = [number(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._initial_step()
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "step" in cls.__dict__:
+            cls.step = whole(cls.step)  # type: ignore[method-assign]
 
     def _initial_step(self) -> None:
         self._step_count = 0
@@ -90,6 +96,7 @@ class LRScheduler:
         self.__dict__.update(state_dict)
 
 
+LRScheduler.step = whole(LRScheduler.step)  # type: ignore[method-assign]
 _LRScheduler = LRScheduler
 
 
