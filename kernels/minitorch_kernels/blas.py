@@ -61,6 +61,14 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return out
 
 
+def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
+    """x wᵀ + b, the bias added in place."""
+    y = matmul(x, w.T)
+    if b is not None:
+        y += b
+    return y
+
+
 def run(part: Callable[[int], Any], parts: int, work: float = float("inf")) -> None:
     """`parallel.run` for parts that call BLAS: each part on one thread, or one part after the other."""
     if _control is None:

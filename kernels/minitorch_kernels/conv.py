@@ -132,3 +132,6 @@ def _not_float_bias(x: Any, w: Any, b: Any, *_: Any, **__: Any) -> str | None:
 conv2d.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d", _not_float_bias)
 conv2d_dx.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_dx", _not_float)
 conv2d_dw.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_dw", _not_float)
+conv3d.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv3d", _not_float_bias)
+conv3d_dx.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv3d_dx", _not_float)
+conv3d_dw.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv3d_dw", _not_float)

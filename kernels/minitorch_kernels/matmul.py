@@ -18,6 +18,13 @@ def matmul(xp, a, b):
     return xp.matmul(a, b)
 
 
+@kernel
+def linear(xp, x, w, b):
+    """x wᵀ + b: a product with the last dimension of x. w: (out, in), b: (out,) or None."""
+    y = xp.matmul(x, xp.swapaxes(w, 0, 1))
+    return y if b is None else y + b
+
+
 def _not_float(a: Any, b: Any) -> str | None:
     kind = a.dtype.char
     return None if kind == b.dtype.char and kind in "fd" else "float32 and float64 only"
@@ -33,3 +40,15 @@ matmul.version("numba", "cpu", "minitorch_kernels.cpu.dense:matmul", _for_blas)
 matmul.version("blas", "cpu", blas.matmul, backend="numpy")
 matmul.version("blocked", "cpu", "minitorch_kernels.cpu.matmul:blocked", _not_float, backend="numba")
 matmul.version("naive", "cpu", "minitorch_kernels.cpu.matmul:naive", _not_float, backend="numba")
+
+
+def _linear_for_blas(x: Any, w: Any, b: Any) -> str | None:
+    if b is not None and (b.dtype != x.dtype or b.shape != w.shape[:1]):
+        return "the bias is not one number for each output, of the same type"
+    if x.size * w.shape[0] <= SMALL:
+        return "BLAS is as fast for vectors and small matrices"
+    return _not_float(x, w) or ("x is a vector" if x.ndim < 2 else None)
+
+
+linear.version("numba", "cpu", "minitorch_kernels.cpu.dense:linear", _linear_for_blas)
+linear.version("blas", "cpu", blas.linear, backend="numpy")

@@ -198,7 +198,7 @@ class Writer:
         target = self.target(step.out)
         yield f"{target} = {call}" if target.strip("_(), ") else call
         for slot in makes(step):
-            if slot.shape == () and slot.storage in self._arrays:
+            if slot.shape == ():  # which NumPy's functions return as scalars
                 yield f"{slot} = asarray({slot})"
 
     def call(self, step: Step) -> str:
@@ -324,7 +324,7 @@ class Graph:
 
         def gradients(dy, needs):
             given = dy if isinstance(dy, list) else [dy]
-            return backward(saved, [np.zeros(*shape) if d is None else np.ascontiguousarray(d)
+            return backward(saved, [np.zeros(*shape) if d is None else np.asarray(d, order="C")
                                     for d, shape in zip(given, shapes)])
 
         node = Node(self, cpu_kernels, tuple(map(edge_of, tensors)), gradients, *shapes[0])

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from minitorch_kernels import table
+from numpy.lib.array_utils import byte_bounds
 
 from ..device import cpu_kernels
 from ..engine import mode
@@ -112,6 +113,8 @@ class Traced(np.ndarray):
 
     def __setitem__(self, key, value):
         recorder = mode.recorder
+        if recorder is not None and "plain" not in self.__dict__:
+            recorder.refuse("an array was made in a way that is not recorded")
         if recorder is None or recorder.paused or "plain" not in self.__dict__:
             _plain(self)[_plain(key)] = _plain(value)
             return
@@ -159,7 +162,12 @@ def _attribute(name: str) -> property:
             return getattr(_plain(self), name)
         return recorder.apply("attribute", name, name, (self,), {})
 
-    return property(get)
+    def put(self, value):
+        if mode.recorder is not None:
+            mode.recorder.refuse(f"the {name} part of an array is written to")
+        setattr(_plain(self), name, _plain(value))
+
+    return property(get, put)
 
 
 def _reading(name: str, attribute: bool = False) -> Any:
@@ -312,14 +320,14 @@ class Recorder:
 
     def constant(self, array: np.ndarray) -> Traced:
         """An array that did not come from a tensor: index tables and the like."""
-        root = root_of(array)
-        known = self._roots.get(id(root))
-        if known is not None and known[0]() is root:
-            for slot in self.constants:
-                if slot.source is array:
-                    break
-            else:
-                self.refuse("an array was used that shares memory with a tensor, in a way that is not recorded")
+        if not any(slot.source is array for slot in self.constants):
+            low, high = byte_bounds(array)
+            for reference, _ in self._roots.values():
+                root = reference()
+                if root is not None and array.size and root.size:
+                    first, last = byte_bounds(root)
+                    if first < high and low < last:
+                        self.refuse("an array shares memory with a tensor, in a way that is not recorded")
         traced = self.adopt(array, "constant", array)
         self.constants.append(traced.slot)
         return traced
@@ -342,6 +350,8 @@ class Recorder:
         kind = type(value)
         if kind is Number:
             return value.slot
+        if isinstance(value, Tensor):
+            return self._slotted(value._array)
         if kind is Traced or isinstance(value, np.ndarray):
             return self.traced(value).slot
         if isinstance(value, (tuple, list)):
@@ -399,6 +409,8 @@ class Recorder:
     def store(self, t: Tensor, array: Any) -> Any:
         """What becomes the array of `t`."""
         before = t.__dict__.get("_array")
+        if type(array) is Traced and "plain" not in array.__dict__:
+            array = _plain(array)
         if type(array) is Traced and array.plain is before:
             return before  # what `t._array += ...` ends with
         if before is not None and type(before) is not Traced:
@@ -441,6 +453,10 @@ class Recorder:
 
     def __enter__(self) -> Recorder:
         _lock.acquire()
+        self._modules = [module for name, module in list(sys.modules.items())
+                         if name.startswith(_OPS) and getattr(module, "np", None) is np]
+        for module in self._modules:
+            module.np = _numpy  # type: ignore[attr-defined]
         mode.recorder = self
         Tensor._array = property(_get_array, _set_array)
         Tensor._grad = property(_get_grad, _set_grad)  # type: ignore[assignment]
@@ -455,6 +471,8 @@ class Recorder:
         del Tensor._array
         Tensor._grad = None
         mode.recorder = None
+        for module in self._modules:
+            module.np = np  # type: ignore[attr-defined]
         bound = {name: value for name, value in vars(cpu_kernels).items() if name != "xp"}
         if any(not hasattr(value, "recording") for value in bound.values()):
             self.reason = self.reason or "another thread ran its first kernels at the same time"
@@ -562,6 +580,8 @@ def _creating(function: Callable) -> Callable:
         recorder = mode.recorder
         if recorder is None or recorder.paused:
             return function(*args, **kwargs)
+        if any(type(x) is Traced for x in (*args[function.__name__.endswith("_like"):], *kwargs.values())):
+            return recorder.apply("call", function.__name__, function, args, kwargs)
         result = function(*_plain(args), **_plain(kwargs))
         if function in (np.empty, np.empty_like):
             result[...] = 0
@@ -575,6 +595,8 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind is Number:
         return value.number
+    if isinstance(value, Tensor):
+        return _plain(value.__dict__["_array"])
     if kind is Traced:
         return value.plain if "plain" in value.__dict__ else np.ndarray.view(value, np.ndarray)
     if kind in (tuple, list):
@@ -647,6 +669,7 @@ def _set_grad(t: Tensor, grad: Tensor | None) -> None:
 
 
 _NOTHING = np.empty(0)
+_OPS = __name__.partition(".")[0] + ".ops."
 _lock = threading.Lock()
 _more_slots = count(1_000_000)
 _numpy = _NumPy()

@@ -193,6 +193,7 @@ def _gathered(k: Any, dy: Any, index: Any, at: int) -> Any:
     return gather_(dy, index, at) if isinstance(dy, Tensor) else gather_.op.body(k, dy, index, at)[0]
 
 
+@check
 def _vector(name: str, x: Any, index: Any, at: int, negative: bool = False) -> None:
     if index.dtype.kind != "i" or index.dtype.itemsize < 4:
         raise DTypeError(f"{name}: Expected dtype int32 or int64 for index, got {dtypes.from_numpy(index.dtype)}")

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from .. import dtypes
+from ..engine import check
 from ..errors import DTypeError, ShapeError
 from ..op import FUNCTIONS, composite, op
 from ..shapes import broadcast
@@ -155,11 +156,16 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
         raise ValueError(f"binary_cross_entropy: Using a target size ({target.shape}) that is different to the input "
                          f"size ({input.shape}) is deprecated. Please ensure they have the same size.")
     for name, values in (("input", input._array), ("target", target._array)):
-        if values.size and not (values.min() >= 0 and values.max() <= 1):
-            raise RuntimeError(f"binary_cross_entropy: all elements of {name} should be between 0 and 1, "
-                               f"got values from {values.min():.4g} to {values.max():.4g}")
+        _check_probabilities("binary_cross_entropy", name, values)
     loss = bernoulli_entropy(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
+
+
+@check
+def _check_probabilities(op_name: str, name: str, values: Any) -> None:
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise RuntimeError(f"{op_name}: all elements of {name} should be between 0 and 1, "
+                           f"got values from {values.min():.4g} to {values.max():.4g}")
 
 
 @composite(method=False)

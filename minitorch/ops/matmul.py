@@ -66,15 +66,13 @@ def linear(k, x, weight, bias=None, /):
                          "be multiplied")
     if x.dtype is not weight.dtype and x.dtype != weight.dtype:
         raise _mixed("linear", x, weight)
-    y = k.matmul(x, weight.T)
     if bias is not None:
         if bias.shape != weight.shape[:1] and bias.shape not in ((), (1,)):
             raise ShapeError(f"linear: bias expects shape ({weight.shape[0]},), got {bias.shape}")
-        if bias.dtype != y.dtype:
+        if bias.dtype != x.dtype:
             raise _mixed("linear", x, bias)
-        y += bias
     rows = x.ndim == 2
-    return (y, lambda dy: k.matmul(dy, weight),
+    return (k.linear(x, weight, bias), lambda dy: k.matmul(dy, weight),
             lambda dy: k.matmul(dy.T, x) if rows else k.matmul(_flat(dy).T, _flat(x)),
             lambda dy: k.sum(dy if rows else _flat(dy), (0,), False))
 

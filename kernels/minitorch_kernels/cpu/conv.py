@@ -1,8 +1,8 @@
-"""Convolution in two dimensions without im2col: padded images in cache, `gemm.product` over addresses there.
+"""Convolution in two and three dimensions without im2col: padded images in cache, `gemm.product` over addresses there.
 
 Some images at a time are copied, with their zeros, into one plane for each channel (`gemm.spread`). With
 stride s, a plane is split by the remainder of the place modulo s, which makes every convolution one of
-stride 1: a tap (kh, kw) of the window only adds a constant to the address of an output's first input. The
+stride 1: a tap of the window only adds a constant to the address of an output's first input. The
 input gradient is the same product over the planes of dy, once for each remainder of the input's place, with
 the taps that meet it. The weight gradient is `gemm.dots` of the planes of dy and x. tall.py has both for
 many channels and small images. Windows of one place are plain products.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise, product
-from math import lcm
+from math import lcm, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +41,7 @@ def conv2d(x, w, b, stride, padding, dilation, groups):
     outputs = len(w)
     if _is_product(w.shape, stride, padding, groups):
         y = dense.matmul(w.reshape(w.shape[:2]), _matrices(x)).reshape(len(x), outputs, *x.shape[2:])
-        return y if b is None else np.add(y, b.reshape(-1, 1, 1), out=y)
+        return y if b is None else np.add(y, b.reshape(-1, *[1] * len(stride)), out=y)
     out = planes.outputs(w.shape[2:], x.shape[2:], stride, padding, dilation)
     y = memory.empty((len(x), outputs, *out), x.dtype)
     if y.size:
@@ -75,6 +75,9 @@ def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
         turned = total.reshape(-1, _round(plan.depth, tall.PLACES), plan.tall)[:, :plan.depth].swapaxes(1, 2)
         total = turned.reshape(-1, plan.depth)[:w_shape[0]]
     return total.reshape(w_shape)
+
+
+conv3d, conv3d_dx, conv3d_dw = conv2d, conv2d_dx, conv2d_dw
 
 
 class _Plan(NamedTuple):
@@ -115,21 +118,21 @@ LINE = 9  # offsets, places, first, pieces (where they begin), vectors, simple, 
 
 @lru_cache(256)
 def _plan(x_shape, w_shape, stride, padding, dilation, groups, letter):
-    (batch, _, *size), (outputs, per_group, *window) = x_shape, w_shape
-    layout, taps = planes.forward(window, size, stride, padding, dilation)
-    out = planes.outputs(window, size, stride, padding, dilation)
-    target, rows = planes.Target(taps, out, 0, out[1], 1), outputs // groups
-    return _product_plan(batch, size, layout, (target,), groups, rows, per_group * len(taps), per_group, len(taps),
-                         out[0] * out[1], letter)
+    batch, outputs, per_group = x_shape[0], *w_shape[:2]
+    geometry = _in_three(w_shape, x_shape, stride, padding, dilation)
+    (layout, taps), out = planes.forward(*geometry), planes.outputs(*geometry)
+    target, rows = planes.Target(taps, out, 0, (out[1] * out[2], out[2], 1)), outputs // groups
+    return _product_plan(batch, geometry[1], layout, (target,), groups, rows, per_group * len(taps), per_group, len(taps),
+                         prod(out), letter)
 
 
 @lru_cache(256)
 def _plan_dx(x_shape, w_shape, stride, padding, dilation, groups, letter):
-    (batch, _, *size), (outputs, per_group, *window) = x_shape, w_shape
-    layout, targets = planes.backward(window, size, stride, padding, dilation)
-    taps = window[0] * window[1]
-    return _product_plan(batch, planes.outputs(window, size, stride, padding, dilation), layout, targets, groups,
-                         per_group, taps, outputs // groups, per_group * taps, size[0] * size[1], letter)
+    batch, outputs, per_group, taps = x_shape[0], *w_shape[:2], prod(w_shape[2:])
+    geometry = _in_three(w_shape, x_shape, stride, padding, dilation)
+    layout, targets = planes.backward(*geometry)
+    return _product_plan(batch, planes.outputs(*geometry), layout, targets, groups, per_group, taps, outputs // groups,
+                         per_group * taps, prod(geometry[1]), letter)
 
 
 def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, channel, area, letter):
@@ -138,12 +141,12 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
     Rows and channels lie `row` and `channel` apart in w, channels `area` in y.
     """
     bytes_of_place, lanes = groups * per_group * layout.phases * np.dtype(letter).itemsize, vector.lanes(letter)
-    work = batch * groups * rows * sum(per_group * len(t.taps) * t.out[0] * t.out[1] for t in targets)
+    work = batch * groups * rows * sum(per_group * len(t.taps) * prod(t.out) for t in targets)
     parts, few = _parts(work), -(-FEW * lanes // layout.area)
     most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
     chunks = _evenly(slice(0, batch), most)
     wide, height = tall.VECTORS * lanes, gemm.ROWS if rows > THIN else 1
-    if groups == targets[0].step == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, wide):
+    if groups == len(targets) == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, wide):
         height = wide if _used(layout, targets[0].out, lanes) < FULL else height
     blocks = -(-rows // height)
     cuts = list(product(chunks, *_shares(groups, blocks, max(1, 32 // height), parts // len(chunks))))
@@ -160,7 +163,7 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
             else:
                 places, vectors, first, pieces, simple = planes.vectors(layout, t, images, image, letter)
                 line += [tables.add(places), tables.add(first), tables.add(pieces), vectors, simple]
-            line += [len(column), start, t.step]
+            line += [len(column), start, t.apart[2]]
         directory[images] = line
     order = {images: i for i, images in enumerate(directory)}
     cuts = [[n.start, n.stop, g.start, g.stop, b.start, b.stop, order[n.stop - n.start]] for n, g, b in cuts]
@@ -176,10 +179,11 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
 
 @lru_cache(256)
 def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
-    (batch, channels, *size), (outputs, per_group, *window) = x_shape, w_shape
-    layout, taps = planes.forward(window, size, stride, padding, dilation)
+    (batch, channels), (outputs, per_group) = x_shape[:2], w_shape[:2]
+    geometry = _in_three(w_shape, x_shape, stride, padding, dilation)
+    layout, taps = planes.forward(*geometry)
     plain, rows, depth = layout.plain(), outputs // groups, per_group * len(taps)
-    out, lanes = planes.outputs(window, size, stride, padding, dilation), vector.lanes(letter)
+    out, lanes = planes.outputs(*geometry), vector.lanes(letter)
     parts = _parts(batch * layout.area * outputs * depth)
     sums = max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))
     ranges = _evenly(slice(0, batch), -(-batch // sums))
@@ -205,7 +209,7 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
         cuts.append([number, g.start, g.stop, r.start, r.stop, begin, len(chunks)])
     blocks, room = -(-outputs // wide), _round(room, lanes)
     size_of_sums = blocks * wide * _round(depth, tall.PLACES) if is_tall else outputs * depth
-    numbers = [channels, *size, outputs, *out, rows, per_group, layout.phases, depth, layout.reach, room, size_of_sums,
+    numbers = [channels, *geometry[1], outputs, *out, rows, per_group, layout.phases, depth, layout.reach, room, size_of_sums,
                is_tall]
     return _PlanDw(depth, wide if is_tall else 0, len(ranges), size_of_sums, _spreading(layout), len(cuts), _array(cuts),
                    _array(chunks), _array([line for _, line in directory.values()]), tables.array(), _array(numbers), room)
@@ -228,7 +232,14 @@ class _Tables:
 
 
 def _spreading(layout):
-    return layout.step, *(np.array(r, np.int64) for r in layout.remainders), layout.pad, layout.plane
+    return layout.step, _array(list(product(*layout.remainders))), layout.pad, layout.plane
+
+
+def _in_three(w_shape, x_shape, stride, padding, dilation):
+    """The window and the images' size, stride, padding and dilation in three dimensions: without depth, it is 1."""
+    more = 3 - len(stride)
+    return ((1,) * more + tuple(w_shape[2:]), (1,) * more + tuple(x_shape[2:]), (1,) * more + tuple(stride),
+            (0,) * more + tuple(padding), (1,) * more + tuple(dilation))
 
 
 def _array(numbers):
@@ -268,21 +279,21 @@ def _pack_part(part, some, w, groups, row, column, rows, height, blocks, out):
 
 
 @task
-def _correlate_part(part, cuts, directory, tables, numbers, step, remainders_h, remainders_w, pad, plane, x, packed,
-                    bias, y, room, rooms):
+def _correlate_part(part, cuts, directory, tables, numbers, step, remainders, pad, plane, x, packed, bias, y, room,
+                    rooms):
     """y for some images, groups and blocks of rows."""
     n0, n1, g0, g1, block0, block1 = (cuts[7 * part], cuts[7 * part + 1], cuts[7 * part + 2], cuts[7 * part + 3],
                                       cuts[7 * part + 4], cuts[7 * part + 5])
-    channels, height, width, rows, per_group, phases = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
-                                                        numbers[5])
-    area, outputs, targets, together, tall_or_not, reach, size = (numbers[6], numbers[7], numbers[8], numbers[9],
-                                                                  numbers[10], numbers[11], numbers[12])
+    channels, size, rows, per_group, phases = (numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4], numbers[5],
+                                               numbers[6])
+    area, outputs, targets, together, tall_or_not, reach, all_places = (numbers[7], numbers[8], numbers[9], numbers[10],
+                                                                        numbers[11], numbers[12], numbers[13])
     line = cuts[7 * part + 6] * (1 + LINE * targets)
     length, y0 = directory[line], n0 * outputs * area
     mine = borrow(rooms)
-    xs = room[mine * size:mine * size + (g1 - g0) * per_group * phases * length + reach + lanes_of(x)]
-    gemm.spread(x, channels, height, width, g0 * per_group, g1 * per_group, n0, n1, step, remainders_h, remainders_w,
-                pad, plane, length, xs)
+    begin = mine * all_places
+    xs = room[begin:begin + (g1 - g0) * per_group * phases * length + reach + lanes_of(x)]
+    gemm.spread(x, channels, size, g0 * per_group, g1 * per_group, n0, n1, step, remainders, pad, plane, length, xs)
     for target in range(targets):
         at = line + 1 + LINE * target
         offset, places, depth, a = (tables[directory[at]:], tables[directory[at + 1]:], directory[at + 6],
@@ -299,50 +310,48 @@ def _correlate_part(part, cuts, directory, tables, numbers, step, remainders_h, 
 
 
 @task
-def _sum_part(part, cuts, chunks, directory, tables, numbers, step, remainders_h, remainders_w, pad, plane, dy, x, sums,
-              room, rooms):
+def _sum_part(part, cuts, chunks, directory, tables, numbers, step, remainders, pad, plane, dy, x, sums, room, rooms):
     """The sums of dw over a range of images, for some groups or rows."""
     number, g0, g1, r0, r1, first, last = (cuts[7 * part], cuts[7 * part + 1], cuts[7 * part + 2], cuts[7 * part + 3],
                                            cuts[7 * part + 4], cuts[7 * part + 5], cuts[7 * part + 6])
-    channels, height, width, outputs, out_height, out_width = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
-                                                               numbers[5])
-    rows, per_group, phases, depth, reach, size, all_sums, is_tall = (numbers[6], numbers[7], numbers[8], numbers[9],
-                                                                      numbers[10], numbers[11], numbers[12], numbers[13])
-    lane, area, count = lanes_of(x), out_height * out_width, r1 - r0
+    channels, size, outputs, out = (numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4],
+                                    (numbers[5], numbers[6], numbers[7]))
+    rows, per_group, phases, depth, reach, all_places, all_sums, is_tall = (
+        numbers[8], numbers[9], numbers[10], numbers[11], numbers[12], numbers[13], numbers[14], numbers[15])
+    lane, area, count = lanes_of(x), out[0] * out[1] * out[2], r1 - r0
     mine = borrow(rooms)
     for chunk in range(first, last):
         n0, n1, line = chunks[3 * chunk], chunks[3 * chunk + 1], 3 * chunks[3 * chunk + 2]
         length, one, other = directory[line], tables[directory[line + 1]:], tables[directory[line + 2]:]
-        begin = mine * size
+        begin = mine * all_places
         end = begin + (g1 - g0) * per_group * phases * length + reach + lane
         xs = room[begin:end]
-        gemm.spread(x, channels, height, width, g0 * per_group, g1 * per_group, n0, n1, step, remainders_h, remainders_w,
-                    pad, plane, length, xs)
+        gemm.spread(x, channels, size, g0 * per_group, g1 * per_group, n0, n1, step, remainders, pad, plane, length, xs)
         if is_tall:
             wide = tall.VECTORS * lane
-            out = sums[number * all_sums + r0 * ((depth + tall.PLACES - 1) // tall.PLACES * tall.PLACES):]
+            to = sums[number * all_sums + r0 * ((depth + tall.PLACES - 1) // tall.PLACES * tall.PLACES):]
             tall.dots(dy, n0 * outputs * area, outputs, r0 // wide, (r1 + wide - 1) // wide, n1 - n0, outputs * area, area,
-                      xs, one, other, depth, out)
+                      xs, one, other, depth, to)
         else:
             begin = (end + lane - 1) // lane * lane
             dys = room[begin:begin + (g1 - g0) * count * length + lane]
-            gemm.spread(dy, outputs, out_height, out_width, g0 * rows + r0, (g1 - 1) * rows + r1, n0, n1, (1, 1), ONLY,
-                        ONLY, (0, 0), plane, length, dys)
+            gemm.spread(dy, outputs, out, g0 * rows + r0, (g1 - 1) * rows + r1, n0, n1, (1, 1, 1), ONLY, (0, 0, 0),
+                        plane, length, dys)
             gemm.dots(dys, count * length, one, count, xs, per_group * phases * length, other, depth, g1 - g0, length,
                       NEAR, sums[number * all_sums + (g0 * rows + r0) * depth:])
     give_back(rooms, mine)
 
 
-ONLY = np.zeros(1, np.int64)  # the remainder of every place where none is left out
+ONLY = np.zeros(3, np.int64)  # the remainder of every place where none is left out
 
 
 def _is_product(w_shape, stride, padding, groups):
-    return w_shape[2] * w_shape[3] * stride[0] * stride[1] * groups == 1 and not padding[0] and not padding[1]
+    return prod(w_shape[2:]) * prod(stride) * groups == 1 and not any(padding)
 
 
 def _matrices(x):
-    """(N, C, H * W)"""
-    return x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
+    """(N, C, places)"""
+    return x.reshape(*x.shape[:2], prod(x.shape[2:]))
 
 
 def _fits(rows, wide):
@@ -352,7 +361,7 @@ def _fits(rows, wide):
 
 def _used(layout, out, lanes):
     """The part of the places that are outputs, in vectors along a plane or along each row."""
-    return max(out[0] * out[1] / layout.area, out[1] / _round(out[1], lanes))
+    return max(prod(out) / layout.area, out[2] / _round(out[2], lanes))
 
 
 def _parts(work):

@@ -16,7 +16,6 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -24,8 +23,23 @@ from .. import memory
 from . import vector
 from .jit import jit
 from .tasks import task
-from .vector import MANY, add, below, data, fma, get, integer, keep, lanes_of, load, loop, masked_load, masked_store
-from .vector import prefetch, splat, turn, vector_of
+from .vector import (
+    MANY,
+    below,
+    data,
+    fma,
+    integer,
+    keep,
+    lanes_of,
+    load,
+    loop,
+    masked_load,
+    masked_store,
+    prefetch,
+    splat,
+    turn,
+    vector_of,
+)
 
 VECTORS = 4 if MANY else 2  # of a strip
 HEIGHTS = (12, 12, 8, 6) if MANY else (12, 6)  # rows of a tile of 1, 2, ... vectors: as many sums as registers hold
@@ -50,6 +64,14 @@ def matmul(a, b):
     y = memory.empty((*shape, a.shape[-2], b.shape[-1]), a.dtype)
     if y.size:
         multiply(_forward(a), _forward(b), y)
+    return y
+
+
+def linear(x, w, b):
+    """x wᵀ + b, as the reference `linear` says."""
+    y = memory.empty((*x.shape[:-1], len(w)), x.dtype)
+    flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    multiply(_forward(flat), _forward(w.T), y.reshape(len(flat), len(w)), b if b is None else np.ascontiguousarray(b))
     return y
 
 
@@ -135,7 +157,8 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
             numbers = np.array([rows, columns, depth, left_row, left_step, right_row, right_step, *y_steps, g, matrices,
                                 s, some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped], np.int64)
             pack_parts = matrices * some if mode == PACKED else 0
-            rounds.append((numbers, pack_parts, matrices * some * wide * depth, matrices * row_parts * strip_parts, 2 * work))
+            parts = matrices * row_parts * strip_parts
+            rounds.append((numbers, pack_parts, matrices * some * wide * depth, parts, 2 * work))
     return _Plan(swapped, left_at, right_at, stack * together * wide * depth if mode == PACKED else 0, rounds)
 
 
@@ -170,34 +193,31 @@ def _pack(part, numbers, starts, x, out):
                                              numbers[12])
     wide = VECTORS * lanes_of(out)
     first = (s + part % some) * wide
-    b = x[starts[g + part // some] + first * step:]
-    _pack_strip(b, row, step, min(wide, columns - first), depth, out[part * depth * wide:])
+    _pack_strip(x, starts[g + part // some] + first * step, row, step, min(wide, columns - first), depth, out,
+                part * depth * wide)
 
 
 @jit
-def _pack_strip(b, row, step, count, depth, out):
+def _pack_strip(b, ib, row, step, count, depth, out, to):
     """out[k, j] = b[k * row + j * step] for j below `count`, and zeros up to a whole vector."""
     lane = lanes_of(out)
     wide = VECTORS * lane
     if step == 1 and count == wide:
         for k in range(depth):
-            _copy_strip(b, k * row, out, k * wide)
-    elif step == 1:
-        for k in range(depth):
-            for v in range(0, count, lane):
-                _copy(b, k * row + v, min(lane, count - v), out, k * wide + v)
+            _copy_strip(b, ib + k * row, out, to + k * wide)
     elif row == 1:
         for k in range(0, depth, lane):
             for v in range(0, count, lane):
-                turn(b, v * step + k, step, min(lane, count - v), min(lane, depth - k), out, k * wide + v, wide)
+                turn(b, ib + v * step + k, step, min(lane, count - v), min(lane, depth - k), out,
+                     to + k * wide + v, wide)
     else:
         for k in range(depth):
             for j in range(count):
-                out[k * wide + j] = b[k * row + j * step]
+                out[to + k * wide + j] = b[ib + k * row + j * step]
     whole = (count + lane - 1) // lane * lane
     for k in range(depth if count < whole else 0):
         for j in range(count, whole):
-            out[k * wide + j] = 0
+            out[to + k * wide + j] = 0
 
 
 @task
@@ -213,9 +233,9 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     matrix, rest = part // (row_parts * strip_parts), part % (row_parts * strip_parts)
     first, first_strip = rest % row_parts * row_cut, rest // row_parts * strip_cut
     last_strip = min(first_strip + strip_cut, some)
-    whole = left[left_starts[g + matrix]:]
+    start = left_starts[g + matrix]
     copied = left_step != 1 and last_strip - first_strip > 1
-    a, a_row, a_step = (np.empty(NEAR * ROWS, y.dtype), 1, ROWS) if copied else (whole, left_row, left_step)
+    a, a_row, a_step = (np.empty(NEAR * ROWS, y.dtype), 1, ROWS) if copied else (left, left_row, left_step)
     own_b = _aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
     begin, room = _aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
     sums = _aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
@@ -223,41 +243,43 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
         height = min(ROWS, rows - i)
         for k in range(0, max(depth, 1), NEAR):
             some_depth, last = min(NEAR, depth - k), k + NEAR >= depth
-            ia = 0 if copied else i * left_row + k * left_step
+            ia = start + i * left_row + k * left_step
             if copied:
-                _copy_columns(whole, i * left_row + k * left_step, left_row, left_step, height, some_depth, a)
+                _copy_columns(left, ia, left_row, left_step, height, some_depth, a)
+                ia = 0
             for strip in range(first_strip, last_strip):
-                column, own = (s + strip) * wide, sums[(strip - first_strip) * room:]
-                count, b_row = min(wide, columns - column), right_row if mode == DIRECT else wide
+                column, own = (s + strip) * wide, (strip - first_strip) * room
+                count, b, b_row = min(wide, columns - column), right, right_row
+                ib = right_starts[g + matrix] + column * right_step + k * right_row
                 if mode == PACKED:
-                    b = packed[((matrix * some + strip) * depth + k) * wide:]
-                else:
-                    b = right[right_starts[g + matrix] + column * right_step + k * right_row:]
-                    if mode == HERE:
-                        _pack_strip(b, right_row, right_step, count, some_depth, own_b)
-                        b = own_b
+                    b, ib, b_row = packed, ((matrix * some + strip) * depth + k) * wide, wide
+                elif mode == HERE:
+                    _pack_strip(right, ib, right_row, right_step, count, some_depth, own_b, 0)
+                    b, ib, b_row = own_b, 0, wide
                 if k == 0 and len(bias) and not swapped:
                     for j in range(count):
                         begin[j] = bias[column + j]
-                straight = last and not swapped and count == wide
-                target = y[(g + matrix) * rows * columns + i * y_row + column * y_step:] if straight else own
-                _tiles((count + lane - 1) // lane, a, ia, a_row, a_step, height, b, b_row, some_depth,
-                       begin if k == 0 else own, 0 if k == 0 else wide, own, target, y_row if straight else wide,
-                       floor[0] if last and not swapped else floor[1])
+                before, from_, from_row = (begin, 0, 0) if k == 0 else (sums, own, wide)
+                out, to, to_row, least = sums, own, wide, floor[1]
+                if last and not swapped:
+                    least = floor[0]
+                    if count == wide:
+                        out, to, to_row = y, (g + matrix) * rows * columns + i * y_row + column, y_row
+                _tiles((count + lane - 1) // lane, a, ia, a_row, a_step, height, b, ib, b_row, some_depth, before,
+                       from_, from_row, sums, own, out, to, to_row, least)
         for strip in range(first_strip, last_strip):
-            column, own = (s + strip) * wide, sums[(strip - first_strip) * room:]
-            count = min(wide, columns - column)
-            target = y[(g + matrix) * rows * columns + i * y_row + column * y_step:]
+            column, own = (s + strip) * wide, (strip - first_strip) * room
+            count, to = min(wide, columns - column), (g + matrix) * rows * columns + i * y_row + column * y_step
             if swapped:
-                _epilogue(own, height, count, wide, bias, i, floor[0])
+                _epilogue(sums, own, height, count, wide, bias, i, floor[0])
                 for r in range(0, height, lane):
                     for c in range(0, count, lane):
-                        turn(own, r * wide + c, wide, min(lane, height - r), min(lane, count - c), target,
-                             c * y_step + r, y_step)
+                        turn(sums, own + r * wide + c, wide, min(lane, height - r), min(lane, count - c), y,
+                             to + c * y_step + r, y_step)
             elif count < wide:
                 for r in range(height):
                     for c in range(0, count, lane):
-                        _copy(own, r * wide + c, min(lane, count - c), target, r * y_row + c)
+                        _copy(sums, own + r * wide + c, min(lane, count - c), y, to + r * y_row + c)
 
 
 @jit
@@ -274,41 +296,41 @@ def _copy_columns(a, ia, row, step, height, depth, out):
 
 
 @jit
-def _tiles(vectors, a, ia, a_row, a_step, height, b, b_row, depth, begin, begin_row, sums, out, out_row, floor):
+def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, sums, own, out, to,
+           to_row, floor):
     """All tiles of `height` rows of a strip: whole ones to `out`, one that is not to `sums`, and its rows to `out`."""
     lane = lanes_of(sums)
     wide, tall = VECTORS * lane, HEIGHTS[vectors - 1]
     for i in range(0, height, tall):
-        to, to_row = (out, out_row) if i + tall <= height else (sums, wide)
-        at, start, place = ia + i * a_row, i * begin_row, i * to_row
-        ahead = (NEAR + i // tall % VECTORS * depth // VECTORS) * wide
+        target, place, row = (out, to + i * to_row, to_row) if i + tall <= height else (sums, own + i * wide, wide)
+        at, first, left = ia + i * a_row, start + i * begin_row, height - i
+        ahead = ib + (NEAR + i // tall % VECTORS * depth // VECTORS) * wide
         if vectors == VECTORS:
-            _tile(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
+            _tile(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
                   ahead)
         elif vectors == 1:
-            _tile_1(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
-                  ahead)
+            _tile_1(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
+                    ahead)
         elif vectors == 2:
-            _tile_2(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
-                  ahead)
+            _tile_2(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
+                    ahead)
         else:
-            _tile_3(a, at, a_row, a_step, height - i, b, 0, b_row, depth, begin, start, begin_row, to, place, to_row, floor,
-                  ahead)
-    if out_row != wide:
+            _tile_3(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
+                    ahead)
+    if to_row != wide:
         for r in range(height // tall * tall, height):
             for c in range(0, wide, lane):
-                _copy(sums, r * wide + c, lane, out, r * out_row + c)
+                _copy(sums, own + r * wide + c, lane, out, to + r * to_row + c)
 
 
 @jit
-def _epilogue(sums, height, count, wide, bias, row, floor):
+def _epilogue(sums, own, height, count, wide, bias, row, floor):
     """The bias and the activation of rows that are columns of y."""
     for r in range(height):
-        line = sums[r * wide:r * wide + count]
-        shift = bias[row + r] if len(bias) else floor - floor
-        for j in range(count):
-            total = line[j] + shift
-            line[j] = floor if total <= floor else total
+        shift = bias[row + r] if len(bias) else sums.dtype.type(0)
+        for j in range(own + r * wide, own + r * wide + count):
+            total = sums[j] + shift
+            sums[j] = floor if total <= floor else total
 
 
 def _tile_of(vectors):
@@ -317,7 +339,7 @@ def _tile_of(vectors):
 
     @intrinsic
     def tile(typingctx, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, out, place,
-             out_row, floor, next):
+             out_row, floor, ahead):
         """out[r, j] = begin[r, j] + the sum over k of a[ia + r * a_row + k * a_step] * b[ib + k * b_row + j].
 
         Rows of `begin` and of `out` lie begin_row and out_row apart. Nothing is less than `floor`. Rows from `height`

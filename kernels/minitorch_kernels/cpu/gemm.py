@@ -133,37 +133,39 @@ def pack_rows(w, groups, group, row, column, rows, height, block0, block1, out):
 
 
 @jit
-def spread(x, channels, height, width, c0, c1, n0, n1, step, remainders_h, remainders_w, pad, plane, length,
-           out):
-    """out[channel, phase, image, i, j] = x[image, channel, i * step + remainder - pad, ...], zero outside x.
+def spread(x, channels, size, c0, c1, n0, n1, step, remainders, pad, plane, length, out):
+    """out[channel, phase, image, h, i, j] = x[image, channel, h * step + remainder - pad, ...], zero outside x.
 
-    See planes.py. Each row is written in whole vectors; what they write beyond it, the next row overwrites.
+    See planes.py. `remainders`: all triples, one after the other. Each row is written in whole vectors; what they write beyond it, the next row overwrites.
     """
     lane, to = lanes_of(out), 0
     for channel in range(c0, c1):
-        for rh in remainders_h:
-            top, bottom = _inside(height, step[0], rh - pad[0], plane[0])
-            for rw in remainders_w:
-                left, right = _inside(width, step[1], rw - pad[1], plane[1])
-                target = to
-                for image in range(n0, n1):
-                    line = (image * channels + channel) * height + rh - pad[0]
-                    for i in range(plane[0]):
-                        source = (line + i * step[0]) * width + rw - pad[1]
-                        last = right if top <= i < bottom else 0
-                        if step[1] == 1:
-                            for j in range(0, plane[1], lane):
-                                _window(x, source + j, left - j, last - j, out, target + j)
-                        elif step[1] == 2:
-                            for j in range(0, plane[1], lane):
-                                _window_of_2(x, source + 2 * j, left - j, last - j, out, target + j)
+        for phase in range(0, len(remainders), 3):
+            d, h, w = remainders[phase] - pad[0], remainders[phase + 1] - pad[1], remainders[phase + 2] - pad[2]
+            front, back = _inside(size[0], step[0], d, plane[0])
+            top, bottom = _inside(size[1], step[1], h, plane[1])
+            left, right = _inside(size[2], step[2], w, plane[2])
+            target = to
+            for image in range(n0, n1):
+                slab = (image * channels + channel) * size[0] + d
+                for j in range(plane[0]):
+                    line = (slab + j * step[0]) * size[1] + h
+                    first, last = (top, bottom) if front <= j < back else (0, 0)
+                    for i in range(plane[1]):
+                        source, end = (line + i * step[1]) * size[2] + w, right if first <= i < last else 0
+                        if step[2] == 1:
+                            for k in range(0, plane[2], lane):
+                                _window(x, source + k, left - k, end - k, out, target + k)
+                        elif step[2] == 2:
+                            for k in range(0, plane[2], lane):
+                                _window_of_2(x, source + 2 * k, left - k, end - k, out, target + k)
                         else:  # number by number, each with zeros behind it
-                            for j in range(plane[1]):
-                                _window(x, source + j * step[1], left - j, min(1, last - j), out, target + j)
-                        target += plane[1]
-                to += length
-                for k in range(target, to):
-                    out[k] = 0
+                            for k in range(plane[2]):
+                                _window(x, source + k * step[2], left - k, min(1, end - k), out, target + k)
+                        target += plane[2]
+            to += length
+            for k in range(target, to):
+                out[k] = 0
     for k in range(to, len(out)):
         out[k] = 0
 

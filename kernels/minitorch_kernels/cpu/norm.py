@@ -16,9 +16,9 @@ from .jit import jit
 from .tasks import task
 
 PART = 1 << 16  # elements in one part of the work
-RUN = 128  # batch norm takes planes shorter than this as columns of the (N, C S) matrix
-COLUMNS = 1024  # columns in one part at most: their sums stay in the first-level cache
-BLOCK = 1024  # elements summed in the type of x
+RUN = 16  # batch norm adds up planes shorter than this column by column
+COLUMNS = 1024  # columns in one part of those at most: their sums stay in the first-level cache
+BLOCK = 1024  # elements that are added up in x's own type, which is twice as fast, before float64 takes over
 WORK = 4  # operations an element costs, about
 U = np.uint64  # an index of this type is not tested for counting from the end: loops vectorise
 
@@ -27,7 +27,8 @@ def batch_norm(x, w, b, eps):
     """See `minitorch_kernels.norm.batch_norm`."""
     y, stats = memory.empty(x.shape, x.dtype), np.empty((4, x.shape[1]), x.dtype)
     w, b = _filled(w, x.shape[1:2], x, 1), _filled(b, x.shape[1:2], x, 0)
-    _batch_norm(*_over_channels(x), _planes(x), w, b, float(eps), _planes(y), stats)
+    kernel = _planes_norm if _size(x) >= RUN else _columns_norm
+    kernel(*_over_channels(x), _matrix(x), w, b, float(eps), _matrix(y), stats, *_scratch(x))
     return y, stats[0], stats[1]
 
 
@@ -41,11 +42,10 @@ def batch_norm_backward(dy, x, w, eps, stats=None):
 
 def batch_norm_apply(x, w, b, mean, var, eps):
     """See `minitorch_kernels.norm.batch_norm_apply`."""
-    y, (centre, shift, rstd) = memory.empty(x.shape, x.dtype), _centred(mean, _reciprocal_root(var, eps), x)
+    centre, shift, rstd = _centred(mean, _reciprocal_root(var, eps), x)
     scale = rstd if w is None else rstd * w
     offset = (-shift * scale if b is None else b - shift * scale).astype(x.dtype)
-    _batch_apply(*_over_channels(x), _planes(x), centre, scale.astype(x.dtype), offset, _planes(y))
-    return y
+    return _affine(x, centre, scale.astype(x.dtype), offset, memory.empty(x.shape, x.dtype))
 
 
 def batch_norm_apply_backward(dy, x, w, mean, var, eps):
@@ -79,8 +79,8 @@ def group_norm(x, w, b, groups, eps):
     """See `minitorch_kernels.norm.group_norm`."""
     y, stats = memory.empty(x.shape, x.dtype), np.empty((2, len(x), groups), x.dtype)
     w, b = [_filled(a, (groups, x.shape[1] // groups), x, value) for a, value in ((w, 1), (b, 0))]
-    x3 = _grouped(x, groups)
-    _group_norm(*_over_rows(x3), x3, w, b, float(eps), _grouped(y, groups), stats.reshape(2, len(x3)))
+    x2 = _grouped(x, groups)
+    _group_norm(*_over_rows(x2), x2, w, b, float(eps), _grouped(y, groups), stats.reshape(2, len(x2)))
     return y, stats[0], stats[1]
 
 
@@ -89,9 +89,9 @@ def group_norm_backward(dy, x, w, groups, eps, stats=None):
     stats = stats or group_norm(x, None, None, groups, eps)[1:]
     mean, rstd = [np.ascontiguousarray(a).reshape(-1) for a in stats]
     dx, w = memory.empty(x.shape, x.dtype), _filled(w, (groups, x.shape[1] // groups), x, 1)
-    x3, dy3, dx3 = [_grouped(a, groups) for a in (x, dy, dx)]
-    sums = np.empty((2, *x3.shape[:2]))  # a row a sample and group
-    _group_norm_dx(*_over_rows(x3), dy3, x3, w, mean, rstd, dx3, sums)
+    x2, dy2, dx2 = [_grouped(a, groups) for a in (x, dy, dx)]
+    sums = np.empty((2, len(x2), w.shape[1]))  # a row a sample and group
+    _group_norm_dx(*_over_rows(x2), dy2, x2, w, mean, rstd, dx2, sums)
     dw, db = sums.reshape(2, *x.shape[:2]).sum(axis=1).astype(x.dtype)
     return dx, dw, db
 
@@ -99,8 +99,23 @@ def group_norm_backward(dy, x, w, groups, eps, stats=None):
 def _batch_backward(dy, x, w, centre, shift, rstd, training):
     dx, sums = memory.empty(x.shape, x.dtype), np.empty((5, x.shape[1]), x.dtype)
     w = _filled(w, x.shape[1:2], x, 1)
-    _batch_norm_dx(*_over_channels(x), _planes(dy), _planes(x), w, centre, shift, rstd, training, _planes(dx), sums)
+    kernel = _planes_norm_dx if _size(x) >= RUN else _columns_norm_dx
+    kernel(*_over_channels(x), _matrix(dy), _matrix(x), w, centre, shift, rstd, training, _matrix(dx), sums, *_scratch(x))
+    if not training:  # the statistics are constants, and so x has no part in dx
+        _affine(dy, np.zeros_like(centre), sums[2], np.zeros_like(centre), dx)
     return dx, sums[0], sums[1]
+
+
+def _affine(x, centre, scale, offset, y):
+    """y = (x - centre) scale + offset, with a number of each for every channel."""
+    parts, work, step = _over_channels(x)
+    size = _size(x)
+    if size >= RUN:
+        _planes_affine(parts, work, step, _matrix(x), centre, scale, offset, _matrix(y))
+    else:
+        numbers = [np.repeat(a, size) for a in (centre, scale, offset)]
+        _columns_affine(parts, work, step * size, _matrix(x), *numbers, _matrix(y))
+    return y
 
 
 def _layer(x, w, b, ndim, eps, centred):
@@ -125,23 +140,34 @@ def _layer_backward(dy, x, w, ndim, mean, rstd, centred):
 
 def _over_channels(x):
     """Parts, operations, and the channels of a part."""
-    n, c = x.shape[:2]
-    size = x.size // (n * c)
-    columns = min(COLUMNS, max(RUN, PART // 4 // n))
+    (n, c), size = x.shape[:2], _size(x)
+    columns = min(COLUMNS, max(128, PART // 4 // n))
     step = max(1, columns // size if size < RUN else PART // (n * size))
     return -(-c // step), WORK * x.size, step
 
 
 def _over_rows(rows):
     """Parts, operations, and the rows of a part."""
-    step = max(1, PART // 2 // math.prod(rows.shape[1:]))
+    step = max(1, PART // 2 // rows.shape[1])
     return -(-len(rows) // step), WORK * rows.size, step
 
 
-def _planes(x):
-    """x as (N, C, S)."""
-    n, c = x.shape[:2]
-    return np.ascontiguousarray(x).reshape(n, c, x.size // (n * c))
+def _matrix(x):
+    """x as (N, C S): a plane of S elements for each channel."""
+    return np.ascontiguousarray(x).reshape(len(x), x.size // len(x))
+
+
+def _size(x):
+    """The elements of a channel's plane."""
+    return x.size // (x.shape[0] * x.shape[1])
+
+
+def _scratch(x):
+    """For each column of short planes, three sums and four numbers of x's type."""
+    if _size(x) >= RUN:
+        return ()
+    columns = x.size // len(x)
+    return np.zeros((3, columns)), np.empty((4, columns), x.dtype)
 
 
 def _rows(x, ndim):
@@ -150,9 +176,8 @@ def _rows(x, ndim):
 
 
 def _grouped(x, groups):
-    """x as (N groups, channels of a group, elements of a channel)."""
-    n, c = x.shape[:2]
-    return np.ascontiguousarray(x).reshape(n * groups, c // groups, x.size // (n * c))
+    """x with a row for each sample and group, the group's channels one after the other."""
+    return np.ascontiguousarray(x).reshape(len(x) * groups, x.size // (len(x) * groups))
 
 
 def _filled(a, shape, x, value):
@@ -172,168 +197,132 @@ def _reciprocal_root(var, eps):
 
 
 @task
-def _batch_norm(part, step, x, w, b, eps, y, stats):
-    low, high = part * step, min((part + 1) * step, x.shape[1])
-    mean, var, scale, offset = stats[0], stats[1], stats[2], stats[3]
-    if x.shape[2] < RUN:
-        _column_moments(_matrix(x), w, b, eps, mean, var, scale, offset, low, high)
-        _column_affine(_matrix(x), _matrix(y), mean, scale, offset, low, high)
-    else:
-        _plane_moments(x, w, b, eps, mean, var, scale, offset, low, high)
-        _plane_affine(x, y, mean, scale, offset, low, high)
-
-
-@task
-def _batch_apply(part, step, x, centre, scale, offset, y):
-    low, high = part * step, min((part + 1) * step, x.shape[1])
-    if x.shape[2] < RUN:
-        _column_affine(_matrix(x), _matrix(y), centre, scale, offset, low, high)
-    else:
-        _plane_affine(x, y, centre, scale, offset, low, high)
-
-
-@task
-def _batch_norm_dx(part, step, dy, x, w, centre, shift, rstd, training, dx, sums):
-    low, high = part * step, min((part + 1) * step, x.shape[1])
-    dw, db, scale, slope, offset = sums[0], sums[1], sums[2], sums[3], sums[4]
-    if x.shape[2] < RUN:
-        dy2, x2, dx2 = _matrix(dy), _matrix(x), _matrix(dx)
-        _column_products(dy2, x2, w, centre, shift, rstd, training, dw, db, scale, slope, offset, low, high)
-        if training:
-            _column_combine(dy2, x2, dx2, centre, scale, slope, offset, low, high)
-        else:
-            _column_affine(dy2, dx2, np.zeros_like(scale), scale, np.zeros_like(scale), low, high)
-    else:
-        _plane_products(dy, x, w, centre, shift, rstd, training, dw, db, scale, slope, offset, low, high)
-        if training:
-            _plane_combine(dy, x, dx, centre, scale, slope, offset, low, high)
-        else:
-            _plane_affine(dy, dx, np.zeros_like(scale), scale, np.zeros_like(scale), low, high)
-
-
-@jit
-def _matrix(x):
-    return x.reshape(x.shape[0], x.shape[1] * x.shape[2])
-
-
-@jit
-def _plane_moments(x, w, b, eps, mean, var, scale, offset, low, high):
-    n, size = x.shape[0], x.shape[2]
+def _planes_norm(part, step, x, w, b, eps, y, stats):
+    size, m = x.shape[1] // w.size, x.size // w.size
+    low, high = part * step, min((part + 1) * step, w.size)
     for c in range(low, high):
-        origin, total, square = np.float64(x[0, c, 0]), 0.0, 0.0
-        for i in range(n):
-            t, q = _sums(x[i, c], origin)
-            total, square = total + t, square + q
-        exact, variance = _moments(origin, total, square, n * size)
-        mean[c], var[c], scale[c] = exact, variance, w[c] / math.sqrt(variance + eps)
-        offset[c] = b[c] - (exact - mean[c]) * scale[c]
-
-
-@jit
-def _column_moments(x, w, b, eps, mean, var, scale, offset, low, high):
-    n, size = x.shape[0], x.shape[1] // mean.size
-    first, width = low * size, (high - low) * size
-    origins, totals, squares = np.empty(width), np.zeros(width), np.zeros(width)
-    for j in range(width):
-        origins[j] = x[0, first + j // size * size]
-    for i in range(n):
-        for j in range(width):
-            d = x[U(i), U(first + j)] - origins[j]
-            totals[j] += d
-            squares[j] += d * d
-    for c in range(low, high):
-        total, square, j = 0.0, 0.0, (c - low) * size
-        for k in range(j, j + size):
-            total, square = total + totals[k], square + squares[k]
-        exact, variance = _moments(origins[j], total, square, n * size)
-        mean[c], var[c], scale[c] = exact, variance, w[c] / math.sqrt(variance + eps)
-        offset[c] = b[c] - (exact - mean[c]) * scale[c]
-
-
-@jit
-def _plane_affine(x, y, centre, scale, offset, low, high):
+        origin, total, square = np.float64(x[0, c * size]), 0.0, 0.0
+        for i in range(x.shape[0]):
+            t, q = 0.0, 0.0
+            for j in range(c * size, (c + 1) * size):
+                d = x[U(i), U(j)] - origin
+                t += d
+                q += d * d
+            total += t
+            square += q
+        _set_affine(c, origin, total / m, square / m, w, b, eps, stats)
     for i in range(x.shape[0]):
         for c in range(low, high):
-            _affine(x[i, c], centre[c], scale[c], offset[c], y[i, c])
+            mean, scale, offset = stats[0, c], stats[2, c], stats[3, c]
+            for j in range(c * size, (c + 1) * size):
+                y[U(i), U(j)] = (x[U(i), U(j)] - mean) * scale + offset
 
 
-@jit
-def _column_affine(x, y, centre, scale, offset, low, high):
-    size = x.shape[1] // centre.size
-    first = low * size
-    centres, scales, offsets = [_repeated(v[low:high], size) for v in (centre, scale, offset)]
+@task
+def _columns_norm(part, step, x, w, b, eps, y, stats, sums, numbers):
+    size, m = x.shape[1] // w.size, x.size // w.size
+    first, last = part * step * size, min((part + 1) * step, w.size) * size
+    for j in range(first, last):
+        numbers[0, j] = x[0, j // size * size]
     for i in range(x.shape[0]):
-        for j in range(centres.size):
-            y[U(i), U(first + j)] = (x[U(i), U(first + j)] - centres[j]) * scales[j] + offsets[j]
+        for j in range(first, last):
+            d = np.float64(x[U(i), U(j)]) - numbers[0, U(j)]
+            sums[0, U(j)] += d
+            sums[1, U(j)] += d * d
+    for start in range(first, last, size):
+        c, total, square = start // size, 0.0, 0.0
+        for j in range(start, start + size):
+            total, square = total + sums[0, j], square + sums[1, j]
+        _set_affine(c, np.float64(numbers[0, start]), total / m, square / m, w, b, eps, stats)
+        for j in range(start, start + size):
+            numbers[1, j], numbers[2, j], numbers[3, j] = stats[0, c], stats[2, c], stats[3, c]
+    for i in range(x.shape[0]):
+        for j in range(first, last):
+            y[U(i), U(j)] = (x[U(i), U(j)] - numbers[1, U(j)]) * numbers[2, U(j)] + numbers[3, U(j)]
 
 
-@jit
-def _plane_products(dy, x, w, centre, shift, rstd, training, dw, db, scale, slope, offset, low, high):
-    m = x.shape[0] * x.shape[2]
+@task
+def _planes_affine(part, step, x, centre, scale, offset, y):
+    size = x.shape[1] // centre.size
+    for i in range(x.shape[0]):
+        for c in range(part * step, min((part + 1) * step, centre.size)):
+            z, a, b = centre[c], scale[c], offset[c]
+            for j in range(c * size, (c + 1) * size):
+                y[U(i), U(j)] = (x[U(i), U(j)] - z) * a + b
+
+
+@task
+def _columns_affine(part, step, x, centre, scale, offset, y):
+    for i in range(x.shape[0]):
+        for j in range(part * step, min((part + 1) * step, centre.size)):
+            y[U(i), U(j)] = (x[U(i), U(j)] - centre[U(j)]) * scale[U(j)] + offset[U(j)]
+
+
+@task
+def _planes_norm_dx(part, step, dy, x, w, centre, shift, rstd, training, dx, sums):
+    size, low, high = x.shape[1] // w.size, part * step, min((part + 1) * step, w.size)
     for c in range(low, high):
         total, product, apart = 0.0, 0.0, 0.0
         for i in range(x.shape[0]):
-            t, p, a = _products(dy[i, c], x[i, c], centre[c])
+            t, p, a = _plane_products(dy, x, centre[c], i, c * size, size)
             total, product, apart = total + t, product + p, apart + a
-        off = apart / m if training else shift[c]
-        product -= off * total
-        dw[c], db[c], scale[c] = product * rstd[c], total, w[c] * rstd[c]
-        slope[c], offset[c] = _coefficients(w[c] * rstd[c], rstd[c], total / m, product / m, off)
+        _set_gradients(c, total, product, apart, x.size // w.size, w, shift, rstd, training, sums)
+    if training:
+        for i in range(x.shape[0]):
+            for c in range(low, high):
+                z, scale, slope, offset = centre[c], sums[2, c], sums[3, c], sums[4, c]
+                for j in range(c * size, (c + 1) * size):
+                    dx[U(i), U(j)] = dy[U(i), U(j)] * scale + (x[U(i), U(j)] - z) * slope + offset
 
 
-@jit
-def _column_products(dy, x, w, centre, shift, rstd, training, dw, db, scale, slope, offset, low, high):
+@task
+def _columns_norm_dx(part, step, dy, x, w, centre, shift, rstd, training, dx, sums, found, numbers):
     size = x.shape[1] // w.size
-    first, m = low * size, x.shape[0] * size
-    centres = _repeated(centre[low:high], size)
-    totals, products, aparts = np.zeros(centres.size), np.zeros(centres.size), np.zeros(centres.size)
+    first, last = part * step * size, min((part + 1) * step, w.size) * size
+    for j in range(first, last):
+        numbers[0, j] = centre[j // size]
     for i in range(x.shape[0]):
-        for j in range(centres.size):
-            g, d = np.float64(dy[U(i), U(first + j)]), np.float64(x[U(i), U(first + j)] - centres[j])
-            totals[j] += g
-            products[j] += g * d
-            aparts[j] += d
-    for c in range(low, high):
-        total, product, apart = 0.0, 0.0, 0.0
-        for j in range((c - low) * size, (c - low + 1) * size):
-            total, product, apart = total + totals[j], product + products[j], apart + aparts[j]
-        off = apart / m if training else shift[c]
-        product -= off * total
-        dw[c], db[c], scale[c] = product * rstd[c], total, w[c] * rstd[c]
-        slope[c], offset[c] = _coefficients(w[c] * rstd[c], rstd[c], total / m, product / m, off)
+        for j in range(first, last):
+            g, d = np.float64(dy[U(i), U(j)]), np.float64(x[U(i), U(j)] - numbers[0, U(j)])
+            found[0, U(j)] += g
+            found[1, U(j)] += g * d
+            found[2, U(j)] += d
+    for start in range(first, last, size):
+        c, total, product, apart = start // size, 0.0, 0.0, 0.0
+        for j in range(start, start + size):
+            total, product, apart = total + found[0, j], product + found[1, j], apart + found[2, j]
+        _set_gradients(c, total, product, apart, x.size // w.size, w, shift, rstd, training, sums)
+        for j in range(start, start + size):
+            numbers[1, j], numbers[2, j], numbers[3, j] = sums[2, c], sums[3, c], sums[4, c]
+    if training:
+        for i in range(x.shape[0]):
+            for j in range(first, last):
+                d = x[U(i), U(j)] - numbers[0, U(j)]
+                dx[U(i), U(j)] = dy[U(i), U(j)] * numbers[1, U(j)] + d * numbers[2, U(j)] + numbers[3, U(j)]
 
 
 @jit
-def _plane_combine(dy, x, dx, centre, scale, slope, offset, low, high):
-    for i in range(x.shape[0]):
-        for c in range(low, high):
-            _combine(dy[i, c], x[i, c], centre[c], scale[c], slope[c], offset[c], dx[i, c])
+def _set_affine(c, origin, off, square, w, b, eps, stats):
+    """Mean, variance, scale and offset of channel c, from the means of d = x - origin and of d²."""
+    exact, variance = origin + off, square - off * off
+    stats[0, c], stats[1, c], stats[2, c] = exact, variance, w[c] / math.sqrt(variance + eps)
+    stats[3, c] = b[c] - (exact - stats[0, c]) * stats[2, c]
 
 
 @jit
-def _column_combine(dy, x, dx, centre, scale, slope, offset, low, high):
-    size = x.shape[1] // centre.size
-    first = low * size
-    centres, scales, slopes, offsets = [_repeated(v[low:high], size) for v in (centre, scale, slope, offset)]
-    for i in range(x.shape[0]):
-        for j in range(centres.size):
-            d = x[U(i), U(first + j)] - centres[j]
-            dx[U(i), U(first + j)] = dy[U(i), U(first + j)] * scales[j] + d * slopes[j] + offsets[j]
-
-
-@jit
-def _repeated(values, times):
-    out = np.empty(values.size * times, values.dtype)
-    for j in range(out.size):
-        out[j] = values[j // times]
-    return out
+def _set_gradients(c, total, product, apart, m, w, shift, rstd, training, sums):
+    """dw, db, scale, slope and offset of channel c, from its sums of dy, of dy d and of d = x - centre."""
+    off = apart / m if training else shift[c]
+    product -= off * total
+    sums[0, c], sums[1, c], sums[2, c] = product * rstd[c], total, w[c] * rstd[c]
+    sums[3, c], sums[4, c] = _coefficients(w[c] * rstd[c], rstd[c], total / m, product / m, off)
 
 
 @task
 def _layer_norm(part, step, x, w, b, eps, centred, y, stats):
     mean, rstd = stats[0], stats[1]
     for r in range(part * step, min((part + 1) * step, x.shape[0])):
-        exact, variance = _row_moments(x[r], centred)
+        exact, variance = _row_moments(x, r, centred)
         scale = 1 / math.sqrt(variance + eps)
         mean[r], rstd[r] = exact, scale
         centre, factor, offset = mean[r], rstd[r], x.dtype.type((mean[r] - exact) * scale)
@@ -348,7 +337,7 @@ def _layer_norm_dx(part, step, dy, x, w, mean, rstd, centred, dx, sums):
     last = min((part + 1) * step, x.shape[0])
     for r in range(part * step, last):
         centre, scale = mean[r], rstd[r]
-        total, product, apart = _row_products(dy[r], x[r], w, centre, scale)
+        total, product, apart = _row_products(dy, x, w, r, centre, scale)
         if not centred:
             total = apart = 0.0
         mean_g, off = total / size, x.dtype.type(apart / size)
@@ -368,39 +357,43 @@ def _layer_norm_dx(part, step, dy, x, w, mean, rstd, centred, dx, sums):
 
 
 @jit
-def _row_moments(x, centred):
-    """Mean and variance of a row, or (0, mean square); a row is read again from the first-level cache.
+def _row_moments(x, r, centred):
+    """Mean and variance of row r, or (0, mean square).
 
-    Blocks are summed in x's own type, which is twice as fast, from an origin near the mean, and all blocks in float64.
+    The sums of distances from the first element are taken again, from near the mean, where that lies so far off that
+    a variance from sums of x's own type would lose digits.
     """
-    origin, total, square = x.dtype.type(0), 0.0, 0.0
-    if centred:
-        for start in range(0, x.size, BLOCK):
-            block, t = x[start:start + BLOCK], x.dtype.type(0)
-            for j in range(block.size):
-                t += block[j]
-            total += t
-        origin = x.dtype.type(total / x.size)
-    total = 0.0
-    for start in range(0, x.size, BLOCK):
-        block, t, q = x[start:start + BLOCK], x.dtype.type(0), x.dtype.type(0)
-        for j in range(block.size):
-            d = block[j] - origin
-            t += d
-            q += d * d
-        total, square = total + t, square + q
-    return _moments(np.float64(origin), total, square, x.size) if centred else (0.0, square / x.size)
+    if not centred:
+        return 0.0, _row_sums(x, r, x.dtype.type(0))[1] / x.shape[1]
+    mean, variance = _moments(x[r, 0], *_row_sums(x, r, x[r, 0]), x.shape[1])
+    if (mean - x[r, 0]) ** 2 > 8 * variance:
+        origin = x.dtype.type(mean)
+        mean, variance = _moments(origin, *_row_sums(x, r, origin), x.shape[1])
+    return mean, variance
 
 
 @jit
-def _row_products(dy, x, w, centre, scale):
-    """The sums of g = dy w, of g xhat and of xhat, in blocks as above."""
+def _row_sums(x, r, origin):
+    """The sums of d = x - origin and of d² over row r."""
+    total, square, size = 0.0, 0.0, x.shape[1]
+    for start in range(0, size, BLOCK):
+        t, q = x.dtype.type(0), x.dtype.type(0)
+        for j in range(start, min(start + BLOCK, size)):
+            d = x[U(r), U(j)] - origin
+            t += d
+            q += d * d
+        total, square = total + t, square + q
+    return total, square
+
+
+@jit
+def _row_products(dy, x, w, r, centre, scale):
+    """The sums of g = dy w, of g xhat and of xhat over row r."""
     total, product, apart = 0.0, 0.0, 0.0
-    for start in range(0, x.size, BLOCK):
-        dys, xs, ws = dy[start:start + BLOCK], x[start:start + BLOCK], w[start:start + BLOCK]
+    for start in range(0, w.size, BLOCK):
         t, p, a = x.dtype.type(0), x.dtype.type(0), x.dtype.type(0)
-        for j in range(xs.size):
-            g, xhat = dys[j] * ws[j], (xs[j] - centre) * scale
+        for j in range(start, min(start + BLOCK, w.size)):
+            g, xhat = dy[U(r), U(j)] * w[U(j)], (x[U(r), U(j)] - centre) * scale
             t += g
             p += g * xhat
             a += xhat
@@ -412,44 +405,51 @@ def _row_products(dy, x, w, centre, scale):
 def _group_norm(part, step, x, w, b, eps, y, stats):
     mean, rstd = stats[0], stats[1]
     groups, channels = w.shape
-    runs = x.reshape(x.shape[0], channels * x.shape[2])
+    size = x.shape[1] // channels
     for r in range(part * step, min((part + 1) * step, x.shape[0])):
-        g, origin = r % groups, np.float64(x[r, 0, 0])
-        total, square = _sums(runs[r], origin)
-        exact, variance = _moments(origin, total, square, runs.shape[1])
+        exact, variance = _row_moments(x, r, True)
         mean[r], rstd[r] = exact, 1 / math.sqrt(variance + eps)
+        centre, g = mean[r], r % groups
         for c in range(channels):
             scale = w[g, c] * rstd[r]
-            _affine(x[r, c], mean[r], scale, x.dtype.type(b[g, c] - (exact - mean[r]) * scale), y[r, c])
+            offset = x.dtype.type(b[g, c] - (exact - centre) * scale)
+            for j in range(c * size, (c + 1) * size):
+                y[U(r), U(j)] = (x[U(r), U(j)] - centre) * scale + offset
 
 
 @task
 def _group_norm_dx(part, step, dy, x, w, mean, rstd, dx, sums):
     groups, channels = w.shape
-    dw, db, m = sums[0], sums[1], channels * x.shape[2]
+    dw, db, size, m = sums[0], sums[1], x.shape[1] // channels, x.shape[1]
     for r in range(part * step, min((part + 1) * step, x.shape[0])):
-        g = r % groups
+        g, centre = r % groups, mean[r]
         total, product, apart = 0.0, 0.0, 0.0
         for c in range(channels):
-            db[r, c], dw[r, c], a = _products(dy[r, c], x[r, c], mean[r])
+            db[r, c], dw[r, c], a = _plane_products(dy, x, centre, r, c * size, size)
             total, product, apart = total + w[g, c] * db[r, c], product + w[g, c] * dw[r, c], apart + a
         off = apart / m
         slope, offset = _coefficients(rstd[r], rstd[r], total / m, product / m - off * total / m, off)
         slope, offset = x.dtype.type(slope), x.dtype.type(offset)
         for c in range(channels):
             dw[r, c] = (dw[r, c] - off * db[r, c]) * rstd[r]
-            _combine(dy[r, c], x[r, c], mean[r], w[g, c] * rstd[r], slope, offset, dx[r, c])
+            scale = w[g, c] * rstd[r]
+            for j in range(c * size, (c + 1) * size):
+                dx[U(r), U(j)] = dy[U(r), U(j)] * scale + (x[U(r), U(j)] - centre) * slope + offset
 
 
 @jit
-def _sums(x, origin):
-    """The sums of d = x - origin and of d²."""
-    total, square = 0.0, 0.0
-    for j in range(x.size):
-        d = x[j] - origin
-        total += d
-        square += d * d
-    return total, square
+def _plane_products(dy, x, centre, i, first, size):
+    """The sums of dy, of dy d and of d = x - centre, which tells how far that is off the mean, over a plane."""
+    total, product, apart = 0.0, 0.0, 0.0
+    for start in range(first, first + size, BLOCK):
+        t, p, a = x.dtype.type(0), x.dtype.type(0), x.dtype.type(0)
+        for j in range(start, min(start + BLOCK, first + size)):
+            g, d = dy[U(i), U(j)], x[U(i), U(j)] - centre
+            t += g
+            p += g * d
+            a += d
+        total, product, apart = total + t, product + p, apart + a
+    return total, product, apart
 
 
 @jit
@@ -460,31 +460,7 @@ def _moments(origin, total, square, m):
 
 
 @jit
-def _affine(x, centre, scale, offset, y):
-    for j in range(y.size):
-        y[j] = (x[j] - centre) * scale + offset
-
-
-@jit
-def _products(dy, x, centre):
-    """The sums of dy, of dy d and of d = x - centre, which tells how far the centre is off the mean."""
-    total, product, apart = 0.0, 0.0, 0.0
-    for j in range(x.size):
-        g, d = np.float64(dy[j]), np.float64(x[j] - centre)
-        total += g
-        product += g * d
-        apart += d
-    return total, product, apart
-
-
-@jit
 def _coefficients(scale, rstd, mean_g, mean_gd, off):
     """slope and offset of dx = g scale + d slope + offset, the projection of g; `off` is the mean of d."""
     slope = -scale * rstd * rstd * mean_gd
     return slope, -scale * mean_g - slope * off
-
-
-@jit
-def _combine(dy, x, centre, scale, slope, offset, dx):
-    for j in range(dx.size):
-        dx[j] = dy[j] * scale + (x[j] - centre) * slope + offset

@@ -1,55 +1,55 @@
 """Where the images of a convolution lie: planes of channels with their zeros, and tables of addresses there.
 
-All of it follows from shapes alone.
+All of it follows from shapes alone. There are always three dimensions: an image without depth has depth 1.
 """
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from . import gemm, tall, vector
 
-ORIGIN = ((0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
+ORIGIN = ((0, 0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
 
 
 class Layout(NamedTuple):
     """How an image lies in planes.
 
-    Plane (rh, rw), one for each pair of remainders, has in place (i, j)
-    x[i * step + rh - pad, j * step + rw - pad].
+    Plane (rd, rh, rw), one for each triple of remainders, has in place (h, i, j)
+    x[h * step + rd - pad, i * step + rh - pad, j * step + rw - pad].
     """
 
-    step: tuple[int, int]
-    remainders: tuple[tuple[int, ...], tuple[int, ...]]
-    pad: tuple[int, int]
-    plane: tuple[int, int]
+    step: tuple[int, int, int]
+    remainders: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    pad: tuple[int, int, int]
+    plane: tuple[int, int, int]
     reach: int  # how far beyond a place its taps read
 
     @property
     def phases(self) -> int:
         """Planes of a channel."""
-        return len(self.remainders[0]) * len(self.remainders[1])
+        return prod(map(len, self.remainders))
 
     @property
     def area(self) -> int:
         """Places of an image in a plane."""
-        return self.plane[0] * self.plane[1]
+        return prod(self.plane)
 
     def plain(self) -> Layout:
         """The same places for an array that is neither padded nor split."""
-        return Layout((1, 1), ((0,), (0,)), (0, 0), self.plane, 0)
+        return Layout((1, 1, 1), ((0,),) * 3, (0, 0, 0), self.plane, 0)
 
 
 class Target(NamedTuple):
     """Results that the same taps meet, and where in a channel of the output they lie."""
 
-    taps: tuple[tuple[int, int, int, int], ...]  # phase; rows and columns further on; number in the window
-    out: tuple[int, int]
+    taps: tuple[tuple[int, int, int, int, int], ...]  # phase; places further on; number in the window
+    out: tuple[int, int, int]
     start: int
-    row: int
-    step: int
+    apart: tuple[int, int, int]  # between slices, rows and numbers of a row
 
 
 def outputs(window, size, stride, padding, dilation):
@@ -66,9 +66,11 @@ def forward(window, size, stride, padding, dilation):
     plane = tuple(_shared(n, rs[-1] // s, m, s, [r - p for r in phases])
                   for n, rs, s, m, p, phases in zip(out, reach, stride, size, padding, remainders))
     taps = []
-    for number, (h, w) in enumerate(product(*reach)):
-        phase = remainders[0].index(h % stride[0]) * len(remainders[1]) + remainders[1].index(w % stride[1])
-        taps.append((phase, h // stride[0], w // stride[1], number))
+    for number, tap in enumerate(product(*reach)):
+        phase = 0
+        for i, s, phases in zip(tap, stride, remainders):
+            phase = phase * len(phases) + phases.index(i % s)
+        taps.append((phase, *(i // s for i, s in zip(tap, stride)), number))
     return Layout(stride, remainders, padding, plane, _reach(plane, taps)), tuple(taps)
 
 
@@ -87,19 +89,21 @@ def backward(window, size, stride, padding, dilation):
     out = outputs(window, size, stride, padding, dilation)
     plane = tuple(_shared(max(c), max(f) + p, n, 1, [-p]) for c, f, p, n in zip(counts, far, pad, out))
     targets = []
-    for rh, rw in product(range(stride[0]), range(stride[1])):
-        taps = tuple((0, h + pad[0], w + pad[1], i * window[1] + j)
-                     for (i, h), (j, w) in product(meets[0][rh], meets[1][rw]))
-        out = counts[0][rh], counts[1][rw]
-        targets.append(Target(taps, out, rh * size[1] + rw, stride[0] * size[1], stride[1]))
+    area, row = size[1] * size[2], size[2]
+    for d, h, w in product(*map(range, stride)):
+        taps = tuple((0, *(far + p for (_, far), p in zip(tap, pad)),
+                      (tap[0][0] * window[1] + tap[1][0]) * window[2] + tap[2][0])
+                     for tap in product(meets[0][d], meets[1][h], meets[2][w]))
+        out, apart = (counts[0][d], counts[1][h], counts[2][w]), (stride[0] * area, stride[1] * row, stride[2])
+        targets.append(Target(taps, out, d * area + h * row + w, apart))
     reach = _reach(plane, [tap for target in targets for tap in target.taps])
-    return Layout((1, 1), ((0,), (0,)), pad, plane, reach), tuple(t for t in targets if min(t.out))
+    return Layout((1, 1, 1), ((0,),) * 3, pad, plane, reach), tuple(t for t in targets if min(t.out))
 
 
 def _shared(places, reach, size, step, shifts):
-    """Rows (or columns) of a plane for so many places of output, and taps that reach so much further.
+    """Slices (or rows, or columns) of a plane for so many places of output, and taps that reach so much further.
 
-    Zeros at the end are left out where the next plane (or row) begins with as many, for a tap to find.
+    Zeros at the end are left out where the next plane (slice, row) begins with as many, for a tap to find.
     """
     count = places + reach
     zeros = [reach]
@@ -109,7 +113,7 @@ def _shared(places, reach, size, step, shifts):
 
 
 def _reach(plane, taps):
-    return max(h * plane[1] + w for _, h, w, _ in taps)
+    return max((d * plane[1] + h) * plane[2] + w for _, d, h, w, _ in taps)
 
 
 def length(layout, images, letter):
@@ -125,16 +129,17 @@ def columns(taps, channels, channel):
 
 def offsets(layout, taps, channels, size):
     """What each channel's tap adds to a place's address: (channels * taps,), and zeros to fill a tile."""
-    phase, h, w, _ = np.array(taps, np.int64).reshape(-1, 4).T
+    phase, d, h, w, _ = np.array(taps, np.int64).reshape(-1, 5).T
     planes = np.arange(channels)[:, None] * layout.phases + phase
-    table = (planes * size + h * layout.plane[1] + w).reshape(-1)
+    table = (planes * size + (d * layout.plane[1] + h) * layout.plane[2] + w).reshape(-1)
     return np.pad(table, (0, max(gemm.LEFT, gemm.RIGHT, tall.PLACES)))
 
 
 def places(layout, out, images):
     """The address in a plane of each output of so many images, in order, and some to fill a tile."""
-    n, i, j = np.ix_(np.arange(images), np.arange(out[0]), np.arange(out[1]))
-    return np.pad((n * layout.area + i * layout.plane[1] + j).reshape(-1), (0, tall.PLACES))
+    n, h, i, j = np.ix_(*map(np.arange, (images, *out)))
+    _, height, width = layout.plane
+    return np.pad((n * layout.area + (h * height + i) * width + j).reshape(-1), (0, tall.PLACES))
 
 
 def vectors(layout, target, images, image, letter):
@@ -143,18 +148,19 @@ def vectors(layout, target, images, image, letter):
     `image` lies between two images in the output. Vectors follow the rows of outputs, or run over the ends of
     rows where fewer are so needed.
     """
-    lanes, (height, width) = vector.lanes(letter), target.out
-    n, i = (a.reshape(-1, 1) for a in np.divmod(np.arange(images * height), height))
-    place, to = n * layout.area + i * layout.plane[1], n * image + i * target.row + target.start
+    lanes, (depth, height, width), (slab, row, step) = vector.lanes(letter), target.out, target.apart
+    n, h, i = (a.reshape(-1, 1) for a in np.unravel_index(np.arange(images * depth * height), (images, depth, height)))
+    place = n * layout.area + (h * layout.plane[1] + i) * layout.plane[2]
+    to = n * image + h * slab + i * row + target.start
     j = np.arange(width // lanes + 2)
     cut = (place // lanes + j) * lanes  # rows in pieces, cut where a vector of the plane begins
     begin, end, of = np.maximum(cut - place, 0), np.minimum(cut + lanes - place, width), cut
-    if len(np.unique(of[begin < end])) >= images * height * -(-width // lanes):
+    if len(np.unique(of[begin < end])) >= len(n) * -(-width // lanes):
         begin = np.broadcast_to(j * lanes, cut.shape)
         end, of = np.minimum(begin + lanes, width), place + begin
     real = begin < end
     places, which = np.unique(of[real], return_inverse=True)
-    pieces = np.stack([(place + begin - of)[real], (end - begin)[real], (to + begin * target.step)[real]], 1)
+    pieces = np.stack([(place + begin - of)[real], (end - begin)[real], (to + begin * step)[real]], 1)
     first = np.searchsorted(which, np.arange(len(places) + 1))
     simple = len(pieces) == len(places) and not pieces[:, 0].any()
     return _fill(places), len(places), first, _fill(pieces, 0).reshape(-1), simple

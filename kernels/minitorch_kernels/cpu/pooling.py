@@ -13,9 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from .. import memory, parallel
+from .. import memory
 from ..pooling import cells, pool_shape, window_counts
 from .jit import jit
+from .tasks import task
 
 PART = 1 << 15  # elements of x in one part of the work
 BLOCK = 2048  # elements of a phase in one block of planes: a block stays in the first-level cache
@@ -29,24 +30,18 @@ def max_pool(x, kernel, stride, padding, dilation, ceil_mode):
     planes, ys, indices = _planes(x), _planes(y), _planes(index)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0), *_pair(dilation, 1)
     if windows == (2, 2, 2, 2, 0, 0, 1, 1) and not ceil_mode:
-        _spread(lambda s: _largest_of_four(planes[s], ys[s], indices[s]), planes)
+        _spread(_largest_of_four, 4, planes, ys, indices)
     else:
-        _spread(lambda s: _largest(planes[s], ys[s], indices[s], *windows), planes, math.prod(kernel))
+        _spread(_largest, 4 * math.prod(kernel), planes, ys, indices, *windows)
     return y, index
 
 
 def max_pool_dx(dy, index, x_shape):
     """See `minitorch_kernels.pooling.max_pool_dx`. Raises IndexError for a position outside the plane."""
     dx = memory.empty(x_shape, dy.dtype)
-    dys, indices, planes = _flat(dy), _flat(index), _flat(dx)
-    outside = []
-
-    def part(s):
-        if not _scatter(dys[s], indices[s], planes[s]):
-            outside.append(s)
-
-    _spread(part, planes)
-    if outside:
+    outside = np.zeros(1, np.bool_)
+    _spread(_scatter, 2, _flat(dx), _flat(dy), _flat(index), outside)
+    if outside[0]:
         raise IndexError(f"max_pool_dx: index has positions outside the plane {tuple(x_shape[2:])} of x")
     return dx
 
@@ -59,10 +54,9 @@ def avg_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_o
     divisor = _divisor(size, out, kernel, stride, padding, count_include_pad, divisor_override, x.dtype)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0)
     if planes.shape[1:] == windows[:2] and windows[4:] == (0, 0):  # a window is a plane
-        flat = _flat(x)
-        _spread(lambda s: _plane_means(flat[s], ys[s], divisor), planes)
+        _spread(_plane_means, 1, _flat(x), ys, divisor)
     else:
-        _spread(lambda s: _means(planes[s], ys[s], divisor, *windows), planes)
+        _spread(_means, 8, planes, ys, divisor, *windows)
     return y
 
 
@@ -74,9 +68,9 @@ def avg_pool_dx(dy, x_shape, kernel, stride, padding, ceil_mode, count_include_p
     divisor = _divisor(size, out, kernel, stride, padding, count_include_pad, divisor_override, dy.dtype)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0)
     if planes.shape[1:] == windows[:2] and windows[4:] == (0, 0):
-        _spread(lambda s: _plane_means_dx(dys[s], planes[s], divisor), planes)
+        _spread(_plane_means_dx, 1, planes, dys, divisor)
     else:
-        _spread(lambda s: _means_dx(dys[s], planes[s], divisor, *windows), planes)
+        _spread(_means_dx, 8, planes, dys, divisor, *windows)
     return dx
 
 
@@ -87,7 +81,7 @@ def adaptive_avg_pool(x, output_size):
         return avg_pool(x, windows, windows, (0,) * len(windows), False, False, None)
     planes, y = _planes(x), memory.empty((*x.shape[:2], *output_size), x.dtype)
     ys, (rows, columns) = _planes(y), _cells(x.shape[2:], output_size)
-    _spread(lambda s: _cell_means(planes[s], ys[s], rows, columns), planes)
+    _spread(_cell_means, 4, planes, ys, rows, columns)
     return y
 
 
@@ -98,7 +92,7 @@ def adaptive_avg_pool_dx(dy, x_shape):
         return avg_pool_dx(dy, x_shape, windows, windows, (0,) * len(windows), False, False, None)
     dx = memory.empty(x_shape, dy.dtype)
     dys, planes, (rows, columns) = _planes(dy), _planes(dx), _cells(x_shape[2:], dy.shape[2:])
-    _spread(lambda s: _cell_means_dx(dys[s], planes[s], rows, columns), planes)
+    _spread(_cell_means_dx, 4, planes, dys, rows, columns)
     return dx
 
 
@@ -110,7 +104,7 @@ def adaptive_max_pool(x, output_size):
     y, index = (memory.empty((*x.shape[:2], *output_size), dtype) for dtype in (x.dtype, np.int64))
     planes, ys, indices = _planes(x), _planes(y), _planes(index)
     rows, columns = _cells(x.shape[2:], output_size)
-    _spread(lambda s: _cell_largest(planes[s], ys[s], indices[s], rows, columns), planes)
+    _spread(_cell_largest, 4, planes, ys, indices, rows, columns)
     return y, index
 
 
@@ -129,11 +123,10 @@ def _pair(values, first):
     return tuple(values) if len(values) == 2 else (first, *values)
 
 
-def _spread(part, planes, work=1):
-    """Run `part(slice of planes)` over all planes."""
-    size = math.prod(planes.shape[1:])
-    parts = parallel.chunks(len(planes), max(1, PART // max(1, size)))
-    parallel.run(lambda i: part(parts[i]), len(parts), planes.size * work)
+def _spread(kernel, cost, planes, *arguments):
+    """Run `kernel(part, planes of a part, planes, *arguments)` over all planes; `cost` operations an element."""
+    step = max(1, PART // max(1, math.prod(planes.shape[1:])))
+    kernel(-(-len(planes) // step), cost * planes.size, step, planes, *arguments)
 
 
 def _regular(size, out):
@@ -156,9 +149,11 @@ def _divisor(size, out, kernel, stride, padding, include_pad, override, dtype):
     return np.multiply.outer(*_pair([np.array(c) for c in counts], np.ones(1, np.int64))).astype(dtype)
 
 
-@jit
-def _largest_of_four(x, y, index):
+@task
+def _largest_of_four(part, step, x, y, index):
     """2 x 2 windows, 2 apart: one pass that compares without branches."""
+    first, last = part * step, (part + 1) * step
+    x, y, index = x[first:last], y[first:last], index[first:last]
     width = x.shape[2]
     for p in range(y.shape[0]):
         for i in range(y.shape[1]):
@@ -173,8 +168,10 @@ def _largest_of_four(x, y, index):
                 index[U(p), U(i), U(j)] = 2 * i * width + 2 * j + offset
 
 
-@jit
-def _largest(x, y, index, kh, kw, sh, sw, ph, pw, dh, dw):
+@task
+def _largest(part, step, x, y, index, kh, kw, sh, sw, ph, pw, dh, dw):
+    first, last = part * step, (part + 1) * step
+    x, y, index = x[first:last], y[first:last], index[first:last]
     planes, height, width = x.shape
     rows = max(y.shape[1] + (kh - 1) * dh // sh, (height + ph - 1) // sh + 1)
     columns = max(y.shape[2] + (kw - 1) * dw // sw, (width + pw - 1) // sw + 1)
@@ -268,8 +265,10 @@ def _merge(phases, x, rows, columns, sh, sw, ph, pw):
                 i, f = i + 1, 0
 
 
-@jit
-def _means(x, y, divisor, kh, kw, sh, sw, ph, pw):
+@task
+def _means(part, step, x, y, divisor, kh, kw, sh, sw, ph, pw):
+    first, last = part * step, (part + 1) * step
+    x, y = x[first:last], y[first:last]
     planes, height, width = x.shape
     rows = max(y.shape[1] + (kh - 1) // sh, (height + ph - 1) // sh + 1)
     columns = max(y.shape[2] + (kw - 1) // sw, (width + pw - 1) // sw + 1)
@@ -296,8 +295,10 @@ def _means(x, y, divisor, kh, kw, sh, sw, ph, pw):
                     y[U(start + p), U(i), U(j)] = total[U(run + j)] / divisor[U(i), U(j)]
 
 
-@jit
-def _means_dx(dy, dx, divisor, kh, kw, sh, sw, ph, pw):
+@task
+def _means_dx(part, step, dx, dy, divisor, kh, kw, sh, sw, ph, pw):
+    first, last = part * step, (part + 1) * step
+    dx, dy = dx[first:last], dy[first:last]
     planes, height, width = dx.shape
     rows = max(dy.shape[1] + (kh - 1) // sh, (height + ph - 1) // sh + 1)
     columns = max(dy.shape[2] + (kw - 1) // sw, (width + pw - 1) // sw + 1)
@@ -330,8 +331,10 @@ def _add(x, total):
         total[j] += x[j]
 
 
-@jit
-def _cell_largest(x, y, index, rows, columns):
+@task
+def _cell_largest(part, step, x, y, index, rows, columns):
+    first, last = part * step, (part + 1) * step
+    x, y, index = x[first:last], y[first:last], index[first:last]
     width = x.shape[2]
     for p in range(y.shape[0]):
         for i in range(y.shape[1]):
@@ -345,23 +348,23 @@ def _cell_largest(x, y, index, rows, columns):
                 y[p, i, j], index[p, i, j] = best, at
 
 
-@jit
-def _scatter(dy, index, dx):
-    """dx[p, index[p, j]] += dy[p, j]; False where a position lies outside."""
-    inside = True
-    for p in range(dx.shape[0]):
+@task
+def _scatter(part, step, dx, dy, index, outside):
+    """dx[p, index[p, j]] += dy[p, j]; tells of a position that lies outside."""
+    for p in range(part * step, min((part + 1) * step, dx.shape[0])):
         dx[p] = 0
         for j in range(dy.shape[1]):
             at = index[p, j]
             if 0 <= at < dx.shape[1]:
                 dx[p, at] += dy[p, j]
             elif at != -1:
-                inside = False
-    return inside
+                outside[0] = True
 
 
-@jit
-def _plane_means(x, y, divisor):
+@task
+def _plane_means(part, step, x, y, divisor):
+    first, last = part * step, (part + 1) * step
+    x, y = x[first:last], y[first:last]
     for p in range(x.shape[0]):
         total = 0.0
         for j in range(x.shape[1]):
@@ -369,14 +372,18 @@ def _plane_means(x, y, divisor):
         y[p, 0, 0] = total / divisor[0, 0]
 
 
-@jit
-def _plane_means_dx(dy, dx, divisor):
+@task
+def _plane_means_dx(part, step, dx, dy, divisor):
+    first, last = part * step, (part + 1) * step
+    dx, dy = dx[first:last], dy[first:last]
     for p in range(dx.shape[0]):
         dx[p] = dy[p, 0, 0] / divisor[0, 0]
 
 
-@jit
-def _cell_means(x, y, rows, columns):
+@task
+def _cell_means(part, step, x, y, rows, columns):
+    first, last = part * step, (part + 1) * step
+    x, y = x[first:last], y[first:last]
     line = np.empty(x.shape[2], x.dtype)
     for p in range(y.shape[0]):
         for i in range(y.shape[1]):
@@ -386,8 +393,10 @@ def _cell_means(x, y, rows, columns):
                 y[p, i, j] = _sum(line[columns[j, 0]:columns[j, 1]]) / area
 
 
-@jit
-def _cell_means_dx(dy, dx, rows, columns):
+@task
+def _cell_means_dx(part, step, dx, dy, rows, columns):
+    first, last = part * step, (part + 1) * step
+    dx, dy = dx[first:last], dy[first:last]
     line = np.empty(dx.shape[2], dx.dtype)
     for p in range(dy.shape[0]):
         dx[p] = 0
