@@ -46,9 +46,9 @@ class Chain(NamedTuple):
     """What one kernel computes, element by element.
 
     `operands` says how each is indexed: "full" as the results are, "row" by the last axes alone, "column" by the
-    first axes alone, "scalar" not at all; "bits" hold one for each element, eight a byte. `lines` are (operation, references): a reference "x2" is the third operand,
-    "t0" the first line. `results` are the lines that are written, each to an array of its own or (`into`) over a
-    full operand.
+    first axes alone, "scalar" not at all; "bits" hold one for each element, eight a byte. `lines` are (operation,
+    references): a reference "x2" is the third operand, "t0" the first line. `results` are the lines that are written,
+    each to an array of its own or (`into`) over a full operand.
     """
 
     dtype: str
@@ -112,7 +112,8 @@ class Chain(NamedTuple):
 def build(chain: Chain) -> Callable:
     """The chain's kernel: called with (parts, work, size, n, rows, *operands, *fresh results).
 
-    It runs `size` of the `rows` a part, a multiple of 8; a row has n elements where there are row or column operands, else one.
+    It runs `size` of the `rows` a part, a multiple of 8. A row has n elements where there are row or column
+    operands, else one.
     """
     text = chain.text()
     if text not in _built:

@@ -151,8 +151,6 @@ def _no_numba_sum(x: np.ndarray, axis=None, keepdims: bool = False) -> str | Non
     if x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return "contiguous float32 and float64 only"
     kinds, sizes = merged(x.shape, axis)
-    if kinds == "kr" and sizes[1] < 4096:
-        return "short rows, which NumPy adds up as fast"
     return None if kinds in ("r", "kr", "rk", "rkr", "krk") else f"axes in the order {kinds!r}"
 
 

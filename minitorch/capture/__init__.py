@@ -119,7 +119,8 @@ class Compiled:
             raise Unsupported(reason)
         if len(self.reasons) == 1:
             name = getattr(self.uncompiled, "__name__", type(self.uncompiled).__name__)
-            warnings.warn(f"compile: {name} runs eagerly: {reason}", stacklevel=5 + hasattr(self.uncompiled, "_modules"))
+            level = 5 + hasattr(self.uncompiled, "_modules")  # a module's call has a frame more
+            warnings.warn(f"compile: {name} runs eagerly: {reason}", stacklevel=level)
 
 
 def _compiled_module(module: Any, fullgraph: bool) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from minitorch_kernels.fused import BOOLEAN, OPERATIONS, PART, Chain, build
 
-from .trace import Slot, Step, slots_in, uses
+from .arrays import Slot, Step, slots_in, uses
 
 SMALL = 4096  # elements below which a chain is not worth a kernel of its own
 LARGE = 1 << 16  # elements from which a kernel, on several threads, beats even one of NumPy's functions
@@ -106,8 +106,8 @@ class _Group:
 
     def joins(self, other: _Group, after: dict[Slot, set[int]], wanted: set[Slot]) -> bool:
         """Take the other group's lines before one's own, if both make one kernel."""
-        if other.shape != self.shape or other.dtype != self.dtype or None not in (self.row, other.row) and \
-                self.row != other.row:
+        if other.shape != self.shape or other.dtype != self.dtype or (None not in (self.row, other.row) and \
+                self.row != other.row):
             return False
         lines = other.lines + self.lines
         made = {line.step.out for line in lines}
@@ -216,7 +216,7 @@ def _operation(step: Step) -> str | None:
     name = _OWN_NAMES.get(step.name, step.name)
     if name in ("gelu", "gelu_dx") and step.args[-1] == "tanh":
         name = name.replace("gelu", "gelu_tanh")
-    if name not in OPERATIONS or step.kind not in ("ufunc", "kernel") and (step.kind, name) not in _OTHERS or \
+    if name not in OPERATIONS or (step.kind not in ("ufunc", "kernel") and (step.kind, name) not in _OTHERS) or \
             any(key != "out" for key in step.kwargs):
         return None
     return name if len(_operands(step)) == _ARITIES[name] else None

@@ -38,8 +38,8 @@ _LEAVES = (_KERNELS, "<frozen importlib")
 _STANDARD = os.path.dirname(os.path.abspath(functools.__file__)) + os.sep
 _TRUSTED_STANDARD = {"contextlib.py", "functools.py", "typing.py", "dataclasses.py", "enum.py", "copy.py", "types.py",
                      "warnings.py", "operator.py", "weakref.py", "_collections_abc.py", "abc.py", "inspect.py"}
-_PURE = {"len", "isinstance", "issubclass", "getattr", "hasattr", "callable", "min", "max", "sum", "abs", "round", "pow",
-         "sorted", "any", "all", "iter", "repr", "format", "hash", "chr", "ord", "divmod", "bin", "hex", "oct",
+_PURE = {"len", "isinstance", "issubclass", "getattr", "hasattr", "callable", "min", "max", "sum", "abs", "round",
+         "pow", "sorted", "any", "all", "iter", "repr", "format", "hash", "chr", "ord", "divmod", "bin", "hex", "oct",
          "__build_class__", "ascii"}
 _PURE_MODULES = {"math", "_operator", "operator", "itertools", "_functools", "_abc", "cmath", "_bisect"}
 _VALUES = (str, list, dict, tuple, set, frozenset, int, float, complex, bytes, deque, slice, range, type)
@@ -193,9 +193,9 @@ class State:
     def _function(self, function: types.FunctionType) -> None:
         if hasattr(function, "__wrapped__"):
             self.visit(function.__wrapped__)
-        if _trusted(function.__code__.co_filename) and function.__code__ not in self.codes:
-            if not function.__closure__ or not hasattr(function, "__wrapped__"):
-                return
+        wrapper = function.__closure__ and hasattr(function, "__wrapped__")
+        if _trusted(function.__code__.co_filename) and function.__code__ not in self.codes and not wrapper:
+            return
         if function.__closure__:
             cells = dict(zip(function.__code__.co_freevars, function.__closure__))
             self.select(functools.partial(_cell, cells), cells, "the closure's ")
@@ -331,7 +331,8 @@ def binder(arguments: Arguments) -> Callable[[tuple, dict], list[Tensor] | None]
                          f"and x{i}.strides == t{i} and a{i}._requires_grad is {v._requires_grad} and "
                          f"(a{i}._node is None) is {v._node is None} and (a{i}._base is None) is {v._base is None} "
                          f"and not a{i}._hooks and a{i}._inference is {v._inference}")
-            tests += [f"a{i} is {'' if given[j] is v else 'not '}a{j}" for j in range(i) if isinstance(given[j], Tensor)]
+            tests += [f"a{i} is {'' if given[j] is v else 'not '}a{j}"
+                      for j in range(i) if isinstance(given[j], Tensor)]
             if not any(given[j] is v for j in range(i)):
                 tensors.append(f"a{i}")
         else:

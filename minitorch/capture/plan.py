@@ -17,8 +17,8 @@ from ..device import cpu_kernels
 from ..engine import Node, Output
 from ..errors import GraphError
 from ..tensor import Tensor, edge_of
+from .arrays import Slot, Step, slots_in, uses
 from .fuse import fuse, renamed
-from .trace import Slot, Step, slots_in, uses
 
 EFFECTS = {"grad", "whole", "draw", "set", "check"}
 
@@ -39,20 +39,27 @@ class Program:
         wanted = {slot for _, slot in self.grads}
         self.backward = needed(backward, wanted)
         used = {slot for step in self.backward for slot in uses(step)} | wanted
-        saved = {s for s in used - _defined(self.backward) - set(dys) if s.kind != "constant"}
-        self.forward = needed(forward, {*self.outputs, *saved})
-        self.forward = folded(self.forward, {slot.storage for slot in self._lasting()})
+        self.forward = forward
+        lasting = self._lasting()
+        for slot in (*self.outputs, *(slot for step in (*forward, *self.backward) for slot in uses(step))):
+            if slot.kind == "constant" and slot.storage in lasting:
+                slot.kind = "copied"  # each replay takes a copy
+        before = {slot for step in forward for slot in uses(step)}
+        saved = {s for s in used - _defined(self.backward) - set(dys)
+                 if s.kind != "constant" and (s.kind != "copied" or s in before)}
+        self.forward = folded(needed(forward, {*self.outputs, *saved}), lasting)
         self.saved = sorted((s for s in saved if s.kind != "constant"), key=lambda s: s.number)
         self.forward = fuse(self.forward, {*self.outputs, *saved})
         self.backward = fuse(self.backward, wanted)
         kept = {slot.storage for slot in self.saved}
         self.kept = [t for t, slot in outside if slot.storage in kept]  # what backward needs as it is now
 
-    def _lasting(self) -> set[Slot]:
-        """Slots whose memory is written to, or leaves the program."""
+    def _lasting(self) -> set[int]:
+        """The memory that is written to, or leaves the program."""
         steps = [*self.forward, *self.backward]
-        return {*self.outputs, *(slot for _, slot in self.grads), *(s for step in steps for s in step.writes),
+        slots = {*self.outputs, *(slot for _, slot in self.grads), *(s for step in steps for s in step.writes),
                 *(step.args[1] for step in steps if step.kind == "grad" and step.args[1] is not None)}
+        return {slot.storage for slot in slots}
 
 
 def makes(step: Step) -> list[Slot]:
@@ -100,7 +107,7 @@ class Writer:
         self._outputs = 0
         self.free: set[Slot] = set()  # operands of the present step whose memory can be written over
         self._known: dict[int, str] = {}
-        self._arrays = {slot.storage for slot in program._lasting()}  # where a NumPy scalar will not do
+        self._lasting = program._lasting()  # where a NumPy scalar will not do
 
     def compile(self, head: str, lines: list[str]) -> Callable:
         """The function, with the objects in its closure, where they are found quickest."""
@@ -122,7 +129,7 @@ class Writer:
     def load(self, slots: Iterable[Slot]) -> Iterator[str]:
         """Lines that bring in what comes from outside."""
         for slot in sorted(set(slots), key=lambda s: s.number):
-            if slot.kind == "constant" and slot.storage in self._arrays:
+            if slot.kind == "copied":
                 yield f"{slot} = {self.name(slot.source)}.copy()"
             elif slot.kind in ("tensor", "grad"):
                 yield f"{slot} = {self.tensor(slot.source)}{'._grad' if slot.kind == 'grad' else ''}._array"
@@ -147,7 +154,7 @@ class Writer:
             gone = sorted({s for s in (*uses(step), *makes(step)) if last[s] == i and s.kind in ("step", "dy")},
                           key=lambda s: s.number)
             self.free = {s for s in uses(step) if ends[s.storage] == i and s.kind == "step" and s.whole
-                         and s.contiguous and s.storage not in self._arrays}
+                         and s.contiguous and s.storage not in self._lasting}
             yield from self.step(step)
             if gone:
                 yield " = ".join(map(str, gone)) + " = None"
@@ -209,7 +216,7 @@ class Writer:
             return f"{args[0]}[{args[1]}]"
         if step.kind == "set":
             return f"{args[0]}[{args[1]}] = {args[2]}"
-        if step.kind == "method" or step.name == "reshape" and not step.kwargs:  # the method is the quicker one
+        if step.kind == "method" or (step.name == "reshape" and not step.kwargs):  # the method is the quicker one
             return f"{args[0]}.{step.name}({', '.join(args[1:])}{self.keywords(step.kwargs, first=len(args) < 2)})"
         return f"{self.name(step.function)}({', '.join(args)}{self.keywords(step.kwargs, first=not args)})"
 
@@ -220,7 +227,7 @@ class Writer:
     def expression(self, value: Any) -> str:
         """Python for an argument."""
         if isinstance(value, Slot):
-            if value.kind == "constant" and value.storage not in self._arrays:
+            if value.kind == "constant":
                 return self.name(value.source)
             return str(value)
         if not any(True for _ in slots_in(value)):
@@ -312,9 +319,10 @@ class Graph:
         writer, outputs = Writer(program), [slot for _, slot in program.grads]
         lines = [f"({', '.join([*map(str, slots), ''])}) = {name}" for name, slots in
                  (("saved", program.saved), ("dys", program.dys)) if slots]
-        constants = {s for step in program.backward for s in uses(step) if s.kind == "constant"} | set(outputs)
-        lines += ["saved = dys = None", *writer.load(s for s in constants if s.kind == "constant"),
-                  *writer.steps(program.backward, set(outputs)),
+        used = {s for step in program.backward for s in uses(step)} | set(outputs)
+        lines += ["saved = dys = None",
+                  *writer.load(s for s in used - set(program.saved) if s.kind == "copied"),
+                  *writer.steps(program.backward, {*outputs, *program.saved}),  # with retain_graph it runs again
                   f"return [{', '.join(map(writer.expression, outputs))}]"]
         self.backward = writer.compile("backward(saved, dys)", lines)
 

@@ -11,9 +11,10 @@ from .. import engine
 from ..engine import Node, Output
 from ..tensor import Tensor, edge_of
 from . import ATTEMPTS, RECORDINGS
+from .arrays import Slot, Traced
 from .guards import SIMPLE, Arguments, State, Watch, binder, same, special, tensor_key
 from .plan import Known, Made, Program, write
-from .trace import Recorder, Slot, Traced, busy
+from .trace import Recorder, busy
 
 
 def record(compiled: Any, args: tuple, kwargs: dict) -> Any:
@@ -126,7 +127,7 @@ class Run:
         with self.watch, _cut([edge_of(t) for t in sources]):
             try:
                 engine.run(roots, True, False, targets)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 recorder.refuse(f"its gradient cannot be computed: {error}")
                 return
         self.backward = recorder.steps
@@ -182,10 +183,7 @@ class Conditions:
                 if tensor_key(t) != key:
                     return False
                 self.tensors[i] = t, t._array, requires_grad, key
-        for t, none in self.grads:
-            if (t._grad is None) is not none:
-                return False
-        return True
+        return all((t._grad is None) is none for t, none in self.grads)
 
 
 class Recording:

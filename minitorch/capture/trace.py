@@ -8,14 +8,13 @@ program (`bool`, `item`, ...) is noticed: then there is a `reason` why the recor
 """
 from __future__ import annotations
 
-import operator
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import count
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,183 +22,10 @@ from minitorch_kernels import table
 from numpy.lib.array_utils import byte_bounds
 
 from ..device import cpu_kernels
-from ..engine import mode
+from ..engine import Node, Output, mode
 from ..tensor import Tensor
+from .arrays import Number, Slot, Step, Traced, plain, root_of
 
-
-class Slot:
-    """One array of the recording: its type, its layout, the memory that it shares, where it comes from."""
-
-    __slots__ = ("contiguous", "dtype", "kind", "number", "shape", "source", "storage", "whole")
-
-    def __init__(self, number: int, array: np.ndarray, storage: int, kind: str, source: Any, whole: bool):
-        self.number, self.shape, self.dtype, self.storage = number, array.shape, array.dtype, storage
-        self.kind = kind  # "step": made by a step; "tensor", "grad": of a tensor from outside; "constant"
-        self.source = source  # the tensor, or the constant's array
-        self.contiguous = array.flags.c_contiguous
-        self.whole = whole  # all of its memory, not a view of some
-
-    def again(self) -> Slot:
-        """A slot of the same kind of array, in memory of its own."""
-        slot = object.__new__(Slot)
-        for name in self.__slots__:
-            setattr(slot, name, getattr(self, name))
-        slot.number = next(_more_slots)
-        slot.storage = -slot.number
-        return slot
-
-    def __repr__(self) -> str:
-        return f"v{self.number}"
-
-
-class Step:
-    """One thing that the program did: `function(*args, **kwargs)`, with slots in the place of arrays."""
-
-    __slots__ = ("args", "function", "kind", "kwargs", "name", "out", "over", "writes")
-
-    def __init__(self, kind: str, name: str, function: Any, args: tuple, kwargs: dict, out: Any = None,
-                 writes: tuple = ()):
-        self.kind, self.name, self.function = kind, name, function
-        self.args, self.kwargs, self.out, self.writes = args, kwargs, out, writes
-        self.over: Slot | None = None  # whose memory may take the result, where nobody else needs it
-
-    def __repr__(self) -> str:
-        return f"{self.out} = {self.name}({self.args}, {self.kwargs})"
-
-
-class Traced(np.ndarray):
-    """An array under recording. After the recording it behaves as the array that it shows."""
-
-    plain: np.ndarray
-    slot: Slot
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        function = ufunc if method == "__call__" else getattr(ufunc, method)
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        recorder = mode.recorder
-        if recorder is None or recorder.paused:
-            return function(*_plain(inputs), **_plain(kwargs))
-        writes = kwargs.get("out", ())
-        if method == "at":
-            writes = inputs[:1]
-        return recorder.apply("ufunc" if method == "__call__" else "call", name, function, inputs, kwargs, writes)
-
-    def __array_function__(self, function, types, args, kwargs):
-        recorder = mode.recorder
-        if recorder is None or recorder.paused or function in _STRUCTURAL:
-            return function(*_plain(args), **_plain(kwargs))
-        if function is np.concatenate:
-            args = args[:2]  # the third would be memory for the result
-        if function.__name__ in _DATA_SHAPES:
-            recorder.refuse(f"the shape of {function.__name__}'s result depends on values")
-        if function is np.copyto:
-            return recorder.apply("call", "copyto", function, args, kwargs, args[:1])
-        out = kwargs.get("out")
-        return recorder.apply("call", function.__name__, function, args, kwargs, () if out is None else (out,))
-
-    @property
-    def base(self):
-        """The memory's owner, such that a view and what it was made from answer alike."""
-        plain = self.__dict__.get("plain")
-        return np.ndarray.base.__get__(self) if plain is None else root_of(plain)
-
-    def __getitem__(self, key):
-        recorder = mode.recorder
-        if recorder is None or recorder.paused or "plain" not in self.__dict__:
-            return _plain(self)[_plain(key)]
-        if _has_mask(key):
-            recorder.refuse("the shape of x[mask] depends on values")
-        return recorder.apply("item", "getitem", operator.getitem, (self, key), {})
-
-    def __setitem__(self, key, value):
-        recorder = mode.recorder
-        if recorder is not None and "plain" not in self.__dict__:
-            recorder.refuse("an array was made in a way that is not recorded")
-        if recorder is None or recorder.paused or "plain" not in self.__dict__:
-            _plain(self)[_plain(key)] = _plain(value)
-            return
-        recorder.apply("set", "setitem", operator.setitem, (self, key, value), {}, (self,))
-
-
-class Number:
-    """A Python number among a kernel's results: it can be handed to another kernel, and that is recorded."""
-
-    def __init__(self, number: Any, slot: Slot):
-        self.number, self.slot = number, slot
-
-
-def _number_method(name: str) -> Callable:
-    def method(self, *args):
-        recorder = mode.recorder
-        if recorder is not None:
-            recorder.refuse("a number that a kernel returns is computed with")
-        return getattr(self.number, name)(*_plain(args))
-
-    return method
-
-
-for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "mod", "pow", "neg", "abs",
-              "eq", "ne", "lt", "le", "gt", "ge", "bool", "int", "float", "index", "format", "hash"):
-    setattr(Number, f"__{_name}__", _number_method(f"__{_name}__"))
-
-
-def _method(name: str) -> Callable:
-    def method(self, *args, **kwargs):
-        recorder = mode.recorder
-        if recorder is None or recorder.paused or "plain" not in self.__dict__:
-            return getattr(_plain(self), name)(*_plain(args), **_plain(kwargs))
-        if name in _DATA_SHAPES:
-            recorder.refuse(f"the shape of {name}'s result depends on values")
-        return recorder.apply("method", name, name, (self, *args), kwargs, (self,) if name in _IN_PLACE else ())
-
-    return method
-
-
-def _attribute(name: str) -> property:
-    def get(self):
-        recorder = mode.recorder
-        if recorder is None or recorder.paused or "plain" not in self.__dict__:
-            return getattr(_plain(self), name)
-        return recorder.apply("attribute", name, name, (self,), {})
-
-    def put(self, value):
-        if mode.recorder is not None:
-            mode.recorder.refuse(f"the {name} part of an array is written to")
-        setattr(_plain(self), name, _plain(value))
-
-    return property(get, put)
-
-
-def _reading(name: str, attribute: bool = False) -> Any:
-    """A method or attribute that turns values into something that is not recorded."""
-    def read(self, *args, **kwargs):
-        recorder = mode.recorder
-        if recorder is not None and not recorder.paused and "plain" in self.__dict__:
-            recorder.refuse(f"a tensor's value is read ({name.strip('_')})")
-        return getattr(_plain(self), name) if attribute else getattr(_plain(self), name)(*_plain(args), **kwargs)
-
-    return property(read) if attribute else read
-
-
-_IN_PLACE = ("fill", "sort", "partition", "put", "resize", "byteswap")
-_DATA_SHAPES = {"nonzero", "flatnonzero", "argwhere", "unique", "compress", "extract", "trim_zeros", "union1d",
-                "intersect1d", "setdiff1d", "unique_values", "unique_counts", "unique_inverse", "unique_all"}
-for _name in ("astype", "copy", "reshape", "transpose", "swapaxes", "ravel", "flatten", "squeeze", "sum", "mean", "max",
-              "min", "prod", "any", "all", "argmax", "argmin", "cumsum", "cumprod", "clip", "round", "repeat", "take",
-              "diagonal", "trace", "dot", "var", "std", "conj", "conjugate", "view", "nonzero", "argsort",
-              "argpartition", "searchsorted", "compress", "choose", *_IN_PLACE):
-    setattr(Traced, _name, _method(_name))
-for _name in ("T", "mT", "real", "imag"):
-    setattr(Traced, _name, _attribute(_name))
-for _name in ("item", "tolist", "tobytes", "dump", "dumps", "tofile", "__bool__", "__float__", "__int__", "__index__",
-              "__complex__", "__contains__", "__format__", "__str__", "__repr__", "__array__"):
-    setattr(Traced, _name, _reading(_name))
-for _name in ("flat", "data", "ctypes"):
-    setattr(Traced, _name, _reading(_name, True))
-
-# answers that follow from shapes, types and memory alone
-_STRUCTURAL = {np.may_share_memory, np.shares_memory, np.shape, np.ndim, np.size, np.result_type, np.can_cast,
-               np.iscomplexobj, np.isrealobj, np.min_scalar_type, np.common_type}
 _CREATING = {"zeros", "ones", "empty", "full", "arange", "eye", "identity", "linspace", "tri", "zeros_like",
              "ones_like", "empty_like", "full_like", "indices", "logspace"}
 # functions whose callers get a tensor's values: (end of the file's name, the function's)
@@ -246,7 +72,7 @@ class Recorder:
                 slot.source = slot.source.copy()  # as it was before it was written to
                 self._copied.add(slot)
         with self._aside():
-            result = _CALLS.get(kind, _call)(function, _plain(args), _plain(kwargs))
+            result = _CALLS.get(kind, _call)(function, plain(args), plain(kwargs))
         if kind == "kernel":  # one that returns an argument has written into it
             written = [x for x in args if type(x) is Traced and x.plain is result]
         step = Step(kind, name, function, self._slotted(args), self._slotted(kwargs),
@@ -260,10 +86,10 @@ class Recorder:
     def kernel(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
         """Run a kernel of the table, which sees plain arrays, and write it down."""
         if name == "shares_memory":
-            return function(*_plain(args), **_plain(kwargs))
+            return function(*plain(args), **plain(kwargs))
         if name.endswith(("_step", "_steps")):
             self.refuse(f"the kernel {name} writes into its arguments")
-        return self.apply("kernel", name, _chosen(name, _plain(args), _plain(kwargs)), args, kwargs)
+        return self.apply("kernel", name, _chosen(name, plain(args), plain(kwargs)), args, kwargs)
 
     def draw(self, generator: Any, name: str, args: tuple, kwargs: dict) -> Any:
         """Random numbers: a replay draws the next ones from the same generator."""
@@ -410,7 +236,7 @@ class Recorder:
         """What becomes the array of `t`."""
         before = t.__dict__.get("_array")
         if type(array) is Traced and "plain" not in array.__dict__:
-            array = _plain(array)
+            array = plain(array)
         if type(array) is Traced and array.plain is before:
             return before  # what `t._array += ...` ends with
         if before is not None and type(before) is not Traced:
@@ -462,7 +288,7 @@ class Recorder:
         Tensor._grad = property(_get_grad, _set_grad)  # type: ignore[assignment]
         self._kernels = {name: value for name, value in vars(cpu_kernels).items() if name != "xp"}
         cpu_kernels.__class__ = _RecordingKernels
-        cpu_kernels.xp = _numpy
+        cpu_kernels.xp = _numpy  # type: ignore[assignment]
         for name in self._kernels:
             delattr(cpu_kernels, name)
         return self
@@ -481,41 +307,42 @@ class Recorder:
         for name in bound:
             delattr(cpu_kernels, name)
         vars(cpu_kernels).update(self._kernels)
+        seen: set[int] = set()
         for reference in self.made:
             t = reference()
-            if t is not None and type(t.__dict__.get("_array")) is Traced:
-                t._array = t._array.plain
+            if t is not None:
+                if type(t.__dict__.get("_array")) is Traced:
+                    t._array = t._array.plain
+                _clean(t._node, seen)
         _lock.release()
+
+
+def _clean(node: Any, seen: set[int]) -> None:
+    """Give the gradient functions of a graph the arrays themselves: it lives on without the recording."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Output):
+            node = node.node
+        if isinstance(node, Node) and id(node) not in seen:
+            seen.add(id(node))
+            pending.extend(node.inputs)
+            for function in node.functions():
+                _clean_function(function)
+
+
+def _clean_function(function: Any) -> None:
+    for cell in getattr(function, "__closure__", None) or ():
+        value = cell.cell_contents
+        if isinstance(value, FunctionType):
+            _clean_function(value)
+        elif isinstance(value, (Traced, Number, tuple, list)):
+            cell.cell_contents = plain(value)
 
 
 def busy() -> bool:
     """Whether another thread is recording."""
     return _lock.locked()
-
-
-def uses(step: Step) -> Iterator[Slot]:
-    """The slots that a step reads or writes."""
-    return iter(()) if step.kind == "whole" else slots_in((step.args, step.kwargs))
-
-
-def slots_in(value: Any) -> Iterator[Slot]:
-    """All slots in nested lists, tuples, dicts and slices."""
-    if isinstance(value, Slot):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for v in value:
-            yield from slots_in(v)
-    elif isinstance(value, dict):
-        yield from slots_in(list(value.values()))
-    elif isinstance(value, slice):
-        yield from slots_in((value.start, value.stop, value.step))
-
-
-def root_of(array: np.ndarray) -> np.ndarray:
-    """The array that owns the memory of `array`."""
-    while isinstance(base := np.ndarray.base.__get__(array), np.ndarray):
-        array = base
-    return array
 
 
 class _Draw:
@@ -582,28 +409,12 @@ def _creating(function: Callable) -> Callable:
             return function(*args, **kwargs)
         if any(type(x) is Traced for x in (*args[function.__name__.endswith("_like"):], *kwargs.values())):
             return recorder.apply("call", function.__name__, function, args, kwargs)
-        result = function(*_plain(args), **_plain(kwargs))
+        result = function(*plain(args), **plain(kwargs))
         if function in (np.empty, np.empty_like):
             result[...] = 0
         return recorder.constant(result) if isinstance(result, np.ndarray) else result
 
     return create
-
-
-def _plain(value: Any) -> Any:
-    """`value` with the arrays themselves in the place of traced ones."""
-    kind = type(value)
-    if kind is Number:
-        return value.number
-    if isinstance(value, Tensor):
-        return _plain(value.__dict__["_array"])
-    if kind is Traced:
-        return value.plain if "plain" in value.__dict__ else np.ndarray.view(value, np.ndarray)
-    if kind in (tuple, list):
-        return kind(map(_plain, value))
-    if kind is dict:
-        return {key: _plain(v) for key, v in value.items()}
-    return slice(*map(_plain, (value.start, value.stop, value.step))) if kind is slice else value
 
 
 def _call(function: Callable, args: tuple, kwargs: dict) -> Any:
@@ -624,12 +435,6 @@ _CALLS: dict[str, Callable] = {
     "method": lambda name, args, kwargs: getattr(args[0], name)(*args[1:], **kwargs),
     "attribute": lambda name, args, kwargs: getattr(args[0], name),
 }
-
-
-def _has_mask(key: Any) -> bool:
-    if isinstance(key, tuple):
-        return any(map(_has_mask, key))
-    return isinstance(key, (np.ndarray, list)) and np.asarray(_plain(key)).dtype.kind == "b"
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -671,5 +476,4 @@ def _set_grad(t: Tensor, grad: Tensor | None) -> None:
 _NOTHING = np.empty(0)
 _OPS = __name__.partition(".")[0] + ".ops."
 _lock = threading.Lock()
-_more_slots = count(1_000_000)
 _numpy = _NumPy()

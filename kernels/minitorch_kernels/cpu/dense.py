@@ -12,6 +12,7 @@ at all where few rows of a would use the copy.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import NamedTuple
 
@@ -44,9 +45,12 @@ from .vector import (
 VECTORS = 4 if MANY else 2  # of a strip
 HEIGHTS = (12, 12, 8, 6) if MANY else (12, 6)  # rows of a tile of 1, 2, ... vectors: as many sums as registers hold
 ROWS = 192  # rows that are summed at once: whole tiles of each height
+PITCH = ROWS + 16  # an odd number of cache lines: neighbours in a column do not meet in the same sets of a cache
+TALL = 24  # rows that are whole tiles of each height
 NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
+SOON = 16  # k ahead of which lines of the cache are asked for, where they lie too far apart for the CPU to guess
 FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
-CHUNK = 1 << 20  # numbers of b that are packed at a time
+CHUNK = 1 << 21  # numbers of b that are packed at a time
 SPREAD = 1 << 21  # multiplications worth a part
 PARTS = 32  # parts at most
 PACKED, DIRECT, HERE = 0, 1, 2  # how b is read: packed before, as it lies, packed by each part for itself
@@ -132,34 +136,33 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
         (b_at, a_at, (b_step, b_row), (a_step, a_row), (n, m), (1, n)) if swapped else
         (a_at, b_at, (a_row, a_step), (b_row, b_step), (m, n), (n, 1)))
     wide = VECTORS * vector.lanes(letter)
-    mode = PACKED if rows > ROWS else HERE
+    strips, deep = -(-columns // wide), max(depth, 1)
+    together = max(1, min(strips, CHUNK // (wide * deep)))  # strips that are packed at a time
+    mode = HERE if rows <= ROWS or right_step == 1 and together < strips else PACKED
     if right_step == 1 and rows <= FEW and columns % vector.lanes(letter) == 0:
         mode = DIRECT
-    strips = -(-columns // wide)
-    together = max(1, min(strips, CHUNK // (wide * max(depth, 1))))  # strips in a round
-    stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * max(depth, 1))))
+    stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
     if mode != PACKED:
         together, stack = strips, batch
     rounds = []
-    for g in range(0, batch, stack):
-        matrices = min(stack, batch - g)
-        for s in range(0, strips, together):
-            some = min(together, strips - s)
-            work = matrices * rows * min(some * wide, columns - s * wide) * depth
-            parts = min(PARTS, max(1, work // SPREAD))
-            blocks = -(-rows // ROWS)
-            row_parts = min(blocks, max(1, parts // matrices))
-            row_cut = -(-blocks // row_parts) * ROWS
-            row_parts = -(-rows // row_cut)
-            strip_parts = min(some, max(1, parts // (matrices * row_parts)))
-            strip_cut = -(-some // strip_parts)
-            strip_parts = -(-some // strip_cut)
-            numbers = np.array([rows, columns, depth, left_row, left_step, right_row, right_step, *y_steps, g, matrices,
-                                s, some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped], np.int64)
-            pack_parts = matrices * some if mode == PACKED else 0
-            parts = matrices * row_parts * strip_parts
-            rounds.append((numbers, pack_parts, matrices * some * wide * depth, parts, 2 * work))
+    for g, s in product(range(0, batch, stack), range(0, strips, together)):
+        matrices, some = min(stack, batch - g), min(together, strips - s)
+        work = matrices * rows * min(some * wide, columns - s * wide) * depth
+        row_cut, strip_cut = _cuts(rows, some, min(PARTS, max(1, work // SPREAD)) // matrices, left_step != 1)
+        row_parts, strip_parts = -(-rows // row_cut), -(-some // strip_cut)
+        numbers = np.array([rows, columns, depth, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
+                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped], np.int64)
+        packing = matrices * some if mode == PACKED else 0
+        rounds.append((numbers, packing, packing * wide * depth, matrices * row_parts * strip_parts, 2 * work))
     return _Plan(swapped, left_at, right_at, stack * together * wide * depth if mode == PACKED else 0, rounds)
+
+
+def _cuts(rows, strips, parts, strided):
+    """Rows and strips of a part. Where a is strided, a part copies its rows, and wants some strips to use them."""
+    row_parts = max(1, min(-(-rows // (ROWS // 2 if strided else ROWS)), parts))
+    row_cut = -(-(-(-rows // row_parts)) // TALL) * TALL
+    strip_parts = max(1, min(strips // 4 if strided else strips, parts // row_parts))
+    return row_cut, -(-strips // strip_parts)
 
 
 def _cost(step, uses):
@@ -235,12 +238,13 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     last_strip = min(first_strip + strip_cut, some)
     start = left_starts[g + matrix]
     copied = left_step != 1 and last_strip - first_strip > 1
-    a, a_row, a_step = (np.empty(NEAR * ROWS, y.dtype), 1, ROWS) if copied else (left, left_row, left_step)
+    a, a_row, a_step = (np.empty(NEAR * PITCH, y.dtype), 1, PITCH) if copied else (left, left_row, left_step)
     own_b = _aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
     begin, room = _aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
     sums = _aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
-    for i in range(first, min(first + row_cut, rows), ROWS):
-        height = min(ROWS, rows - i)
+    end = min(first + row_cut, rows)
+    for i in range(first, end, ROWS):
+        height = min(ROWS, end - i)
         for k in range(0, max(depth, 1), NEAR):
             some_depth, last = min(NEAR, depth - k), k + NEAR >= depth
             ia = start + i * left_row + k * left_step
@@ -289,10 +293,11 @@ def _copy_columns(a, ia, row, step, height, depth, out):
     for k in range(depth):
         if row == 1:
             for r in range(0, height, lane):
-                _copy(a, ia + k * step + r, min(lane, height - r), out, k * ROWS + r)
+                _ask(a, ia + (k + SOON) * step + r)
+                _copy(a, ia + k * step + r, min(lane, height - r), out, k * PITCH + r)
         else:
             for r in range(height):
-                out[k * ROWS + r] = a[ia + r * row + k * step]
+                out[k * PITCH + r] = a[ia + r * row + k * step]
 
 
 @jit
@@ -404,6 +409,18 @@ def _copy(typingctx, source, i, count, target, j):
     n = types.int64
     return types.void(source, n, n, target, n), codegen
 
+
+
+@intrinsic
+def _ask(typingctx, array, i):
+    """Ask for the cache line of array[i], which may lie outside."""
+
+    def codegen(context, builder, signature, arguments):
+        array, i = data(context, builder, signature, arguments)
+        prefetch(builder, builder.gep(array, [i]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
 
 
 @intrinsic

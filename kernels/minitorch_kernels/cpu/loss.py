@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 
-from .. import memory, parallel
+from .. import memory
 from ..loss import out_of_bounds
 from .jit import exactly, jit
 from .softmax import _exp, _top, normalisers, scaled_softmax, wide  # change this file with them: see `jit`
+from .tasks import task
 
 SMALL = 1 << 14  # logits up to which one compiled call does all: it costs less than the preparation of several
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
@@ -123,9 +124,9 @@ def _gradients(op, dloss, x, target):
 
 
 def _over_blocks(function, x, *arrays):
-    """`function(x, *arrays, first, last)` in parts of the blocks of `x`."""
-    cuts = parallel.chunks(len(x), max(1, (1 << 15) // x[0].size))
-    parallel.run(lambda i: function(x, *arrays, cuts[i].start, cuts[i].stop), len(cuts), 2 * x.size)
+    """`function(..., x, *arrays)` in parts of the blocks of `x`."""
+    step = max(1, (1 << 15) // x[0].size)
+    function(-(-len(x) // step), 2 * x.size, step, x, *arrays)
 
 
 @exactly
@@ -204,11 +205,11 @@ def _pick(x, top, log, target, weight, ignore_index, smoothing, even, loss):
     return total, weights, -1
 
 
-@jit
-def _evenly(x, top, log, weight, even, first, last):
+@task
+def _evenly(part, step, x, top, log, weight, even):
     """The sum over all classes of -log_softmax(x) times the class's weight."""
     inner = x.shape[2]
-    for i in range(first, last):
+    for i in range(part * step, min((part + 1) * step, x.shape[0])):
         if inner == 1:
             row, total = x[i].ravel(), x.dtype.type(0)
             for c in range(row.size):
@@ -254,10 +255,10 @@ def _shares(dloss, factor, target, weight, ignore_index, smoothing, classes, hit
     return -1
 
 
-@jit
-def _subtract_evenly(dx, each, weight, first, last):
+@task
+def _subtract_evenly(part, step, dx, each, weight):
     inner = dx.shape[2]
-    for i in range(first, last):
+    for i in range(part * step, min((part + 1) * step, dx.shape[0])):
         if inner == 1:
             row = dx[i].ravel()
             for c in range(row.size):

@@ -3,12 +3,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import memory, parallel
+from .. import memory
 from ..reduce import merged
 from .jit import jit
+from .tasks import task
 
-BLOCK = 1 << 16  # elements of a thread's part
+PART = 1 << 16  # elements of a thread's part
 STRIP = 256  # columns that a thread takes at a time
+BLOCK = 1024  # elements added up in their own type before float64 takes over
+ROWS = 8  # the same for columns
+U = np.uint64  # an index of this type is not tested for counting from the end: loops vectorise
 
 
 def sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
@@ -17,22 +21,20 @@ def sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     axes = range(x.ndim) if axis is None else [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
     shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
     if kinds == "r":
-        out = _whole(x.reshape(-1))
+        partial = np.empty(-(-x.size // PART))
+        _whole(len(partial), x.size, x.reshape(-1), partial)
+        out = partial.sum().astype(x.dtype)
     elif kinds in ("kr", "rkr"):
         x = x.reshape(sizes if kinds == "rkr" else (1, *sizes))
         out = np.empty(x.shape[1], x.dtype)
-        parts = parallel.chunks(x.shape[1], max(1, BLOCK // (x.shape[0] * x.shape[2])))
-        parallel.run(lambda i: _rows(x, out, parts[i].start, parts[i].stop), len(parts), x.size)
+        step = max(1, PART // (x.shape[0] * x.shape[2]))
+        _rows(-(-x.shape[1] // step), x.size, step, x, out)
     else:
         x = x.reshape(sizes if kinds == "krk" else (1, *sizes))
-        out = np.empty((x.shape[0], x.shape[2]), x.dtype)
-        strips = parallel.chunks(x.shape[2], STRIP)
-
-        def part(i):
-            strip = strips[i % len(strips)]
-            _columns(x, out, i // len(strips), strip.start, strip.stop)
-
-        parallel.run(part, x.shape[0] * len(strips), x.size)
+        step = max(ROWS, PART // x.shape[2])
+        partial = np.zeros((x.shape[0], -(-x.shape[1] // step), x.shape[2]))
+        _columns(partial.shape[0] * partial.shape[1], x.size, step, x, partial)
+        out = (partial.sum(axis=1) if partial.shape[1] > 1 else partial).astype(x.dtype)
     return out.reshape(shape)
 
 
@@ -43,78 +45,63 @@ def cumsum(x: np.ndarray, axis: int) -> np.ndarray:
     inner = int(np.prod(x.shape[axis + 1:]))
     lines = x.reshape(-1, n, inner)
     out = memory.empty(lines.shape, x.dtype)
-    strips = parallel.chunks(inner, STRIP)
-    rows = parallel.chunks(len(lines), max(1, BLOCK // (n * min(inner, STRIP))))
-
-    def part(i):
-        strip, some = strips[i % len(strips)], rows[i // len(strips)]
-        _accumulate(lines, out, some.start, some.stop, strip.start, strip.stop)
-
-    parallel.run(part, len(strips) * len(rows), x.size)
+    strips, step = -(-inner // STRIP), max(1, PART // max(1, n * min(inner, STRIP)))
+    _accumulate(strips * -(-len(lines) // step), x.size, step, strips, lines, out)
     return out.reshape(x.shape)
 
 
-def _whole(x: np.ndarray) -> np.ndarray:
-    parts = parallel.chunks(x.size, BLOCK)
-    partial = np.empty(len(parts))
-
-    def part(i):
-        partial[i] = _total(x, parts[i].start, parts[i].stop)
-
-    parallel.run(part, len(parts), x.size)
-    return partial.sum().astype(x.dtype)
+@task
+def _whole(part, x, partial):
+    partial[part] = _line(x[part * PART:(part + 1) * PART])
 
 
-@jit
-def _total(x, start, stop):
-    return _line(x[start:stop])
-
-
-@jit
-def _rows(x, out, start, stop):
-    for row in range(start, stop):
+@task
+def _rows(part, step, x, out):
+    for row in range(part * step, min((part + 1) * step, out.size)):
         total = 0.0
         for outer in range(x.shape[0]):
-            total += _line(x[outer, row])
+            for start in range(0, x.shape[2], BLOCK):
+                t = x.dtype.type(0)
+                for j in range(start, min(start + BLOCK, x.shape[2])):
+                    t += x[U(outer), U(row), U(j)]
+                total += t
         out[row] = total
 
 
 @jit
 def _line(x):
-    """The sum of a line: blocks of a constant length, which vectorise, in its own type, and all blocks in float64."""
-    total, at, n = 0.0, 0, len(x)
-    while n - at >= 1024:
-        block = x[at:at + 1024]
-        part = x.dtype.type(0)
-        for i in range(1024):
-            part += block[i]
-        total += part
-        at += 1024
-    while n - at >= 64:
-        block = x[at:at + 64]
-        part = x.dtype.type(0)
-        for i in range(64):
-            part += block[i]
-        total += part
-        at += 64
-    for i in range(at, n):
-        total += x[i]
+    """The sum of a line."""
+    total = 0.0
+    for start in range(0, x.size, BLOCK):
+        t = x.dtype.type(0)
+        for j in range(start, min(start + BLOCK, x.size)):
+            t += x[U(j)]
+        total += t
     return total
 
 
-@jit
-def _columns(x, out, outer, start, stop):
-    total = np.zeros(stop - start)
-    for i in range(x.shape[1]):
-        line = x[outer, i, start:stop]
-        for j in range(len(total)):
-            total[j] += line[j]
-    for j in range(len(total)):
-        out[outer, start + j] = total[j]
+@task
+def _columns(part, step, x, partial):
+    """Partial sums of `step` rows at a time: memory is read from the first to the last byte."""
+    outer, block = part // partial.shape[1], part % partial.shape[1]
+    row, last = block * step, min((block + 1) * step, x.shape[1])
+    total = partial[outer, block]
+    while last - row >= ROWS:
+        for j in range(total.size):
+            t = x.dtype.type(0)
+            for i in range(ROWS):
+                t += x[U(outer), U(row + i), U(j)]
+            total[j] += t
+        row += ROWS
+    for i in range(row, last):
+        for j in range(total.size):
+            total[j] += x[U(outer), U(i), U(j)]
 
 
-@jit
-def _accumulate(x, out, first, last, start, stop):
+@task
+def _accumulate(part, step, strips, x, out):
+    first, start = part // strips * step, part % strips * STRIP
+    last, stop = min(first + step, x.shape[0]), min(start + STRIP, x.shape[2])
     if x.shape[2] == 1:
         for outer in range(first, last):
             line, sums = x[outer, :, 0], out[outer, :, 0]

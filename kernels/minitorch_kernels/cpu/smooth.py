@@ -12,8 +12,8 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from .. import memory, parallel
-from .jit import jit
+from .. import memory
+from .tasks import task
 
 PART = 1 << 16  # elements a thread takes at a time
 WORK = 20  # operations an element costs, about
@@ -41,51 +41,63 @@ def gelu_dx(dy, x, approximate):
 
 def _in_parts(kernel, *operands):
     out = memory.empty(operands[0].shape, operands[0].dtype)
-    flat = [a.reshape(-1) for a in (*operands, out)]
-    parts = parallel.chunks(out.size, PART)
-    parallel.run(lambda i: kernel(*(a[parts[i]] for a in flat)), len(parts), WORK * out.size)
+    kernel(-(-out.size // PART), WORK * out.size, *[a.reshape(-1) for a in (*operands, out)])
     return out
 
 
-@jit
-def _sigmoid(x, out):
+@task
+def _sigmoid(part, x, out):
+    first, last = part * PART, (part + 1) * PART
+    x, out = x[first:last], out[first:last]
     for i in range(out.size):
         out[i] = _logistic(x[i])
 
 
-@jit
-def _silu(x, out):
+@task
+def _silu(part, x, out):
+    first, last = part * PART, (part + 1) * PART
+    x, out = x[first:last], out[first:last]
     for i in range(out.size):
         out[i] = x[i] * _logistic(x[i])
 
 
-@jit
-def _silu_dx(dy, x, out):
+@task
+def _silu_dx(part, dy, x, out):
+    first, last = part * PART, (part + 1) * PART
+    dy, x, out = dy[first:last], x[first:last], out[first:last]
     for i in range(out.size):
         out[i] = dy[i] * _silu_slope(x[i])
 
 
-@jit
-def _gelu(x, out):
+@task
+def _gelu(part, x, out):
+    first, last = part * PART, (part + 1) * PART
+    x, out = x[first:last], out[first:last]
     for i in range(out.size):
         out[i] = x[i] * _below(x[i])
 
 
-@jit
-def _gelu_dx(dy, x, out):
+@task
+def _gelu_dx(part, dy, x, out):
+    first, last = part * PART, (part + 1) * PART
+    dy, x, out = dy[first:last], x[first:last], out[first:last]
     for i in range(out.size):
         below, density = _normal(x[i])
         out[i] = dy[i] * (below + x[i] * density)
 
 
-@jit
-def _gelu_tanh(x, out):
+@task
+def _gelu_tanh(part, x, out):
+    first, last = part * PART, (part + 1) * PART
+    x, out = x[first:last], out[first:last]
     for i in range(out.size):
         out[i] = x[i] * _logistic(_twice_inner(x[i])[0])
 
 
-@jit
-def _gelu_tanh_dx(dy, x, out):
+@task
+def _gelu_tanh_dx(part, dy, x, out):
+    first, last = part * PART, (part + 1) * PART
+    dy, x, out = dy[first:last], x[first:last], out[first:last]
     for i in range(out.size):
         u, slope = _twice_inner(x[i])
         s = _logistic(u)

@@ -11,9 +11,10 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from .. import memory, parallel
+from .. import memory
 from ..softmax import logsumexp as reference_of_logsumexp
 from .jit import exactly, jit
+from .tasks import task
 
 PART = 1 << 15  # numbers in a part: two such arrays fit the second-level cache
 WORK = 16  # operations a number costs, about
@@ -48,21 +49,19 @@ def logsumexp(x, dim, keepdim):
 
 def normalisers(x, dim):
     """`top` and `log`, flat, with log_softmax(x) = (x - top) - log, for each row of a contiguous `x` along `dim`."""
-    shape, cuts = _cut(x.shape, dim)
+    shape, cut = _cut(x.shape, dim)
     x = x.reshape(shape)
     top, log = np.empty((2, *shape[:1], *shape[2:]), x.dtype)
-    kernel = _normalisers_rows if x.ndim == 2 else _normalisers_columns
-    parallel.run(lambda i: kernel(x, top, log, *cuts[i]), len(cuts), WORK * x.size)
+    (_normalisers_rows if x.ndim == 2 else _normalisers_columns)(*cut, x, top, log)
     return top.ravel(), log.ravel()
 
 
 def scaled_softmax(x, top, log, scale, dim):
     """softmax(x) along `dim` from its `normalisers`, each row times its number in `scale`."""
-    shape, cuts = _cut(x.shape, dim)
+    shape, cut = _cut(x.shape, dim)
     y = memory.empty(x.shape, x.dtype)
     arrays = [x.reshape(shape), *[a.reshape(*shape[:1], *shape[2:]) for a in (top, log, scale)], y.reshape(shape)]
-    kernel = _scaled_softmax_rows if len(shape) == 2 else _scaled_softmax_columns
-    parallel.run(lambda i: kernel(*arrays, *cuts[i]), len(cuts), WORK * x.size)
+    (_scaled_softmax_rows if len(shape) == 2 else _scaled_softmax_columns)(*cut, *arrays)
     return y
 
 
@@ -72,35 +71,29 @@ def wide(x):
 
 
 def _apply(rows, columns, dim, *arrays):
-    """Run `rows(*arrays, out, ...)`, or `columns` where `dim` is not the last; gives `out` in the arrays' dtype."""
+    """Run `rows(..., *arrays, out)`, or `columns` where `dim` is not the last; gives `out` in the arrays' dtype."""
     dtype = arrays[0].dtype
     arrays = [wide(a) for a in arrays]
     out = memory.empty(arrays[0].shape, arrays[0].dtype)
-    shape, cuts = _cut(out.shape, dim)
-    kernel = rows if len(shape) == 2 else columns
-    arrays = [a.reshape(shape) for a in (*arrays, out)]
-    if len(cuts) == 1:
-        kernel(*arrays, *cuts[0])
-    else:
-        parallel.run(lambda i: kernel(*arrays, *cuts[i]), len(cuts), WORK * out.size)
+    shape, cut = _cut(out.shape, dim)
+    (rows if len(shape) == 2 else columns)(*cut, *[a.reshape(shape) for a in (*arrays, out)])
     return out if out.dtype == dtype else out.astype(dtype)
 
 
 def _cut(shape, dim):
-    """The shape (outer, n) or (outer, n, inner) that puts `dim` second, and the parts to compute it in.
+    """The shape (outer, n) or (outer, n, inner) that puts `dim` second; parts, operations, and what a part takes.
 
-    A part is (first, last) along outer, and also (start, stop) along inner where that exists: vectors then run along
-    inner, several rows at a time.
+    A part takes `step` of outer, and `width` of inner where that exists: vectors then run along inner, several rows
+    at a time.
     """
     n, size = shape[dim], math.prod(shape)
     inner = 1 if dim in (-1, len(shape) - 1) else math.prod(shape[dim + 1:])
     outer = size // (n * inner)
+    step = max(1, PART // (n * inner))
     if inner == 1:
-        step = max(1, PART // n)
-        return (outer, n), [(i, min(i + step, outer)) for i in range(0, outer, step)]
-    step, width = max(1, PART // (n * inner)), max(128, PART // n)
-    return (outer, n, inner), [(i, min(i + step, outer), j, min(j + width, inner))
-                               for i in range(0, outer, step) for j in range(0, inner, width)]
+        return (outer, n), (-(-outer // step), WORK * size, step)
+    width = max(128, PART // n)
+    return (outer, n, inner), (-(-outer // step) * -(-inner // width), WORK * size, step, width)
 
 
 def _exp(x):
@@ -237,9 +230,9 @@ def _total(x, top):
     return total
 
 
-@jit
-def _softmax_rows(x, y, first, last):
-    for i in range(first, last):
+@task
+def _softmax_rows(part, step, x, y):
+    for i in range(part * step, min((part + 1) * step, x.shape[0])):
         top, total = _top(x[i]), x.dtype.type(0)
         for j in range(x.shape[1]):
             e = _exp(x[i, j] - top)
@@ -250,9 +243,9 @@ def _softmax_rows(x, y, first, last):
             y[i, j] *= scale
 
 
-@jit
-def _softmax_dx_rows(dy, y, dx, first, last):
-    for i in range(first, last):
+@task
+def _softmax_dx_rows(part, step, dy, y, dx):
+    for i in range(part * step, min((part + 1) * step, dy.shape[0])):
         dot = y.dtype.type(0)
         for j in range(y.shape[1]):
             dot += dy[i, j] * y[i, j]
@@ -260,18 +253,18 @@ def _softmax_dx_rows(dy, y, dx, first, last):
             dx[i, j] = y[i, j] * (dy[i, j] - dot)
 
 
-@jit
-def _log_softmax_rows(x, y, first, last):
-    for i in range(first, last):
+@task
+def _log_softmax_rows(part, step, x, y):
+    for i in range(part * step, min((part + 1) * step, x.shape[0])):
         top = _top(x[i])
         log = x.dtype.type(math.log(_total(x[i], top)))
         for j in range(x.shape[1]):
             y[i, j] = _log_p(x[i, j], top, log)
 
 
-@jit
-def _log_softmax_dx_rows(dy, y, dx, first, last):
-    for i in range(first, last):
+@task
+def _log_softmax_dx_rows(part, step, dy, y, dx):
+    for i in range(part * step, min((part + 1) * step, dy.shape[0])):
         total = y.dtype.type(0)
         for j in range(y.shape[1]):
             total += dy[i, j]
@@ -279,18 +272,26 @@ def _log_softmax_dx_rows(dy, y, dx, first, last):
             dx[i, j] = dy[i, j] - _exp(y[i, j]) * total
 
 
-@jit
-def _normalisers_rows(x, top, log, first, last):
-    for i in range(first, last):
+@task
+def _normalisers_rows(part, step, x, top, log):
+    for i in range(part * step, min((part + 1) * step, x.shape[0])):
         top[i] = _top(x[i])
         log[i] = math.log(_total(x[i], top[i]))
 
 
-@jit
-def _scaled_softmax_rows(x, top, log, scale, y, first, last):
-    for i in range(first, last):
+@task
+def _scaled_softmax_rows(part, step, x, top, log, scale, y):
+    for i in range(part * step, min((part + 1) * step, x.shape[0])):
         for j in range(x.shape[1]):
             y[i, j] = scale[i] * _exp(_log_p(x[i, j], top[i], log[i]))
+
+
+@jit
+def _block(part, step, width, x):
+    """What a part takes of outer and of inner."""
+    across = (x.shape[2] + width - 1) // width
+    first, start = part // across * step, part % across * width
+    return first, min(first + step, x.shape[0]), start, min(start + width, x.shape[2])
 
 
 @jit
@@ -315,8 +316,9 @@ def _totals(x, i, start, stop, top):
     return total
 
 
-@jit
-def _softmax_columns(x, y, first, last, start, stop):
+@task
+def _softmax_columns(part, step, width, x, y):
+    first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         top = _tops(x, i, start, stop)
         total = np.zeros_like(top)
@@ -331,8 +333,9 @@ def _softmax_columns(x, y, first, last, start, stop):
                 out[j] /= total[j]
 
 
-@jit
-def _softmax_dx_columns(dy, y, dx, first, last, start, stop):
+@task
+def _softmax_dx_columns(part, step, width, dy, y, dx):
+    first, last, start, stop = _block(part, step, width, dy)
     for i in range(first, last):
         dot = np.zeros(stop - start, y.dtype)
         for c in range(y.shape[1]):
@@ -345,8 +348,9 @@ def _softmax_dx_columns(dy, y, dx, first, last, start, stop):
                 out[j] = row[j] * (d[j] - dot[j])
 
 
-@jit
-def _log_softmax_columns(x, y, first, last, start, stop):
+@task
+def _log_softmax_columns(part, step, width, x, y):
+    first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         top = _tops(x, i, start, stop)
         log = np.log(_totals(x, i, start, stop, top))
@@ -356,8 +360,9 @@ def _log_softmax_columns(x, y, first, last, start, stop):
                 out[j] = _log_p(row[j], top[j], log[j])
 
 
-@jit
-def _log_softmax_dx_columns(dy, y, dx, first, last, start, stop):
+@task
+def _log_softmax_dx_columns(part, step, width, dy, y, dx):
+    first, last, start, stop = _block(part, step, width, dy)
     for i in range(first, last):
         total = np.zeros(stop - start, y.dtype)
         for c in range(y.shape[1]):
@@ -370,16 +375,18 @@ def _log_softmax_dx_columns(dy, y, dx, first, last, start, stop):
                 out[j] = d[j] - _exp(row[j]) * total[j]
 
 
-@jit
-def _normalisers_columns(x, top, log, first, last, start, stop):
+@task
+def _normalisers_columns(part, step, width, x, top, log):
+    first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         tops = _tops(x, i, start, stop)
         top[i, start:stop] = tops
         log[i, start:stop] = np.log(_totals(x, i, start, stop, tops))
 
 
-@jit
-def _scaled_softmax_columns(x, top, log, scale, y, first, last, start, stop):
+@task
+def _scaled_softmax_columns(part, step, width, x, top, log, scale, y):
+    first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         tops, logs, scales = top[i, start:stop], log[i, start:stop], scale[i, start:stop]
         for c in range(x.shape[1]):

@@ -39,11 +39,14 @@ from .tasks import task
 from .vector import MANY, data, fma, integer, keep, lanes_of, load, loop, prefetch, shuffle, splat, turn, vector_of
 
 POINTS = {2: (0, 1, -1), 4: (0, Fraction(5, 8), Fraction(-5, 8), Fraction(3, 2), Fraction(-3, 2))}  # p before -p
-ROUNDINGS = {2: 13, 4: 25}  # on the longest way from a number of x or w to y, apart from the sum over channels
+ROUNDINGS = {2: 13, 4: 21}  # on the longest way from a number of x or w to y, apart from the sum over channels
 VECTORS = 4 if MANY else 2  # outputs of a strip
 HEIGHTS = (12, 12, 8, 6) if MANY else (12, 6)  # tiles that meet a strip of 1, 2, ... vectors at once
 NEAR, FAR = 1 << 20, 1 << 21  # bytes of a block's transformed tiles: half an L2 cache, or all if the weights fill it
 PARTS = 32  # parts at most
+IMAGES, WEIGHTS = {2: 240, 4: 800}, {2: 630, 4: 860}  # times of a vector's transforms, in multiplications of a vector
+SPILL = 60  # the same for a cache line of weights beyond NEAR
+GAIN = 1.1  # how much quicker than the direct sum is worth the larger error
 
 
 def conv2d(x, w, b, padding, tile):
@@ -54,6 +57,27 @@ def conv2d(x, w, b, padding, tile):
 def conv2d_dx(dy, w, x_shape, padding, tile):
     """dx: the convolution of dy with w turned around, its input and output channels exchanged."""
     return _convolve(dy, w, None, x_shape[1], (2 - padding[0], 2 - padding[1]), tile, True)
+
+
+@lru_cache(1024)
+def worth(x_shape, w_shape, padding, letter):
+    """Which is fastest by what it costs to multiply and to transform: the direct sum (0), or tiles of 2 or 4.
+
+    >>> worth((64, 64, 16, 16), (64, 64, 3, 3), (1, 1), "f"), worth((64, 3, 32, 32), (64, 3, 3, 3), (1, 1), "f")
+    (4, 0)
+    """
+    (batch, channels, *size), outputs = x_shape, w_shape[0]
+    out = [n + 2 * p - 2 for n, p in zip(size, padding)]
+    lane, bytes_of_one = vector.lanes(letter), np.dtype(letter).itemsize
+    places, deep, whole = batch * prod(out), _up(channels, lane), _up(outputs, lane)
+    costs = {0: ((10 * channels * outputs / lane + channels + outputs) * places + 9 * channels * outputs) / GAIN}
+    for tile in (2, 4):
+        across, planes = -(-out[1] // tile), (tile + 2) ** 2
+        tiles, u = batch * -(-out[0] // tile) * across, planes * channels * whole
+        if across * planes * (deep + min(whole, VECTORS * lane)) * bytes_of_one <= FAR:
+            costs[tile] = (tiles * (u + IMAGES[tile] * (deep + whole)) + WEIGHTS[tile] * channels * whole) / lane
+            costs[tile] += SPILL * max(0, u * bytes_of_one - NEAR) / memory.LINE
+    return min(costs, key=costs.get)
 
 
 def _convolve(x, w, b, outputs, padding, tile, turned):
@@ -88,9 +112,9 @@ def _plan(x_shape, y_shape, padding, tile, letter):
     most = max(1, min(total, cache // (planes * (deep + wide) * bytes_of_one * across)))
     height = HEIGHTS[wide // lane - 1]
 
-    def cost(rows):  # of blocks with so many rows of tiles: tiles that are left empty, and threads that wait
-        blocks = -(-total // rows)
-        return _up(blocks, 4) * (_up(rows * across, height) + height)
+    def cost(rows):  # tiles on the last of four threads, and on one: those that stay empty, and some for each block
+        blocks, full = -(-total // rows), _up(rows * across, height) + height
+        return _up(blocks, 4) * full + (blocks - 1) * full + _up((total - (blocks - 1) * rows) * across, height)
 
     rows = min(range(-(-most // 3), most + 1), key=cost)
     blocks = -(-total // rows)
