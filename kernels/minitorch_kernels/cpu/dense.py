@@ -138,23 +138,25 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
     wide = VECTORS * vector.lanes(letter)
     strips, deep = -(-columns // wide), max(depth, 1)
     together = max(1, min(strips, CHUNK // (wide * deep)))  # strips that are packed at a time
-    mode = HERE if rows <= ROWS or right_step == 1 and together < strips else PACKED
+    mode, cut = HERE if rows <= ROWS else PACKED, deep
+    if together < strips and not swapped and CHUNK // (wide * strips) >= NEAR:  # all strips, but not all k
+        together, cut = strips, CHUNK // (wide * strips) // NEAR * NEAR
     if right_step == 1 and rows <= FEW and columns % vector.lanes(letter) == 0:
         mode = DIRECT
     stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
     if mode != PACKED:
-        together, stack = strips, batch
+        together, stack, cut = strips, batch, deep
     rounds = []
-    for g, s in product(range(0, batch, stack), range(0, strips, together)):
-        matrices, some = min(stack, batch - g), min(together, strips - s)
-        work = matrices * rows * min(some * wide, columns - s * wide) * depth
+    for g, s, k in product(range(0, batch, stack), range(0, strips, together), range(0, deep, cut)):
+        matrices, some, count = min(stack, batch - g), min(together, strips - s), min(cut, depth - k)
+        work = matrices * rows * min(some * wide, columns - s * wide) * count
         row_cut, strip_cut = _cuts(rows, some, min(PARTS, max(1, work // SPREAD)) // matrices, left_step != 1)
         row_parts, strip_parts = -(-rows // row_cut), -(-some // strip_cut)
-        numbers = np.array([rows, columns, depth, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
-                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped], np.int64)
+        numbers = np.array([rows, columns, count, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
+                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth], np.int64)
         packing = matrices * some if mode == PACKED else 0
-        rounds.append((numbers, packing, packing * wide * depth, matrices * row_parts * strip_parts, 2 * work))
-    return _Plan(swapped, left_at, right_at, stack * together * wide * depth if mode == PACKED else 0, rounds)
+        rounds.append((numbers, packing, packing * wide * count, matrices * row_parts * strip_parts, 2 * work))
+    return _Plan(swapped, left_at, right_at, stack * together * wide * min(cut, deep) if mode == PACKED else 0, rounds)
 
 
 def _cuts(rows, strips, parts, strided):
@@ -196,7 +198,7 @@ def _pack(part, numbers, starts, x, out):
                                              numbers[12])
     wide = VECTORS * lanes_of(out)
     first = (s + part % some) * wide
-    _pack_strip(x, starts[g + part // some] + first * step, row, step, min(wide, columns - first), depth, out,
+    _pack_strip(x, starts[g + part // some] + first * step + numbers[19] * row, row, step, min(wide, columns - first), depth, out,
                 part * depth * wide)
 
 
@@ -230,13 +232,14 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                                                                         numbers[4], numbers[5], numbers[6])
     y_row, y_step, g, s, some = numbers[7], numbers[8], numbers[9], numbers[11], numbers[12]
     row_cut, row_parts, strip_cut, strip_parts, mode, swapped = (numbers[13], numbers[14], numbers[15], numbers[16],
-                                                                   numbers[17], numbers[18])
+                                                                 numbers[17], numbers[18])
+    done, more = numbers[19], numbers[20]  # k that y has been summed over, and whether others follow
     lane = lanes_of(y)
     wide = VECTORS * lane
     matrix, rest = part // (row_parts * strip_parts), part % (row_parts * strip_parts)
     first, first_strip = rest % row_parts * row_cut, rest // row_parts * strip_cut
     last_strip = min(first_strip + strip_cut, some)
-    start = left_starts[g + matrix]
+    start = left_starts[g + matrix] + done * left_step
     copied = left_step != 1 and last_strip - first_strip > 1
     a, a_row, a_step = (np.empty(NEAR * PITCH, y.dtype), 1, PITCH) if copied else (left, left_row, left_step)
     own_b = _aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
@@ -260,17 +263,25 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                 elif mode == HERE:
                     _pack_strip(right, ib, right_row, right_step, count, some_depth, own_b, 0)
                     b, ib, b_row = own_b, 0, wide
-                if k == 0 and len(bias) and not swapped:
-                    for j in range(count):
-                        begin[j] = bias[column + j]
-                before, from_, from_row = (begin, 0, 0) if k == 0 else (sums, own, wide)
-                out, to, to_row, least = sums, own, wide, floor[1]
-                if last and not swapped:
+                before, from_, from_row, out, to, to_row, least = sums, own, wide, sums, own, wide, floor[1]
+                place = (g + matrix) * rows * columns + i * y_row + column
+                if k == 0:
+                    before, from_, from_row = begin, 0, 0
+                    if done and count == wide:
+                        before, from_, from_row = y, place, y_row
+                    elif done:
+                        _copy_rows(y, place, y_row, height, count, sums, own)
+                        before, from_, from_row = sums, own, wide
+                    elif len(bias) and not swapped:
+                        for j in range(count):
+                            begin[j] = bias[column + j]
+                straight = last and not swapped and count == wide
+                if straight:
+                    out, to, to_row = y, place, y_row
+                if last and not swapped and not more:
                     least = floor[0]
-                    if count == wide:
-                        out, to, to_row = y, (g + matrix) * rows * columns + i * y_row + column, y_row
                 _tiles((count + lane - 1) // lane, a, ia, a_row, a_step, height, b, ib, b_row, some_depth, before,
-                       from_, from_row, sums, own, out, to, to_row, least)
+                       from_, from_row, sums, own, straight, out, to, to_row, least)
         for strip in range(first_strip, last_strip):
             column, own = (s + strip) * wide, (strip - first_strip) * room
             count, to = min(wide, columns - column), (g + matrix) * rows * columns + i * y_row + column * y_step
@@ -284,6 +295,15 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                 for r in range(height):
                     for c in range(0, count, lane):
                         _copy(sums, own + r * wide + c, min(lane, count - c), y, to + r * y_row + c)
+
+
+@jit
+def _copy_rows(y, place, y_row, height, count, sums, own):
+    """The sums so far, which y holds, to where they are summed on."""
+    lane = lanes_of(y)
+    for r in range(height):
+        for c in range(0, count, lane):
+            _copy(y, place + r * y_row + c, min(lane, count - c), sums, own + r * VECTORS * lane + c)
 
 
 @jit
@@ -301,8 +321,8 @@ def _copy_columns(a, ia, row, step, height, depth, out):
 
 
 @jit
-def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, sums, own, out, to,
-           to_row, floor):
+def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, sums, own, straight,
+           out, to, to_row, floor):
     """All tiles of `height` rows of a strip: whole ones to `out`, one that is not to `sums`, and its rows to `out`."""
     lane = lanes_of(sums)
     wide, tall = VECTORS * lane, HEIGHTS[vectors - 1]
@@ -322,7 +342,7 @@ def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, st
         else:
             _tile_3(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
                     ahead)
-    if to_row != wide:
+    if straight:
         for r in range(height // tall * tall, height):
             for c in range(0, wide, lane):
                 _copy(sums, own + r * wide + c, lane, out, to + r * to_row + c)
@@ -355,19 +375,18 @@ def _tile_of(vectors):
             (a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, out, place, out_row,
              floor, ahead) = data(context, builder, signature, arguments)
             vector = vector_of(signature.args[0])
-            lines, last = [], builder.sub(height, integer(1))
-            for r in range(rows):
-                row = builder.select(builder.icmp_signed("<", integer(r), height), integer(r), last)
-                lines.append(builder.gep(a, [builder.add(ia, builder.mul(row, a_row))]))
+            last, every = builder.sub(height, integer(1)), [integer(r) for r in range(rows)]
+            inside = [builder.select(builder.icmp_signed("<", r, height), r, last) for r in every]
+            lines = [builder.gep(a, [builder.add(ia, builder.mul(row, a_row))]) for row in inside]
 
-            def vectors_at(array, at, distance):
-                for r in range(rows):
-                    line = builder.gep(array, [builder.add(at, builder.mul(integer(r), distance))])
+            def vectors_at(array, at, distance, numbers):
+                for row in numbers:
+                    line = builder.gep(array, [builder.add(at, builder.mul(row, distance))])
                     for v in range(vectors):
                         yield builder.gep(line, [integer(v * vector.count)])
 
             strip, ahead = builder.gep(b, [ib]), builder.gep(b, [ahead])
-            sums = [load(builder, pointer, vector) for pointer in vectors_at(begin, start, begin_row)]
+            sums = [load(builder, pointer, vector) for pointer in vectors_at(begin, start, begin_row, inside)]
 
             def body(k, sums):
                 line, step = builder.gep(strip, [builder.mul(k, b_row)]), builder.mul(k, a_step)
@@ -380,7 +399,7 @@ def _tile_of(vectors):
                 return result
 
             sums, low = loop(builder, depth, 1, body, sums), splat(builder, floor, vector)
-            for total, pointer in zip(sums, vectors_at(out, place, out_row)):
+            for total, pointer in zip(sums, vectors_at(out, place, out_row, every)):
                 total = builder.select(builder.fcmp_ordered("<=", total, low), low, total)
                 keep(builder, [total], pointer)
             return context.get_dummy_value()
