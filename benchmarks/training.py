@@ -256,14 +256,14 @@ def memory_row(name: str, problem: str | None, threads: int) -> dict[str, Any]:
             return {**row, "verdict": f"FAILED: {who}: {child.stderr.strip().splitlines()[-1]}"}
         row["memory"][who] = json.loads(child.stdout)
     if "torch" in row["memory"]:
-        row["ratios"] = {who: round(used["steps"] / row["memory"]["torch"]["steps"], 3)
+        row["ratios"] = {who: round(used["process"] / row["memory"]["torch"]["process"], 3)
                          for who, used in row["memory"].items() if who != "torch"}
         row["verdict"] = verdict(row["ratios"], MEMORY_TARGET)
     return row
 
 
 def memory(name: str, who: str, threads: int) -> dict[str, float]:
-    """MiB that training takes: above what lay in memory before the first step, and of the whole process."""
+    """MiB at the peak of training: of the whole process, and above what lay in memory before the first step."""
     framework = framework_of(who)
     if who != "torch":
         importlib.import_module("numba")  # minitorch imports it when it first computes, PyTorch its code at once
@@ -281,11 +281,11 @@ def memory_line(row: dict[str, Any]) -> str:
     used, ratios = row.get("memory", {}), row.get("ratios", {})
     if not used or row.get("verdict", "").startswith("FAILED"):
         return turnabout.line(start, WIDTHS) + "  " + row["verdict"]
-    process = ", ".join(f"{'PyTorch' if who == 'torch' else who} {value['process']:.0f}" for who, value in used.items())
-    cells = [f"{used[who]['steps']:.0f}" if who in used else "" for who in ("minitorch", "compiled", "torch")]
+    growth = ", ".join(f"{'PyTorch' if who == 'torch' else who} {value['steps']:.0f}" for who, value in used.items())
+    cells = [f"{used[who]['process']:.0f}" if who in used else "" for who in ("minitorch", "compiled", "torch")]
     cells += [f"{ratios[who]:.2f}" if who in ratios else "" for who in ("minitorch", "compiled")]
     cells += [row["target"], row.get("verdict", "")]
-    return turnabout.line([*start, *cells], WIDTHS) + f"  (whole process: {process})"
+    return turnabout.line([*start, *cells], WIDTHS) + f"  (growth in the steps: {growth})"
 
 
 # Profile

@@ -1,7 +1,13 @@
-"""Elementwise kernels: the array module's own functions; on the CPU large results go into pooled buffers, in parts."""
+"""Elementwise kernels: the array module's own functions; on the CPU large results go into pooled buffers, in parts.
+
+The most frequent ones are compiled for large arrays (`cpu/elementwise.py`), where Numba is installed.
+"""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,6 +32,7 @@ BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "
           "bitwise_xor": "bitwise_xor", "left_shift": "left_shift", "right_shift": "right_shift",
           "logaddexp": "logaddexp", "copysign": "copysign", "nextafter": "nextafter"}
 
+COMPILED = {"add", "sub", "mul", "div", "exp", "log", "tanh"}  # cpu/elementwise.py has them too
 POOLED = 1 << 16  # elements from which a result comes from the pool
 PART = 1 << 18  # elements a thread takes at a time: some MiB, a share of the last-level cache
 
@@ -59,6 +66,8 @@ def _unary(name: str) -> None:
     def pooled(x):
         if type(x) is not np.ndarray or x.size < POOLED:
             return ufunc(x)
+        if name in COMPILED and x.dtype.char == "f" and x.flags.c_contiguous and x.flags.writeable and (fast := _fast()):
+            return fast.unary(name, x)
         out = memory.empty(x.shape, _result_dtype(ufunc, x.dtype))
         return spread(ufunc, out, x)
 
@@ -73,7 +82,12 @@ def _binary(name: str) -> None:
         if type(large) is not np.ndarray or large.size < POOLED:
             return ufunc(a, b)
         shape = np.broadcast_shapes(getattr(a, "shape", ()), getattr(b, "shape", ()))
-        out = memory.empty(shape, _result_dtype(ufunc, *(getattr(x, "dtype", type(x)) for x in (a, b))))
+        dtype = _result_dtype(ufunc, *(getattr(x, "dtype", type(x)) for x in (a, b)))
+        if name in COMPILED and dtype.char in "fd" and (fast := _fast()):
+            result = fast.binary(name, a, b, dtype, shape)
+            if result is not None:
+                return result
+        out = memory.empty(shape, dtype)
         return spread(ufunc, out, a, b)
 
     _enter(name, BINARY[name], pooled)
@@ -94,6 +108,16 @@ def spread(ufunc: Callable, out: np.ndarray, *operands: Any) -> np.ndarray:
 
     parallel.run(part, len(parts))
     return out
+
+
+@cache
+def _fast() -> ModuleType | None:
+    """The compiled versions, where they can be had."""
+    if find_spec("numba") is None:
+        return None
+    from .cpu import elementwise
+
+    return elementwise
 
 
 def _result_dtype(ufunc: np.ufunc, *dtypes: Any) -> np.dtype:

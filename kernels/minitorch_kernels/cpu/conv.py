@@ -13,14 +13,14 @@ whole numbers, from which each part of a task reads what is its own.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise, product
-from math import lcm, prod
+from itertools import product
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import memory, parallel
-from . import dense, gemm, planes, tall, vector
+from . import dense, depthwise, gemm, planes, tall, vector
 from .tasks import borrow, give_back, task
 from .vector import lanes_of
 
@@ -33,7 +33,6 @@ WEIGHTS = 1 << 21  # numbers in the sums of all parts for dw, at most
 NEAR = 2048  # places that `gemm.dots` finishes for all pairs of channels before it goes on
 DEEP = 256  # products in a sum from which tall tiles are worth transposing y
 FULL = 0.9  # the part of the vectors along rows that is used, above which they are better than tall tiles
-THIN = 2  # rows up to which tiles of one row are better than a tile that is mostly empty
 
 
 def conv2d(x, w, b, stride, padding, dilation, groups):
@@ -66,13 +65,15 @@ def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
         return np.zeros(w_shape, dy.dtype)
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     plan = _plan_dw(x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char)
+    if type(plan) is depthwise.Plan:
+        return depthwise.weight_gradient(plan, dy, x, w_shape)
     sums = np.zeros((plan.ranges, plan.size), x.dtype)
-    room, rooms = _rooms(plan.room, x.dtype)
+    room, rooms = planes.rooms(plan.room, x.dtype)
     _sum_part(plan.parts, 2 * dy.size * plan.depth, plan.cuts, plan.chunks, plan.directory, plan.tables, plan.numbers,
               *plan.layout, dy.reshape(-1), x.reshape(-1), sums.reshape(-1), room, rooms)
     total = sums[0] if plan.ranges == 1 else sums.sum(0)
     if plan.tall:
-        turned = total.reshape(-1, _round(plan.depth, tall.PLACES), plan.tall)[:, :plan.depth].swapaxes(1, 2)
+        turned = total.reshape(-1, planes.up(plan.depth, tall.PLACES), plan.tall)[:, :plan.depth].swapaxes(1, 2)
         total = turned.reshape(-1, plan.depth)[:w_shape[0]]
     return total.reshape(w_shape)
 
@@ -86,7 +87,7 @@ class _Plan(NamedTuple):
     groups: int
     rows: int
     row: int  # the distance of rows in w
-    height: int  # of a block of rows: of tall tiles, of tiles, or 1
+    height: int  # of a block of rows: of tall tiles, or of tiles
     columns: list[np.ndarray]  # for each target, where the weights of a row lie in w
     layout: tuple  # of x, as `gemm.spread` takes it
     parts: int
@@ -120,6 +121,8 @@ LINE = 9  # offsets, places, first, pieces (where they begin), vectors, simple, 
 def _plan(x_shape, w_shape, stride, padding, dilation, groups, letter):
     batch, outputs, per_group = x_shape[0], *w_shape[:2]
     geometry = _in_three(w_shape, x_shape, stride, padding, dilation)
+    if outputs // groups <= depthwise.ROWS:
+        return depthwise.forward_plan(batch, groups, outputs // groups, per_group, geometry, letter)
     (layout, taps), out = planes.forward(*geometry), planes.outputs(*geometry)
     target, rows = planes.Target(taps, out, 0, (out[1] * out[2], out[2], 1)), outputs // groups
     return _product_plan(batch, geometry[1], layout, (target,), groups, rows, per_group * len(taps), per_group, len(taps),
@@ -130,6 +133,8 @@ def _plan(x_shape, w_shape, stride, padding, dilation, groups, letter):
 def _plan_dx(x_shape, w_shape, stride, padding, dilation, groups, letter):
     batch, outputs, per_group, taps = x_shape[0], *w_shape[:2], prod(w_shape[2:])
     geometry = _in_three(w_shape, x_shape, stride, padding, dilation)
+    if per_group <= depthwise.ROWS:
+        return depthwise.backward_plan(batch, groups, per_group, outputs // groups, geometry, letter)
     layout, targets = planes.backward(*geometry)
     return _product_plan(batch, planes.outputs(*geometry), layout, targets, groups, per_group, taps, outputs // groups,
                          per_group * taps, prod(geometry[1]), letter)
@@ -144,15 +149,15 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
     work = batch * groups * rows * sum(per_group * len(t.taps) * prod(t.out) for t in targets)
     parts, few = _parts(work), -(-FEW * lanes // layout.area)
     most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
-    chunks = _evenly(slice(0, batch), most)
-    wide, height = tall.VECTORS * lanes, gemm.ROWS if rows > THIN else 1
+    chunks = planes.evenly(batch, most)
+    wide, height = tall.VECTORS * lanes, gemm.ROWS
     if groups == len(targets) == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, wide):
         height = wide if _used(layout, targets[0].out, lanes) < FULL else height
     blocks = -(-rows // height)
     cuts = list(product(chunks, *_shares(groups, blocks, max(1, 32 // height), parts // len(chunks))))
     columns = [planes.columns(t.taps, per_group, channel) for t in targets]
     starts = np.cumsum([0, *(groups * blocks * height * len(c) for c in columns)])
-    tables, directory, image = _Tables(), {}, groups * rows * area
+    tables, directory, image = planes.Tables(), {}, groups * rows * area
     for images in {c.stop - c.start for c in chunks}:
         length = planes.length(layout, images, letter)
         line = [length]
@@ -167,35 +172,36 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
         directory[images] = line
     order = {images: i for i, images in enumerate(directory)}
     cuts = [[n.start, n.stop, g.start, g.stop, b.start, b.stop, order[n.stop - n.start]] for n, g, b in cuts]
-    tile = lcm(gemm.VECTORS, gemm.THIN)
-    together = (1 + CACHE // (per_group * layout.phases * vector.REGISTER * tile)) * tile
+    together = (1 + CACHE // (per_group * layout.phases * vector.REGISTER * gemm.VECTORS)) * gemm.VECTORS
     room = max((g1 - g0) * per_group * layout.phases * directory[n1 - n0][0] for n0, n1, g0, g1, *_ in cuts)
-    room = _round(room + layout.reach + lanes, lanes)
+    room = planes.up(room + layout.reach + lanes, lanes)
     numbers = [groups * per_group, *size, rows, per_group, layout.phases, area, groups * rows, len(targets), together,
                height, layout.reach, room]
-    return _Plan(groups, rows, row, height, columns, _spreading(layout), len(cuts), _array(cuts),
-                 _array(list(directory.values())), tables.array(), _array(numbers), room, work)
+    return _Plan(groups, rows, row, height, columns, planes.spreading(layout, size), len(cuts), planes.array(cuts),
+                 planes.array(list(directory.values())), tables.array(), planes.array(numbers), room, work)
 
 
 @lru_cache(256)
 def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
     (batch, channels), (outputs, per_group) = x_shape[:2], w_shape[:2]
     geometry = _in_three(w_shape, x_shape, stride, padding, dilation)
+    if outputs // groups <= depthwise.ROWS:
+        return depthwise.sum_plan(batch, groups, outputs // groups, per_group, geometry, letter)
     layout, taps = planes.forward(*geometry)
     plain, rows, depth = layout.plain(), outputs // groups, per_group * len(taps)
     out, lanes = planes.outputs(*geometry), vector.lanes(letter)
     parts = _parts(batch * layout.area * outputs * depth)
     sums = max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))
-    ranges = _evenly(slice(0, batch), -(-batch // sums))
+    ranges = planes.evenly(batch, -(-batch // sums))
     wide = tall.VECTORS * lanes
     is_tall = groups == 1 and _fits(rows, wide)
     shares = _shares(groups, rows, wide if is_tall else gemm.LEFT, parts // len(ranges))
-    cuts, chunks, directory, tables, room = [], [], {}, _Tables(), 0
+    cuts, chunks, directory, tables, room = [], [], {}, planes.Tables(), 0
     for (number, images), g, r in product(enumerate(ranges), *shares):
         height = r.stop - r.start
         lines = (g.stop - g.start) * (per_group * layout.phases + height)
         begin = len(chunks)
-        for some in _evenly(images, CACHE // (lines * layout.area * np.dtype(letter).itemsize)):
+        for some in planes.evenly(images.stop - images.start, CACHE // (lines * layout.area * np.dtype(letter).itemsize)):
             key = some.stop - some.start, height
             length = planes.length(layout, key[0], letter)
             if key not in directory:
@@ -203,36 +209,16 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
                          planes.offsets(plain, planes.ORIGIN, height, length))
                 second = planes.offsets(layout, taps, per_group, length)
                 directory[key] = len(directory), [length, tables.add(first), tables.add(second)]
-            chunks.append([some.start, some.stop, directory[key][0]])
-            of_x = _round((g.stop - g.start) * per_group * layout.phases * length + layout.reach + lanes, lanes)
+            chunks.append([images.start + some.start, images.start + some.stop, directory[key][0]])
+            of_x = planes.up((g.stop - g.start) * per_group * layout.phases * length + layout.reach + lanes, lanes)
             room = max(room, of_x + (g.stop - g.start) * height * length + lanes)
         cuts.append([number, g.start, g.stop, r.start, r.stop, begin, len(chunks)])
-    blocks, room = -(-outputs // wide), _round(room, lanes)
-    size_of_sums = blocks * wide * _round(depth, tall.PLACES) if is_tall else outputs * depth
+    blocks, room = -(-outputs // wide), planes.up(room, lanes)
+    size_of_sums = blocks * wide * planes.up(depth, tall.PLACES) if is_tall else outputs * depth
     numbers = [channels, *geometry[1], outputs, *out, rows, per_group, layout.phases, depth, layout.reach, room, size_of_sums,
                is_tall]
-    return _PlanDw(depth, wide if is_tall else 0, len(ranges), size_of_sums, _spreading(layout), len(cuts), _array(cuts),
-                   _array(chunks), _array([line for _, line in directory.values()]), tables.array(), _array(numbers), room)
-
-
-class _Tables:
-    """Tables of addresses, one after the other in one array."""
-
-    def __init__(self):
-        self.all, self.length = [], 0
-
-    def add(self, table):
-        """Where the table begins."""
-        self.all.append(table)
-        self.length += len(table)
-        return self.length - len(table)
-
-    def array(self):
-        return np.concatenate(self.all).astype(np.int64)
-
-
-def _spreading(layout):
-    return layout.step, _array(list(product(*layout.remainders))), layout.pad, layout.plane
+    return _PlanDw(depth, wide if is_tall else 0, len(ranges), size_of_sums, planes.spreading(layout, geometry[1], out), len(cuts), planes.array(cuts),
+                   planes.array(chunks), planes.array([line for _, line in directory.values()]), tables.array(), planes.array(numbers), room)
 
 
 def _in_three(w_shape, x_shape, stride, padding, dilation):
@@ -242,12 +228,11 @@ def _in_three(w_shape, x_shape, stride, padding, dilation):
             (0,) * more + tuple(padding), (1,) * more + tuple(dilation))
 
 
-def _array(numbers):
-    return np.array(numbers, np.int64).reshape(-1)
-
-
 def _correlate(plan, x, w, b, y):
-    """Fill y (N, groups * rows, H, W)."""
+    """Fill y (N, groups * rows, *out)."""
+    if type(plan) is depthwise.Plan:
+        depthwise.correlate(plan, x, w, b, y)
+        return
     blocks = -(-plan.rows // plan.height)
     bias = np.zeros((plan.groups, blocks * plan.height), x.dtype)
     if b is not None:
@@ -260,15 +245,9 @@ def _correlate(plan, x, w, b, y):
         _pack_part(-(-blocks // some), 4 * w.size, some, w, plan.groups, plan.row, column, plan.rows, plan.height, blocks,
                    packed[start:end])
         start = end
-    room, rooms = _rooms(plan.room, x.dtype)
+    room, rooms = planes.rooms(plan.room, x.dtype)
     _correlate_part(plan.parts, 2 * plan.work, plan.cuts, plan.directory, plan.tables, plan.numbers, *plan.layout,
                     np.ascontiguousarray(x).reshape(-1), packed, bias.reshape(-1), y.reshape(-1), room, rooms)
-
-
-def _rooms(size, dtype):
-    """Room for the planes of a part, for each thread, and which of it is taken."""
-    threads = parallel.get_num_threads()
-    return vector.empty(threads * size, dtype), np.zeros(threads, np.int64)
 
 
 @task
@@ -279,12 +258,12 @@ def _pack_part(part, some, w, groups, row, column, rows, height, blocks, out):
 
 
 @task
-def _correlate_part(part, cuts, directory, tables, numbers, step, remainders, pad, plane, x, packed, bias, y, room,
+def _correlate_part(part, cuts, directory, tables, numbers, step, phases, plane, x, packed, bias, y, room,
                     rooms):
     """y for some images, groups and blocks of rows."""
     n0, n1, g0, g1, block0, block1 = (cuts[7 * part], cuts[7 * part + 1], cuts[7 * part + 2], cuts[7 * part + 3],
                                       cuts[7 * part + 4], cuts[7 * part + 5])
-    channels, size, rows, per_group, phases = (numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4], numbers[5],
+    channels, size, rows, per_group, many = (numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4], numbers[5],
                                                numbers[6])
     area, outputs, targets, together, tall_or_not, reach, all_places = (numbers[7], numbers[8], numbers[9], numbers[10],
                                                                         numbers[11], numbers[12], numbers[13])
@@ -292,8 +271,8 @@ def _correlate_part(part, cuts, directory, tables, numbers, step, remainders, pa
     length, y0 = directory[line], n0 * outputs * area
     mine = borrow(rooms)
     begin = mine * all_places
-    xs = room[begin:begin + (g1 - g0) * per_group * phases * length + reach + lanes_of(x)]
-    gemm.spread(x, channels, size, g0 * per_group, g1 * per_group, n0, n1, step, remainders, pad, plane, length, xs)
+    xs = room[begin:begin + (g1 - g0) * per_group * many * length + reach + lanes_of(x)]
+    gemm.spread(x, channels, size, g0 * per_group, g1 * per_group, n0, n1, step, phases, 0, many, plane, length, xs)
     for target in range(targets):
         at = line + 1 + LINE * target
         offset, places, depth, a = (tables[directory[at]:], tables[directory[at + 1]:], directory[at + 6],
@@ -303,20 +282,20 @@ def _correlate_part(part, cuts, directory, tables, numbers, step, remainders, pa
                          area)
         else:
             first, pieces = tables[directory[at + 2]:], tables[directory[at + 3]:]
-            gemm.product(a, bias, g0, g1, rows, depth, block0, block1, xs, per_group * phases * length, offset, places,
+            gemm.product(a, bias, g0, g1, rows, depth, block0, block1, xs, per_group * many * length, offset, places,
                          directory[at + 4], first, pieces, directory[at + 5] != 0, together, y, y0, area,
-                         directory[at + 8], tall_or_not == 1)
+                         directory[at + 8])
     give_back(rooms, mine)
 
 
 @task
-def _sum_part(part, cuts, chunks, directory, tables, numbers, step, remainders, pad, plane, dy, x, sums, room, rooms):
+def _sum_part(part, cuts, chunks, directory, tables, numbers, step, phases, plane, dy, x, sums, room, rooms):
     """The sums of dw over a range of images, for some groups or rows."""
     number, g0, g1, r0, r1, first, last = (cuts[7 * part], cuts[7 * part + 1], cuts[7 * part + 2], cuts[7 * part + 3],
                                            cuts[7 * part + 4], cuts[7 * part + 5], cuts[7 * part + 6])
     channels, size, outputs, out = (numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4],
                                     (numbers[5], numbers[6], numbers[7]))
-    rows, per_group, phases, depth, reach, all_places, all_sums, is_tall = (
+    rows, per_group, many, depth, reach, all_places, all_sums, is_tall = (
         numbers[8], numbers[9], numbers[10], numbers[11], numbers[12], numbers[13], numbers[14], numbers[15])
     lane, area, count = lanes_of(x), out[0] * out[1] * out[2], r1 - r0
     mine = borrow(rooms)
@@ -324,9 +303,9 @@ def _sum_part(part, cuts, chunks, directory, tables, numbers, step, remainders, 
         n0, n1, line = chunks[3 * chunk], chunks[3 * chunk + 1], 3 * chunks[3 * chunk + 2]
         length, one, other = directory[line], tables[directory[line + 1]:], tables[directory[line + 2]:]
         begin = mine * all_places
-        end = begin + (g1 - g0) * per_group * phases * length + reach + lane
+        end = begin + (g1 - g0) * per_group * many * length + reach + lane
         xs = room[begin:end]
-        gemm.spread(x, channels, size, g0 * per_group, g1 * per_group, n0, n1, step, remainders, pad, plane, length, xs)
+        gemm.spread(x, channels, size, g0 * per_group, g1 * per_group, n0, n1, step, phases, 0, many, plane, length, xs)
         if is_tall:
             wide = tall.VECTORS * lane
             to = sums[number * all_sums + r0 * ((depth + tall.PLACES - 1) // tall.PLACES * tall.PLACES):]
@@ -335,14 +314,11 @@ def _sum_part(part, cuts, chunks, directory, tables, numbers, step, remainders, 
         else:
             begin = (end + lane - 1) // lane * lane
             dys = room[begin:begin + (g1 - g0) * count * length + lane]
-            gemm.spread(dy, outputs, out, g0 * rows + r0, (g1 - 1) * rows + r1, n0, n1, (1, 1, 1), ONLY, (0, 0, 0),
-                        plane, length, dys)
-            gemm.dots(dys, count * length, one, count, xs, per_group * phases * length, other, depth, g1 - g0, length,
+            gemm.spread(dy, outputs, out, g0 * rows + r0, (g1 - 1) * rows + r1, n0, n1, (1, 1, 1), phases, many, many + 1, plane,
+                        length, dys)
+            gemm.dots(dys, count * length, one, count, xs, per_group * many * length, other, depth, g1 - g0, length,
                       NEAR, sums[number * all_sums + (g0 * rows + r0) * depth:])
     give_back(rooms, mine)
-
-
-ONLY = np.zeros(3, np.int64)  # the remainder of every place where none is left out
 
 
 def _is_product(w_shape, stride, padding, groups):
@@ -361,7 +337,7 @@ def _fits(rows, wide):
 
 def _used(layout, out, lanes):
     """The part of the places that are outputs, in vectors along a plane or along each row."""
-    return max(prod(out) / layout.area, out[2] / _round(out[2], lanes))
+    return max(prod(out) / layout.area, out[2] / planes.up(out[2], lanes))
 
 
 def _parts(work):
@@ -378,15 +354,3 @@ def _shares(groups, rows, tile, parts):
     if groups > 1:
         return parallel.chunks(groups, -(-groups // parts)), [slice(0, rows)]
     return [slice(0, 1)], parallel.chunks(rows, max(1, -(-rows // parts // tile)) * tile)
-
-
-def _round(n, step):
-    return -(-n // step) * step
-
-
-def _evenly(images, most):
-    """Slices of so many images at most, all about as long."""
-    total = images.stop - images.start
-    cuts = -(-total // max(1, most))
-    ends = [images.start + total * i // cuts for i in range(cuts + 1)]
-    return [slice(*pair) for pair in pairwise(ends)]

@@ -12,8 +12,10 @@ import numpy as np
 from .. import memory
 from .jit import exactly
 from .tasks import task
+from .widest import widest
 
 PART = 1 << 16  # numbers in a part
+PAGE = 4096  # bytes
 PERIOD = 1 << 13  # the same, about, where an operand repeats itself
 WORK = {"exp": 12, "log": 15, "tanh": 15, "erf": 30, "erfc": 40}  # operations an element costs, about; others: 1
 ACCURACY = {"exp": 1.1, "log": 1.5, "tanh": 1.5, "erf": 1.5, "erfc": 4.0}  # ULP
@@ -38,7 +40,7 @@ def binary(name, a, b, dtype, shape):
     n, step = min(spread), PART
     if n < size:
         step = n * max(1, PERIOD // n)
-        a, b = (x if m == size else np.resize(np.asarray(x, dtype), step) for x, m in zip((a, b), spread))
+        a, b = (x if m == size else _repeated(x, m, step, dtype) for x, m in zip((a, b), spread))
     out = memory.empty(shape, dtype)
     BINARY[name](-(-size // step), size, step, a.reshape(-1), b.reshape(-1), out.reshape(-1))
     return out
@@ -60,6 +62,18 @@ def _repeats(x, dtype, shape):
     if x.shape == shape or x.size == 1:
         return x.size
     return x.size if x.shape == shape[len(shape) - x.ndim:] else None
+
+
+def _repeated(x, n, step, dtype):
+    """x, of n elements, over and over in memory that begins where all large buffers do within a page.
+
+    Elsewhere its reads might share the last 12 bits of their addresses with the writes just before, and would wait.
+    """
+    buffer = np.empty(step + 2 * PAGE // dtype.itemsize, dtype)
+    skip = (memory.LINE - buffer.ctypes.data) % PAGE // dtype.itemsize
+    out = buffer[skip:skip + step]
+    out.reshape(-1, n)[:] = x.reshape(-1) if isinstance(x, np.ndarray) else x
+    return out
 
 
 @task
@@ -110,6 +124,7 @@ def _div(part, step, a, b, out):
 
 @task
 def _exp(part, x, out):
+    widest()
     x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
     for i in range(out.size):
         out[i] = exp32(x[i])
@@ -117,6 +132,7 @@ def _exp(part, x, out):
 
 @task
 def _log(part, x, out):
+    widest()
     x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
     for i in range(out.size):
         out[i] = log32(x[i])
@@ -124,6 +140,7 @@ def _log(part, x, out):
 
 @task
 def _tanh(part, x, out):
+    widest()
     x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
     for i in range(out.size):
         out[i] = tanh32(x[i])
@@ -131,6 +148,7 @@ def _tanh(part, x, out):
 
 @task
 def _erf(part, x, out):
+    widest()
     x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
     for i in range(out.size):
         out[i] = erf32(x[i])
@@ -138,6 +156,7 @@ def _erf(part, x, out):
 
 @task
 def _erfc(part, x, out):
+    widest()
     x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
     for i in range(out.size):
         out[i] = erfc32(x[i])

@@ -39,13 +39,12 @@ from .vector import (
 )
 
 ROWS, VECTORS = (8 if MANY else 4), 3
-THIN = 8  # vectors of a tile with one row
 LEFT, RIGHT = (4 if MANY else 2), 6  # the tile of `dots`
 
 
 @jit
 def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, places, vectors, first, pieces,
-            simple, together, y, y0, y_row, y_step, thin):
+            simple, together, y, y0, y_row, y_step):
     """For groups g0 to g1, and blocks of rows block0 to block1: y at the places of `vectors` vectors.
 
     a: packed by `pack_rows`, and bias filled up to whole blocks. places[v]: the address of vector v in the x
@@ -53,36 +52,31 @@ def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, pl
     p from first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie
     between rows and lanes in y. simple: each vector has one piece, which begins with its first lane.
     `together` vectors are finished for all rows before the next ones, so that their x stays in the L2 cache.
-    thin: blocks are single rows.
     """
-    lane, height, wide = lanes_of(y), (1 if thin else ROWS), (THIN if thin else VECTORS)
-    blocks = -(-rows // height)
-    out = np.empty((max(ROWS * VECTORS, THIN) + 1) * lane, y.dtype)
+    lane, blocks = lanes_of(y), -(-rows // ROWS)
+    out = np.empty((ROWS * VECTORS + 1) * lane, y.dtype)
     for g in range(g0, g1):
         own = x[(g - g0) * x_group:]
         for v0 in range(0, vectors, together):
             for block in range(block0, block1):
-                at, count = g * blocks + block, min(height, rows - block * height)
-                left, b = at * height * depth, at * height
-                to = y0 + (g * rows + block * height) * y_row
-                for v in range(v0, min(v0 + together, vectors), wide):
-                    if thin:
-                        _thin_tile(a, left, own, places, v, offset, depth, bias, b, pieces, 0, out, 0, 0)
-                    elif simple and count == ROWS and y_step == 1:
+                at, count = g * blocks + block, min(ROWS, rows - block * ROWS)
+                left, b = at * ROWS * depth, at * ROWS
+                to = y0 + (g * rows + block * ROWS) * y_row
+                for v in range(v0, min(v0 + together, vectors), VECTORS):
+                    if simple and count == ROWS and y_step == 1:
                         _direct_tile(a, left, own, places, v, offset, depth, bias, b, pieces, v, y, to, y_row)
                         continue
-                    else:
-                        _tile(a, left, own, places, v, offset, depth, bias, b, pieces, 0, out, 0, 0)
-                    for u in range(min(wide, vectors - v)):
+                    _tile(a, left, own, places, v, offset, depth, bias, b, pieces, 0, out, 0, 0)
+                    for u in range(min(VECTORS, vectors - v)):
                         for p in range(first[v + u], first[v + u + 1]):
                             source, number = pieces[3 * p] + u * lane, pieces[3 * p + 1]
                             for r in range(count):
                                 target = pieces[3 * p + 2] + to + r * y_row
-                                _put(out, r * wide * lane + source, y, target, y_step, number)
+                                put(out, r * VECTORS * lane + source, y, target, y_step, number)
 
 
 @jit
-def _put(source, i, target, j, step, count):
+def put(source, i, target, j, step, count):
     if step == 1:
         _move(source, i, target, j, count)
     elif step == 2:
@@ -133,35 +127,29 @@ def pack_rows(w, groups, group, row, column, rows, height, block0, block1, out):
 
 
 @jit
-def spread(x, channels, size, c0, c1, n0, n1, step, remainders, pad, plane, length, out):
-    """out[channel, phase, image, h, i, j] = x[image, channel, h * step + remainder - pad, ...], zero outside x.
+def spread(x, channels, size, c0, c1, n0, n1, step, phases, p0, p1, plane, length, out):
+    """out[channel, phase, image, h, i, j] = x[image, channel, h * step + shift, ...], zero outside x.
 
-    See planes.py. `remainders`: all triples, one after the other. Each row is written in whole vectors; what they write beyond it, the next row overwrites.
+    See planes.py; phases p0 to p1 are nine numbers each: what is added to (h, i, j) * step, and the first and last h,
+    i and j inside x. A negative last step spreads rows out: zeros lie between numbers, `left` zeros before them, and
+    `right` is how many numbers there are. Each row is written in whole vectors; what they write beyond it, the next row overwrites.
     """
     lane, to = lanes_of(out), 0
     for channel in range(c0, c1):
-        for phase in range(0, len(remainders), 3):
-            d, h, w = remainders[phase] - pad[0], remainders[phase + 1] - pad[1], remainders[phase + 2] - pad[2]
-            front, back = _inside(size[0], step[0], d, plane[0])
-            top, bottom = _inside(size[1], step[1], h, plane[1])
-            left, right = _inside(size[2], step[2], w, plane[2])
-            target = to
+        for p in range(9 * p0, 9 * p1, 9):
+            left, right, target = phases[p + 7], phases[p + 8], to
             for image in range(n0, n1):
-                slab = (image * channels + channel) * size[0] + d
-                for j in range(plane[0]):
-                    line = (slab + j * step[0]) * size[1] + h
-                    first, last = (top, bottom) if front <= j < back else (0, 0)
+                slab = (image * channels + channel) * size[0] + phases[p]
+                for h in range(plane[0]):
+                    line = (slab + h * step[0]) * size[1] + phases[p + 1]
+                    top, bottom = (phases[p + 5], phases[p + 6]) if phases[p + 3] <= h < phases[p + 4] else (0, 0)
                     for i in range(plane[1]):
-                        source, end = (line + i * step[1]) * size[2] + w, right if first <= i < last else 0
+                        source, end = (line + i * step[1]) * size[2] + phases[p + 2], right if top <= i < bottom else 0
                         if step[2] == 1:
-                            for k in range(0, plane[2], lane):
-                                _window(x, source + k, left - k, end - k, out, target + k)
-                        elif step[2] == 2:
-                            for k in range(0, plane[2], lane):
-                                _window_of_2(x, source + 2 * k, left - k, end - k, out, target + k)
-                        else:  # number by number, each with zeros behind it
-                            for k in range(plane[2]):
-                                _window(x, source + k * step[2], left - k, min(1, end - k), out, target + k)
+                            for j in range(0, plane[2], lane):
+                                _window(x, source + j, left - j, end - j, out, target + j)
+                        else:
+                            _row(x, source, step[2], left, end, out, target, plane[2])
                         target += plane[2]
             to += length
             for k in range(target, to):
@@ -171,14 +159,29 @@ def spread(x, channels, size, c0, c1, n0, n1, step, remainders, pad, plane, leng
 
 
 @jit
-def _inside(size, step, shift, count):
-    """The range of i below `count` for which i * step + shift is a place in x."""
-    first = min(max(0, -(shift // step)), count)
-    return first, max(first, min(count, (size - 1 - shift) // step + 1))
+def _row(x, source, step, left, right, out, target, width):
+    """A row of `spread`, of every second number, or further apart."""
+    lane = lanes_of(out)
+    if step == 2:
+        for j in range(0, width, lane):
+            _window_of_2(x, source + 2 * j, left - j, right - j, out, target + j)
+    elif step > 0:  # number by number, each with zeros behind it
+        for j in range(width):
+            _window(x, source + j * step, left - j, min(1, right - j), out, target + j)
+    else:
+        for j in range(0, left, lane):
+            _window(x, 0, 0, 0, out, target + j)
+        if step == -2:
+            for j in range(0, width - left, lane):
+                _window_to_2(x, source + left + j // 2, right - j // 2, out, target + left + j)
+        else:
+            for j in range((width - left - step - 1) // -step):
+                _window(x, source + left + j, 0, min(1, right - j), out, target + left - j * step)
 
 
-def _tile_of(rows, vectors, direct):
-    """The intrinsic for a tile of so many rows by so many vectors, written to y at once or to a buffer."""
+def _tile_of(direct):
+    """The intrinsic for a tile of ROWS rows by VECTORS vectors, written to y at once or to a buffer."""
+    rows, vectors = ROWS, VECTORS
 
     @intrinsic
     def tile(typingctx, a, ia, x, places, v, offset, k, bias, ib, pieces, p, y, y0, y_row):
@@ -223,8 +226,7 @@ def _tile_of(rows, vectors, direct):
     return tile
 
 
-_tile, _direct_tile = _tile_of(ROWS, VECTORS, False), _tile_of(ROWS, VECTORS, True)
-_thin_tile = _tile_of(1, THIN, False)
+_tile, _direct_tile = _tile_of(False), _tile_of(True)
 
 
 @intrinsic
@@ -316,6 +318,22 @@ def _window_of(step):
         return types.void(source, n, n, n, target, n), codegen
 
     return window
+
+
+@intrinsic
+def _window_to_2(typingctx, source, i, last, target, j):
+    """target[j + 2 * n] = source[i + n] for n < last, and zero for the other lanes."""
+
+    def codegen(context, builder, signature, arguments):
+        source, i, last, target, j = data(context, builder, signature, arguments)
+        vector = vector_of(signature.args[0])
+        half = builder.select(builder.icmp_signed("<", last, integer(vector.count // 2)), last, integer(vector.count // 2))
+        value = masked_load(builder, builder.gep(source, [i]), below(builder, half, vector), vector)
+        spaced = shuffle(builder, value, value, [n // 2 if n % 2 == 0 else vector.count // 2 for n in range(vector.count)])
+        keep(builder, [spaced], builder.gep(target, [j]))
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, types.int64, target, types.int64), codegen
 
 
 _move, _move_to_2 = _move_of(1), _move_of(2)

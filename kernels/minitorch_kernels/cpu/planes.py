@@ -4,12 +4,13 @@ All of it follows from shapes alone. There are always three dimensions: an image
 """
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
+from .. import parallel
 from . import gemm, tall, vector
 
 ORIGIN = ((0, 0, 0, 0, 0),)  # the one tap of a plane that is read as it lies
@@ -84,7 +85,7 @@ def backward(window, size, stride, padding, dilation):
         meets.append([[(i, (r + p - i * d) // s) for i in range(k) if (r + p - i * d) % s == 0]
                       for r in range(s)])
     far = [[further for taps in dimension for _, further in taps] for dimension in meets]
-    pad = tuple(-min(f) for f in far)
+    pad = tuple(max(0, -min(f)) for f in far)
     counts = [[max(0, -(-(n - r) // s)) for r in range(s)] for n, s in zip(size, stride)]
     out = outputs(window, size, stride, padding, dilation)
     plane = tuple(_shared(max(c), max(f) + p, n, 1, [-p]) for c, f, p, n in zip(counts, far, pad, out))
@@ -118,7 +119,7 @@ def _reach(plane, taps):
 
 def length(layout, images, letter):
     """Places of so many images in a plane: whole vectors."""
-    return _up(images * layout.area, vector.lanes(letter))
+    return up(images * layout.area, vector.lanes(letter))
 
 
 def columns(taps, channels, channel):
@@ -168,9 +169,62 @@ def vectors(layout, target, images, image, letter):
 
 def _fill(table, *value):
     """The table with further rows to fill a tile that begins in it: the last one again, or this value."""
-    more = max(gemm.VECTORS, gemm.THIN) - 1
+    more = gemm.VECTORS - 1
     return np.concatenate([table, np.broadcast_to(value or table[-1:], (more, *table.shape[1:]))])
 
 
-def _up(n, step):
+class Tables:
+    """Tables of addresses, one after the other in one array."""
+
+    def __init__(self):
+        self.all, self.length = [], 0
+
+    def add(self, table):
+        """Where the table begins."""
+        self.all.append(table)
+        self.length += len(table)
+        return self.length - len(table)
+
+    def array(self):
+        return np.concatenate(self.all).astype(np.int64)
+
+
+def spreading(layout, size, plain=()):
+    """What `gemm.spread` wants to know of images of this size, and of others that lie as they are."""
+    phases = [phase(layout, size, remainders) for remainders in product(*layout.remainders)]
+    if plain:
+        phases += [phase(layout.plain(), plain)]
+    return layout.step, array(phases), layout.plane
+
+
+def phase(layout, size, remainders=(0, 0, 0)):
+    """What is added to (d, h, w) * step, and the first and last d, h and w inside the image."""
+    shifts = [r - p for r, p in zip(remainders, layout.pad)]
+    return [*shifts, *(i for axis in zip(size, layout.step, shifts, layout.plane) for i in _inside(*axis))]
+
+
+def _inside(size, step, shift, count):
+    """The range of i below `count` for which i * step + shift is a place in x."""
+    first = min(max(0, -(shift // step)), count)
+    return first, max(first, min(count, (size - 1 - shift) // step + 1))
+
+
+def array(numbers):
+    return np.array(numbers, np.int64).reshape(-1)
+
+
+def rooms(size, dtype):
+    """Room for the planes of a part, for each thread, and which of it is taken."""
+    threads = parallel.get_num_threads()
+    return vector.empty(threads * size, dtype), np.zeros(threads, np.int64)
+
+
+def evenly(total, most):
+    """Slices of so many at most, all about as long."""
+    cuts = -(-total // max(1, most))
+    ends = [total * i // cuts for i in range(cuts + 1)]
+    return [slice(*pair) for pair in pairwise(ends)]
+
+
+def up(n, step):
     return -(-n // step) * step

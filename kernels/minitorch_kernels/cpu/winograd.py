@@ -10,12 +10,12 @@ Error. Each output differs from the exact one by at most
 
     (channels + ROUNDINGS) * eps / 2 * (|A^T| [sum over channels of |G| |w| |G^T| * |B^T| |x| |B|] |A| + |bias|)
 
-to first order. Where all numbers of x and of w have one size, that is 7 (tile 2) and 63 (tile 4) times the
-bound of the direct sum; Lavin and Gray's points 0, 1, -1, 2, -2 would give 256. Measured on normal numbers in
-float32, 64 channels, the root mean square is 0.6 and 1.8 times that of a plain sum (with their points 4.5 times).
-The bound follows the largest numbers that a tile reads: a small output beside a large one has fewer right digits
-than a direct sum gives it. NaN and infinity spread to all outputs of each tile that reads them. Finite numbers give
-finite ones while 28 |x|, and 564 |x| |w| summed over channels, are below overflow (tile 2: 4 and 64).
+to first order; measured errors are 0.002 to 0.05 of that. Where all numbers of x and of w have one size, it is 7
+(tile 2) and 63 (tile 4) times the bound of the direct sum; Lavin and Gray's points 0, 1, -1, 2, -2 would give 256.
+Measured on normal numbers in float32, 64 channels, the root mean square is 0.6 and 1.8 times that of a plain sum (with
+their points 4.5 times). The bound follows the largest numbers that a tile reads: a small output beside a large one
+has fewer right digits than a direct sum gives it. NaN and infinity spread to all outputs of each tile that reads them.
+Finite numbers give finite ones while 28 |x|, and 564 |x| |w| summed over channels, are below overflow (tile 2: 4, 64).
 
 Speed on one core with AVX-512 (197 GFLOP/s), float32, forward, in GFLOP/s that a direct sum would need:
 
