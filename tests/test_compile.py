@@ -823,6 +823,27 @@ def test_chains_of_rows_columns_and_numbers(chains):
     assert 1 <= len(fused(compiled)) <= 3
 
 
+def test_a_product_takes_the_activation_of_its_result(chains):
+    layer = nn.Linear(7, 5)
+
+    def f(x):
+        return layer(x).relu().sum()
+
+    def g(x):
+        y = layer(x)
+        return y.relu().sum() + y.sum()  # y is needed besides
+
+    for function, joined in ((f, True), (g, False)):
+        compiled = mt.compile(function)
+        for seed in range(4):
+            x, again = (mt.randn(3, 7, generator=mt.Generator().manual_seed(seed)).requires_grad_() for _ in range(2))
+            function(x).backward()
+            compiled(again).backward()
+            np.testing.assert_allclose(again.grad.numpy(), x.grad.numpy(), rtol=1e-6)
+        names = [step.name for step in compiled.recordings[0].program.forward]
+        assert ("linear_relu" in names) == joined and ("linear" in names) != joined
+
+
 def test_training_with_chains(chains):
     def sgd(params):
         return mt.optim.SGD(params, lr=0.05, momentum=0.9)

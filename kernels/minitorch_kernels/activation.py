@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .elementwise import POOLED, spread
+from .elementwise import POOLED, compiled, plain, spread
 from .special import erf as erf_kernel
 from .table import kernel
 
@@ -193,12 +193,20 @@ def _tanh_dx_into(dy, y, out):
     np.multiply(out, dy, out=out)
 
 
+def _relu(x):
+    if type(x) is np.ndarray and x.size >= POOLED and x.dtype.char in "fd" and plain(x) and (fast := compiled("activation")):
+        return fast.relu(x)
+    return np.maximum(x, 0)
+
+
 def _one_buffer(entry, into):
-    """NumPy with the intermediate results in one buffer, which stays in the cache."""
+    """NumPy with the intermediate results in one buffer, which stays in the cache; large arrays by compiled code."""
     def version(dy, y):
         if y.dtype.char not in "fd" or dy.dtype is not y.dtype:
             return entry.reference(np, dy, y)
         if y.size >= POOLED:
+            if (fast := compiled("smooth")) and dy.shape == y.shape and plain(dy) and plain(y):
+                return getattr(fast, entry.name)(dy, y)
             return spread(into, memory.empty(y.shape, y.dtype), dy, y)
         out = np.empty_like(y)
         into(dy, y, out)
@@ -240,6 +248,7 @@ def _not_large(x, y, *rest):
     return None if x.flags.c_contiguous and y.flags.c_contiguous else "C-contiguous arrays only"
 
 
+relu.version("pooled", "cpu", _relu, backend="numpy")
 _one_buffer(sigmoid_dx, _sigmoid_dx_into)
 _one_buffer(tanh_dx, _tanh_dx_into)
 for _entry in (sigmoid, silu, silu_dx, gelu, gelu_dx):

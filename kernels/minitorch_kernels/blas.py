@@ -69,6 +69,12 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
     return y
 
 
+def linear_relu(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
+    """The positive part of x wᵀ + b, taken in place."""
+    y = linear(x, w, b)
+    return np.maximum(y, 0, out=y)
+
+
 def run(part: Callable[[int], Any], parts: int, work: float = float("inf")) -> None:
     """`parallel.run` for parts that call BLAS: each part on one thread, or one part after the other."""
     if _control is None:

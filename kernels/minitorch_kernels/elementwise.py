@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -66,7 +67,7 @@ def _unary(name: str) -> None:
     def pooled(x):
         if type(x) is not np.ndarray or x.size < POOLED:
             return ufunc(x)
-        if name in COMPILED and x.dtype.char == "f" and x.flags.c_contiguous and x.flags.writeable and (fast := _fast()):
+        if name in COMPILED and x.dtype.char == "f" and plain(x) and (fast := compiled("elementwise")):
             return fast.unary(name, x)
         out = memory.empty(x.shape, _result_dtype(ufunc, x.dtype))
         return spread(ufunc, out, x)
@@ -83,7 +84,7 @@ def _binary(name: str) -> None:
             return ufunc(a, b)
         shape = np.broadcast_shapes(getattr(a, "shape", ()), getattr(b, "shape", ()))
         dtype = _result_dtype(ufunc, *(getattr(x, "dtype", type(x)) for x in (a, b)))
-        if name in COMPILED and dtype.char in "fd" and (fast := _fast()):
+        if name in COMPILED and dtype.char in "fd" and (fast := compiled("elementwise")):
             result = fast.binary(name, a, b, dtype, shape)
             if result is not None:
                 return result
@@ -111,13 +112,14 @@ def spread(ufunc: Callable, out: np.ndarray, *operands: Any) -> np.ndarray:
 
 
 @cache
-def _fast() -> ModuleType | None:
-    """The compiled versions, where they can be had."""
-    if find_spec("numba") is None:
-        return None
-    from .cpu import elementwise
+def compiled(module: str) -> ModuleType | None:
+    """The module of that name in `cpu`, where Numba is installed."""
+    return import_module(f"minitorch_kernels.cpu.{module}") if find_spec("numba") else None
 
-    return elementwise
+
+def plain(x: np.ndarray) -> bool:
+    """Whether x lies in memory as compiled code wants it: a read-only array would be another type, compiled anew."""
+    return x.flags.c_contiguous and x.flags.writeable
 
 
 def _result_dtype(ufunc: np.ufunc, *dtypes: Any) -> np.dtype:

@@ -25,6 +25,12 @@ def linear(xp, x, w, b):
     return y if b is None else y + b
 
 
+@kernel
+def linear_relu(xp, x, w, b):
+    """The positive part of `linear`; NaN stays NaN."""
+    return xp.maximum(linear(xp, x, w, b), 0)
+
+
 def _not_float(a: Any, b: Any) -> str | None:
     kind = a.dtype.char
     return None if kind == b.dtype.char and kind in "fd" else "float32 and float64 only"
@@ -52,3 +58,5 @@ def _linear_for_blas(x: Any, w: Any, b: Any) -> str | None:
 
 linear.version("numba", "cpu", "minitorch_kernels.cpu.dense:linear", _linear_for_blas)
 linear.version("blas", "cpu", blas.linear, backend="numpy")
+linear_relu.version("numba", "cpu", "minitorch_kernels.cpu.dense:linear_relu", _linear_for_blas)
+linear_relu.version("blas", "cpu", blas.linear_relu, backend="numpy")

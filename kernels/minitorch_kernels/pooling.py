@@ -15,12 +15,14 @@ from .indexing import add_rows
 from .norm import cast, widen
 from .table import kernel
 
-F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+F32, F64, I16, I64 = map(np.dtype, ("float32", "float64", "int16", "int64"))
 
 
 @kernel
-def max_pool(xp, x, kernel, stride, padding, dilation, ceil_mode):
-    """The largest element of each window, and its flat position within the spatial plane (int64).
+def max_pool(xp, x, kernel, stride, padding, dilation, ceil_mode, narrow=False):
+    """The largest element of each window, and its flat position within the spatial plane.
+
+    Positions are int64, or, `narrow`, int16 where the plane has few enough elements: a quarter of the memory.
 
     Of equal elements the first one counts; a NaN wins, the last one of several. Padding never wins; a window
     that meets padding alone gives -inf and position -1.
@@ -37,7 +39,8 @@ def max_pool(xp, x, kernel, stride, padding, dilation, ceil_mode):
     y, places = _largest(xp, xp.pad(x, [(0, 0), (0, 0), *widths]), places, out, kernel, stride, dilation)
     if any(_misses(*axis) for axis in zip(size, out, kernel, stride, padding, dilation)):
         y = xp.where(places > 0, y, -math.inf)
-    return y, places - 1
+    places = places - 1
+    return y, places if position_dtype(size, narrow) == I64 else places.astype("int16")
 
 
 @kernel
@@ -163,6 +166,11 @@ def pool_shape(size: tuple, kernel: tuple, stride: tuple, padding: tuple, dilati
     return tuple([_steps(*axis, ceil_mode) for axis in zip(size, kernel, stride, padding, dilation)])
 
 
+def position_dtype(size: tuple, narrow: bool) -> np.dtype:
+    """The dtype of positions in a plane of this size: int64, or int16 where that is wanted and enough."""
+    return I16 if narrow and math.prod(size) <= 1 << 15 else I64
+
+
 def cells(size: int, out: int) -> list[tuple[int, int]]:
     """The [start, end) of each of the `out` cells of adaptive pooling.
 
@@ -272,8 +280,8 @@ def _not_planes(x, *arguments, **options):
 
 
 def _not_positions(dy, index, x_shape):
-    if index.dtype != I64 or index.shape != dy.shape:
-        return "int64 positions of dy's shape only"
+    if (index.dtype != I64 and index.dtype != I16) or index.shape != dy.shape:
+        return "int64 or int16 positions of dy's shape only"
     return _not_planes(dy)
 
 

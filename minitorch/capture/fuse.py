@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from minitorch_kernels.fused import BOOLEAN, OPERATIONS, PART, Chain, build
 
+from ..device import cpu_kernels
 from .arrays import Slot, Step, slots_in, uses
 
 SMALL = 4096  # elements below which a chain is not worth a kernel of its own
@@ -27,6 +28,7 @@ _OWN_NAMES = {"subtract": "sub", "multiply": "mul", "divide": "div", "true_divid
 
 def fuse(steps: list[Step], wanted: set[Slot]) -> list[Step]:
     """The steps, with chains of elementwise ones put together; `wanted` are needed by others afterwards."""
+    steps = _with_epilogues(steps, wanted)
     after = _users(steps)
     open_groups: list[_Group] = []
     result: list[Step] = []
@@ -54,6 +56,19 @@ def fuse(steps: list[Step], wanted: set[Slot]) -> list[Step]:
         open_groups.append(group)
     close(list(open_groups))
     return result
+
+
+def _with_epilogues(steps: list[Step], wanted: set[Slot]) -> list[Step]:
+    """A product and the activation of its result as one kernel, where nobody else needs what lies between."""
+    after, made = _users(steps), {step.out: step for step in steps if isinstance(step.out, Slot)}
+    joined: dict[int, Step | None] = {}
+    for step in steps:
+        before = made.get(step.args[0]) if step.kind == "kernel" and isinstance(step.args[0], Slot) else None
+        name = _EPILOGUES.get((before.name, step.name)) if before is not None and before.kind == "kernel" else None
+        if name and before.out not in wanted and after[before.out] == {id(step)} and not step.writes:
+            joined[id(before)] = Step("kernel", name, getattr(cpu_kernels, name), before.args, before.kwargs, step.out)
+            joined[id(step)] = None
+    return [s for s in (joined.get(id(step), step) for step in steps) if s is not None]
 
 
 class _Line:
@@ -265,6 +280,7 @@ def _equal(a: Any, b: Any) -> bool:
     return not isinstance(a, Slot) and type(a) is type(b) and a == b
 
 
+_EPILOGUES = {("linear", "relu"): "linear_relu"}
 _BY_NUMPY = {"add", "sub", "mul", "div", "neg", "copy", "abs", "square", "sqrt", "reciprocal", "maximum", "minimum",
              "where", "relu"}
 _OTHERS = {("call", "where"), ("method", "copy")}

@@ -12,7 +12,7 @@ from ..shapes import ntuple
 @op(method=False, function=False)
 def max_pool(k, x, /, kernel, stride, padding, dilation, ceil_mode):
     """The largest value of each window."""
-    y, index = k.max_pool(x, kernel, stride, padding, dilation, ceil_mode)
+    y, index = k.max_pool(x, kernel, stride, padding, dilation, ceil_mode, True)
     shape = x.shape
     return y, lambda dy: k.max_pool_dx(dy, index, shape)
 

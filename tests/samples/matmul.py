@@ -290,3 +290,9 @@ for name, text, *shapes in (("product", "ij,jk->ki", (2, 3), (3, 2)),
     register(OpCase("einsum", np.einsum, [Sample(lambda rng, text=text, shapes=shapes: (
         text, *(rng.standard_normal(s) + 1j * rng.standard_normal(s) for s in shapes)))],
         variant=f"complex {name}", dtypes=WIDE))
+
+for shapes in (((70, 300), (200, 300), (200,)), ((5, 43, 67), (65, 67), (65,)), ((3, 4), (2, 4), (2,)),
+               ((600, 31), (17, 31), None)):
+    for dtype in ("float32", "float64"):
+        register(KernelCase("linear_relu", [lambda rng, shapes=shapes, dtype=dtype: (tuple(
+            s and rng.standard_normal(s).astype(dtype) for s in shapes), {})]))

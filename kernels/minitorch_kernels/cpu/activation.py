@@ -9,6 +9,13 @@ from .tasks import task
 PART = 1 << 16  # elements a thread takes at a time: whole bytes of bits
 
 
+def relu(x: np.ndarray) -> np.ndarray:
+    """x where it is positive or NaN, 0 elsewhere."""
+    out = memory.empty(x.shape, x.dtype)
+    _relu(-(-x.size // PART), x.size, x.reshape(-1), out.reshape(-1))
+    return out
+
+
 def relu_dx(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy where y is positive or NaN, 0 elsewhere."""
     out = memory.empty(y.shape, y.dtype)
@@ -31,6 +38,14 @@ def masked_scale(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     size = x.size
     _masked_scale(-(-size // PART), 2 * size, x.reshape(-1), mask.reshape(-1), x.dtype.type(scale), out.reshape(-1))
     return out
+
+
+@task
+def _relu(part, x, out):
+    first, last = part * PART, (part + 1) * PART
+    x, out = x[first:last], out[first:last]
+    for i in range(out.size):
+        out[i] = x[i] if not x[i] <= 0 else 0  # "not <=" keeps NaN
 
 
 @task

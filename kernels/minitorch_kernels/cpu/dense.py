@@ -71,11 +71,18 @@ def matmul(a, b):
     return y
 
 
-def linear(x, w, b):
+def linear_relu(x, w, b):
+    """The positive part of `linear`, as the reference says."""
+    return linear(x, w, b, relu=True)
+
+
+def linear(x, w, b, relu=False):
     """x wᵀ + b, as the reference `linear` says."""
     y = memory.empty((*x.shape[:-1], len(w)), x.dtype)
     flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
-    multiply(_forward(flat), _forward(w.T), y.reshape(len(flat), len(w)), b if b is None else np.ascontiguousarray(b))
+    b = b if b is None else np.ascontiguousarray(b)
+    if y.size:
+        multiply(_forward(flat), _forward(w.T), y.reshape(len(flat), len(w)), b, relu)
     return y
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from .. import memory
-from ..pooling import cells, pool_shape, window_counts
+from ..pooling import cells, pool_shape, position_dtype, window_counts
 from .jit import jit
 from .tasks import task
 
@@ -23,10 +23,10 @@ BLOCK = 2048  # elements of a phase in one block of planes: a block stays in the
 U = np.uint64  # an index of this type is not tested for counting from the end: loops vectorise
 
 
-def max_pool(x, kernel, stride, padding, dilation, ceil_mode):
+def max_pool(x, kernel, stride, padding, dilation, ceil_mode, narrow=False):
     """See `minitorch_kernels.pooling.max_pool`."""
     out = pool_shape(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
-    y, index = (memory.empty((*x.shape[:2], *out), dtype) for dtype in (x.dtype, np.int64))
+    y, index = (memory.empty((*x.shape[:2], *out), t) for t in (x.dtype, position_dtype(x.shape[2:], narrow)))
     planes, ys, indices = _planes(x), _planes(y), _planes(index)
     windows = *_pair(kernel, 1), *_pair(stride, 1), *_pair(padding, 0), *_pair(dilation, 1)
     if windows == (2, 2, 2, 2, 0, 0, 1, 1) and not ceil_mode:
@@ -354,7 +354,7 @@ def _scatter(part, step, dx, dy, index, outside):
     for p in range(part * step, min((part + 1) * step, dx.shape[0])):
         dx[p] = 0
         for j in range(dy.shape[1]):
-            at = index[p, j]
+            at = np.int64(index[p, j])
             if 0 <= at < dx.shape[1]:
                 dx[p, at] += dy[p, j]
             elif at != -1:

@@ -14,6 +14,7 @@ from numba.extending import overload
 
 from .. import memory
 from .tasks import task
+from .widest import widest
 
 PART = 1 << 16  # elements a thread takes at a time
 WORK = 20  # operations an element costs, about
@@ -21,6 +22,14 @@ WORK = 20  # operations an element costs, about
 
 def sigmoid(x):
     return _in_parts(_sigmoid, x)
+
+
+def sigmoid_dx(dy, y):
+    return _in_parts(_sigmoid_dx, dy, y)
+
+
+def tanh_dx(dy, y):
+    return _in_parts(_tanh_dx, dy, y)
 
 
 def silu(x):
@@ -47,6 +56,7 @@ def _in_parts(kernel, *operands):
 
 @task
 def _sigmoid(part, x, out):
+    widest()
     first, last = part * PART, (part + 1) * PART
     x, out = x[first:last], out[first:last]
     for i in range(out.size):
@@ -54,7 +64,24 @@ def _sigmoid(part, x, out):
 
 
 @task
+def _sigmoid_dx(part, dy, y, out):
+    first, last = part * PART, (part + 1) * PART
+    dy, y, out = dy[first:last], y[first:last], out[first:last]
+    for i in range(out.size):
+        out[i] = dy[i] * (y[i] * (1 - y[i]))
+
+
+@task
+def _tanh_dx(part, dy, y, out):
+    first, last = part * PART, (part + 1) * PART
+    dy, y, out = dy[first:last], y[first:last], out[first:last]
+    for i in range(out.size):
+        out[i] = dy[i] * (1 - y[i] * y[i])
+
+
+@task
 def _silu(part, x, out):
+    widest()
     first, last = part * PART, (part + 1) * PART
     x, out = x[first:last], out[first:last]
     for i in range(out.size):
@@ -63,6 +90,7 @@ def _silu(part, x, out):
 
 @task
 def _silu_dx(part, dy, x, out):
+    widest()
     first, last = part * PART, (part + 1) * PART
     dy, x, out = dy[first:last], x[first:last], out[first:last]
     for i in range(out.size):
@@ -71,6 +99,7 @@ def _silu_dx(part, dy, x, out):
 
 @task
 def _gelu(part, x, out):
+    widest()
     first, last = part * PART, (part + 1) * PART
     x, out = x[first:last], out[first:last]
     for i in range(out.size):
@@ -79,6 +108,7 @@ def _gelu(part, x, out):
 
 @task
 def _gelu_dx(part, dy, x, out):
+    widest()
     first, last = part * PART, (part + 1) * PART
     dy, x, out = dy[first:last], x[first:last], out[first:last]
     for i in range(out.size):
@@ -88,6 +118,7 @@ def _gelu_dx(part, dy, x, out):
 
 @task
 def _gelu_tanh(part, x, out):
+    widest()
     first, last = part * PART, (part + 1) * PART
     x, out = x[first:last], out[first:last]
     for i in range(out.size):
@@ -96,6 +127,7 @@ def _gelu_tanh(part, x, out):
 
 @task
 def _gelu_tanh_dx(part, dy, x, out):
+    widest()
     first, last = part * PART, (part + 1) * PART
     dy, x, out = dy[first:last], x[first:last], out[first:last]
     for i in range(out.size):

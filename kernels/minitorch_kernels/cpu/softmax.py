@@ -15,6 +15,7 @@ from .. import memory
 from ..softmax import logsumexp as reference_of_logsumexp
 from .jit import exactly, jit
 from .tasks import task
+from .widest import widest
 
 PART = 1 << 15  # numbers in a part: two such arrays fit the second-level cache
 WORK = 16  # operations a number costs, about
@@ -214,6 +215,7 @@ def _log_p(x, top, log):
 @jit
 def _top(x):
     """The maximum of one row. A NaN may be missed: it makes every sum over the row NaN anyway."""
+    widest()
     best = _key(x[0])
     for j in range(x.size):
         k = _key(x[j])
@@ -224,6 +226,7 @@ def _top(x):
 @jit
 def _total(x, top):
     """The sum of exp(x - top) over one row."""
+    widest()
     total = x.dtype.type(0)
     for j in range(x.size):
         total += _exp(x[j] - top)
@@ -232,6 +235,7 @@ def _total(x, top):
 
 @task
 def _softmax_rows(part, step, x, y):
+    widest()
     for i in range(part * step, min((part + 1) * step, x.shape[0])):
         top, total = _top(x[i]), x.dtype.type(0)
         for j in range(x.shape[1]):
@@ -245,6 +249,7 @@ def _softmax_rows(part, step, x, y):
 
 @task
 def _softmax_dx_rows(part, step, dy, y, dx):
+    widest()
     for i in range(part * step, min((part + 1) * step, dy.shape[0])):
         dot = y.dtype.type(0)
         for j in range(y.shape[1]):
@@ -255,6 +260,7 @@ def _softmax_dx_rows(part, step, dy, y, dx):
 
 @task
 def _log_softmax_rows(part, step, x, y):
+    widest()
     for i in range(part * step, min((part + 1) * step, x.shape[0])):
         top = _top(x[i])
         log = x.dtype.type(math.log(_total(x[i], top)))
@@ -264,6 +270,7 @@ def _log_softmax_rows(part, step, x, y):
 
 @task
 def _log_softmax_dx_rows(part, step, dy, y, dx):
+    widest()
     for i in range(part * step, min((part + 1) * step, dy.shape[0])):
         total = y.dtype.type(0)
         for j in range(y.shape[1]):
@@ -274,6 +281,7 @@ def _log_softmax_dx_rows(part, step, dy, y, dx):
 
 @task
 def _normalisers_rows(part, step, x, top, log):
+    widest()
     for i in range(part * step, min((part + 1) * step, x.shape[0])):
         top[i] = _top(x[i])
         log[i] = math.log(_total(x[i], top[i]))
@@ -281,6 +289,7 @@ def _normalisers_rows(part, step, x, top, log):
 
 @task
 def _scaled_softmax_rows(part, step, x, top, log, scale, y):
+    widest()
     for i in range(part * step, min((part + 1) * step, x.shape[0])):
         for j in range(x.shape[1]):
             y[i, j] = scale[i] * _exp(_log_p(x[i, j], top[i], log[i]))
@@ -297,6 +306,7 @@ def _block(part, step, width, x):
 @jit
 def _tops(x, i, start, stop):
     """The maxima of the columns `start` to `stop` of block `i`. A NaN may be missed, as by `_top`."""
+    widest()
     top = x[i, 0, start:stop].copy()
     for c in range(1, x.shape[1]):
         row = x[i, c, start:stop]
@@ -308,6 +318,7 @@ def _tops(x, i, start, stop):
 @jit
 def _totals(x, i, start, stop, top):
     """The sums of exp(x - top) over the same columns."""
+    widest()
     total = np.zeros_like(top)
     for c in range(x.shape[1]):
         row = x[i, c, start:stop]
@@ -318,6 +329,7 @@ def _totals(x, i, start, stop, top):
 
 @task
 def _softmax_columns(part, step, width, x, y):
+    widest()
     first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         top = _tops(x, i, start, stop)
@@ -335,6 +347,7 @@ def _softmax_columns(part, step, width, x, y):
 
 @task
 def _softmax_dx_columns(part, step, width, dy, y, dx):
+    widest()
     first, last, start, stop = _block(part, step, width, dy)
     for i in range(first, last):
         dot = np.zeros(stop - start, y.dtype)
@@ -350,6 +363,7 @@ def _softmax_dx_columns(part, step, width, dy, y, dx):
 
 @task
 def _log_softmax_columns(part, step, width, x, y):
+    widest()
     first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         top = _tops(x, i, start, stop)
@@ -362,6 +376,7 @@ def _log_softmax_columns(part, step, width, x, y):
 
 @task
 def _log_softmax_dx_columns(part, step, width, dy, y, dx):
+    widest()
     first, last, start, stop = _block(part, step, width, dy)
     for i in range(first, last):
         total = np.zeros(stop - start, y.dtype)
@@ -377,6 +392,7 @@ def _log_softmax_dx_columns(part, step, width, dy, y, dx):
 
 @task
 def _normalisers_columns(part, step, width, x, top, log):
+    widest()
     first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         tops = _tops(x, i, start, stop)
@@ -386,6 +402,7 @@ def _normalisers_columns(part, step, width, x, top, log):
 
 @task
 def _scaled_softmax_columns(part, step, width, x, top, log, scale, y):
+    widest()
     first, last, start, stop = _block(part, step, width, x)
     for i in range(first, last):
         tops, logs, scales = top[i, start:stop], log[i, start:stop], scale[i, start:stop]

@@ -69,9 +69,22 @@ def conv2d_dx(dy, w, x_shape, padding, tile):
     return _convolve(dy, w, None, x_shape[1], (2 - padding[0], 2 - padding[1]), tile, True)
 
 
+def conv2d_of_table(x, w, b, stride, padding, dilation, groups):
+    """`conv2d` by the kernel's arguments, with the tile that is worth it."""
+    return conv2d(x, w, b, padding, worth(x.shape, w.shape, padding, x.dtype.char))
+
+
+def conv2d_dx_of_table(dy, w, x_shape, stride, padding, dilation, groups):
+    """`conv2d_dx` by the kernel's arguments, with the tile that is worth it."""
+    turned, mirrored = (w.shape[1], w.shape[0], 3, 3), (2 - padding[0], 2 - padding[1])
+    return conv2d_dx(dy, w, x_shape, padding, worth(dy.shape, turned, mirrored, dy.dtype.char))
+
+
 @lru_cache(1024)
 def worth(x_shape, w_shape, padding, letter):
     """Which is fastest by what it costs to multiply and to transform: the direct sum (0), or tiles of 2 or 4.
+
+    For conv2d_dx: the shapes of dy and of w with its channels exchanged, and padding 2 - p.
 
     >>> worth((64, 64, 16, 16), (64, 64, 3, 3), (1, 1), "f"), worth((64, 3, 32, 32), (64, 3, 3, 3), (1, 1), "f")
     (4, 0)
