@@ -23,7 +23,8 @@ class Everything(nn.Module):
         x = self.stem(images).flatten(2).transpose(1, 2)
         x = nn.functional.dropout(self.norm(x), 0.1) + self.words(words)
         heads = x.unflatten(2, (2, 16)).transpose(1, 2)
-        x = x + nn.functional.scaled_dot_product_attention(heads, heads, heads, is_causal=True).transpose(1, 2).flatten(2)
+        seen = nn.functional.scaled_dot_product_attention(heads, heads, heads, is_causal=True)
+        x = x + seen.transpose(1, 2).flatten(2)
         return self.head(self.rnn(x)[0])
 
 

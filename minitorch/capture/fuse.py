@@ -64,8 +64,10 @@ def _with_epilogues(steps: list[Step], wanted: set[Slot]) -> list[Step]:
     joined: dict[int, Step | None] = {}
     for step in steps:
         before = made.get(step.args[0]) if step.kind == "kernel" and isinstance(step.args[0], Slot) else None
-        name = _EPILOGUES.get((before.name, step.name)) if before is not None and before.kind == "kernel" else None
-        if name and before.out not in wanted and after[before.out] == {id(step)} and not step.writes:
+        if before is None or before.kind != "kernel" or before.out in wanted or step.writes:
+            continue
+        name = _EPILOGUES.get((before.name, step.name))
+        if name and after[before.out] == {id(step)}:
             joined[id(before)] = Step("kernel", name, getattr(cpu_kernels, name), before.args, before.kwargs, step.out)
             joined[id(step)] = None
     return [s for s in (joined.get(id(step), step) for step in steps) if s is not None]

@@ -112,7 +112,7 @@ class AvgPool1d(Module):
 class AvgPool2d(Module):
     """The mean of each window of (N, C, H, W)."""
 
-    _pool = staticmethod(F.avg_pool2d)
+    _pool: Any = staticmethod(F.avg_pool2d)
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> None:
@@ -132,7 +132,7 @@ class AvgPool2d(Module):
 class AvgPool3d(AvgPool2d):
     """The mean of each window of (N, C, D, H, W)."""
 
-    _pool = staticmethod(F.avg_pool3d)
+    _pool: Any = staticmethod(F.avg_pool3d)
 
 
 class _LPPoolNd(Module):

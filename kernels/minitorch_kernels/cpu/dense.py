@@ -160,7 +160,7 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
         row_cut, strip_cut = _cuts(rows, some, min(PARTS, max(1, work // SPREAD)) // matrices, left_step != 1)
         row_parts, strip_parts = -(-rows // row_cut), -(-some // strip_cut)
         numbers = np.array([rows, columns, count, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
-                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth], np.int64)
+                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth])
         packing = matrices * some if mode == PACKED else 0
         rounds.append((numbers, packing, packing * wide * count, matrices * row_parts * strip_parts, 2 * work))
     return _Plan(swapped, left_at, right_at, stack * together * wide * min(cut, deep) if mode == PACKED else 0, rounds)
@@ -169,7 +169,7 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
 def _cuts(rows, strips, parts, strided):
     """Rows and strips of a part. Where a is strided, a part copies its rows, and wants some strips to use them."""
     row_parts = max(1, min(-(-rows // (ROWS // 2 if strided else ROWS)), parts))
-    row_cut = -(-(-(-rows // row_parts)) // TALL) * TALL
+    row_cut = (rows + row_parts * TALL - 1) // (row_parts * TALL) * TALL
     strip_parts = max(1, min(strips // 4 if strided else strips, parts // row_parts))
     return row_cut, -(-strips // strip_parts)
 
@@ -205,8 +205,8 @@ def _pack(part, numbers, starts, x, out):
                                              numbers[12])
     wide = VECTORS * lanes_of(out)
     first = (s + part % some) * wide
-    _pack_strip(x, starts[g + part // some] + first * step + numbers[19] * row, row, step, min(wide, columns - first), depth, out,
-                part * depth * wide)
+    start = starts[g + part // some] + first * step + numbers[19] * row
+    _pack_strip(x, start, row, step, min(wide, columns - first), depth, out, part * depth * wide)
 
 
 @jit

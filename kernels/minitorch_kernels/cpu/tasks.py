@@ -23,7 +23,6 @@ import os
 import threading
 from types import FunctionType
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -35,7 +34,7 @@ from .jit import jit
 
 SMALL = 50_000  # operations below which a second thread gains nothing
 SPINS = 3_000  # looks of a worker before it sleeps, about 40 ns each
-FUNCTION, DATA, LIMIT, TICKETS, DONE, BUSY = 0, 1, 2, 8, 16, 24  # words; those that change lie on cache lines of their own
+FUNCTION, DATA, LIMIT, TICKETS, DONE, BUSY = 0, 1, 2, 8, 16, 24  # words; some have a cache line to themselves
 LOW = 0xFFFFFFFF
 
 
@@ -251,7 +250,8 @@ def _wake(workers):
         while _awake < workers:
             bed = threading.Lock()
             bed.acquire()
-            threading.Thread(target=_worker, args=(_state, _awake, bed), name=f"minitorch-{_awake}", daemon=True).start()
+            worker = threading.Thread(target=_worker, args=(_state, _awake, bed), daemon=True)
+            worker.start()
             _awake += 1
 
 
