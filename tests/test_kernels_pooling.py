@@ -332,6 +332,28 @@ def test_cells_and_counts():
     assert window_counts(3, 3, 2, 2, 1, True) == [2, 2, 1]
 
 
+@pytest.mark.parametrize("name", ["two by two", "overlapping", "dilated, ceil", "line", "cube", "plane beyond a block"])
+def test_narrow_positions(version, name):
+    """Positions in int16 are the same ones, and lead the gradient to the same places."""
+    shape, *window = GEOMETRIES[name]
+    x = ties(shape)
+    y, index = k.max_pool(x, *window)
+    same, narrow = k.max_pool(x, *window, True)
+    assert index.dtype == np.int64 and narrow.dtype == np.int16
+    np.testing.assert_array_equal(narrow, index)
+    np.testing.assert_array_equal(same, y)
+    dy = noise(y.shape)
+    np.testing.assert_array_equal(k.max_pool_dx(dy, narrow, shape), k.max_pool_dx(dy, index, shape))
+
+
+def test_positions_too_large_to_be_narrow(version):
+    x = noise((1, 1, 2, 1 << 14))
+    assert k.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False, True)[1].dtype == np.int16
+    x = noise((1, 1, 2, (1 << 14) + 2))
+    index = k.max_pool(x, (2, 2), (2, 2), (0, 0), (1, 1), False, True)[1]
+    assert index.dtype == np.int64 and index.max() > 1 << 15
+
+
 def test_which_version_runs():
     window, x = ((2, 2), (2, 2), (0, 0), (1, 1), False), noise((1, 1, 4, 4), np.float32)
     index = np.zeros((1, 1, 2, 2), np.int64)
@@ -341,7 +363,7 @@ def test_which_version_runs():
     assert "refuses: float32 and float64 only" in explain("max_pool", x.astype(np.float16), *window)
     assert "refuses: 1 or 2 spatial axes only" in explain("adaptive_max_pool", x[None], (2, 2, 2))
     narrow = index.astype(np.int32)
-    assert "refuses: int64 positions" in explain("max_pool_dx", x[..., :2, :2], narrow, x.shape)
+    assert "refuses: int64 or int16 positions" in explain("max_pool_dx", x[..., :2, :2], narrow, x.shape)
 
 
 @pytest.mark.parametrize("name", [name for name in table.names()

@@ -123,7 +123,7 @@ def plain(x: np.ndarray) -> bool:
 
 
 def _result_dtype(ufunc: np.ufunc, *dtypes: Any) -> np.dtype:
-    return ufunc.resolve_dtypes((*dtypes, None))[-1]
+    return ufunc.resolve_dtypes((*(np.dtype(t) if t is bool else t for t in dtypes), None))[-1]
 
 
 def _enter(name: str, theirs: str, pooled: Callable) -> None:

@@ -6,14 +6,15 @@ import os
 import numba
 
 
-def jit(function):
+def jit(function, called_from_python=True):
     """Compile on first call, without the GIL, cached on disk, keeping NaN and infinity.
 
     `fastmath=True` would let LLVM assume that no NaN exists; these three flags alone allow fused multiply-add and
     reassociated sums, which is what vectorising needs. A read-only install without a writable home has no place
     for the cache: Numba then raises when it decorates, and the kernel is compiled anew in each process instead.
     """
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},
+               "no_cfunc_wrapper": True, "no_cpython_wrapper": not called_from_python}  # each takes time to compile
     try:
         return numba.njit(function, cache=not os.environ.get("MINITORCH_NO_CACHE"), **options)
     except RuntimeError:

@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import os
 import threading
+from hashlib import sha1
 from types import FunctionType
 
+import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -43,7 +45,7 @@ def task(function):
 
     Arguments are arrays and numbers. The parts may run in any order and at the same time: each writes its own places.
     """
-    launch = _launcher(jit(function), function)
+    launch = _launcher(jit(function, called_from_python=False), function)
 
     def run(parts, work, *arguments):
         workers = parallel.get_num_threads() - 1
@@ -61,14 +63,33 @@ def task(function):
 def _launcher(body, function):
     """`body` for all parts, as a compiled function that is cached beside `function`, in the file of which it stands.
 
-    Numba keeps a cache for each file and line; a function made here, once for every kernel, takes the kernel's.
+    Numba keeps a cache for each file and line; a function made here, once for every kernel, takes the kernel's. It
+    calls the body by a symbol, for linked in, the body would be optimised and translated once more.
     """
     code = _template.__code__.replace(co_filename=function.__code__.co_filename, co_name=function.__name__,
                                       co_firstlineno=function.__code__.co_firstlineno)
     names = {**globals(), "body": body, "__name__": function.__module__}
     made = FunctionType(code, names, function.__name__)
     made.__qualname__, made.__module__ = function.__qualname__ + ".launch", function.__module__
-    return jit(made)
+    made = jit(made)
+    compile_launcher = made.compile
+
+    def compile(signature):
+        inner = (types.int64, *signature[3].types)
+        body.compile(inner)
+        result = body.get_compile_result(body.overloads[inner].signature)
+        address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+        llvmlite.binding.add_symbol(_symbol(body, inner), address)
+        return compile_launcher(signature)
+
+    made.compile = compile
+    return made
+
+
+def _symbol(body, inner):
+    """The name under which launchers know a compiled body."""
+    function = body.py_func
+    return "minitorch_" + sha1(f"{function.__module__}.{function.__qualname__}{inner}".encode()).hexdigest()
 
 
 def _template(state, workers, parts, *arguments):
@@ -163,16 +184,14 @@ def _job(typingctx, body, arguments):
         values = cgutils.unpack_tuple(builder, values[1])
         packed = cgutils.pack_struct(builder, values)
         place = cgutils.alloca_once_value(builder, packed)
-        result = body.dispatcher.get_compile_result(body.get_call_type(typingctx, inner, {}))
-        context.active_code_library.add_linking_library(result.library)
-        callee = context.declare_function(builder.module, result.fndesc)
+        kind = context.call_conv.get_function_type(types.none, inner)
+        callee = ir.Function(builder.module, kind, _symbol(body.dispatcher, inner))
         entry = ir.Function(builder.module, _ENTRY, builder.module.get_unique_name("part"))
         entry.linkage = "internal"
         b = ir.IRBuilder(entry.append_basic_block("entry"))
         unpacked = b.load(b.bitcast(entry.args[0], packed.type.as_pointer()))
         given = [entry.args[1], *(b.extract_value(unpacked, i) for i in range(len(values)))]
-        # not inlined: it would be compiled at each of the calls that LLVM sees through
-        context.call_conv.call_function(b, callee, types.none, inner, given, attrs=("noinline",))
+        context.call_conv.call_function(b, callee, types.none, inner, given)
         b.ret_void()
         word = ir.IntType(64)
         return cgutils.pack_array(builder, [builder.ptrtoint(entry, word), builder.ptrtoint(place, word)])
