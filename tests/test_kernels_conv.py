@@ -27,6 +27,20 @@ GEOMETRIES = {  # x, w, stride, padding, dilation, groups
     "depthwise": ((2, 5, 9, 20), (5, 1, 3, 3), (1, 1), (1, 1), (1, 1), 5),
     "depthwise strided": ((2, 5, 9, 20), (5, 1, 3, 3), (2, 2), (1, 1), (1, 2), 5),
     "depthwise multiplied": ((2, 3, 9, 8), (6, 1, 3, 2), (1, 1), (1, 0), (1, 1), 3),
+    "depthwise, two of dy's columns": ((2, 5, 9, 21), (10, 1, 2, 3), (1, 2), (2, 3), (2, 1), 5),
+    "depthwise, stride beyond window": ((3, 4, 11, 40), (4, 1, 2, 2), (3, 4), (0, 1), (1, 1), 4),
+    "depthwise, rows of whole vectors": ((2, 40, 15, 15), (40, 1, 3, 3), (1, 1), (1, 1), (1, 1), 40),
+    "depthwise, many": ((5, 70, 7, 7), (70, 1, 3, 3), (1, 1), (1, 1), (1, 1), 70),
+    "one output": ((3, 20, 8, 19), (1, 20, 3, 3), (2, 2), (1, 1), (1, 1), 1),
+    "few outputs": ((5, 7, 9, 9), (16, 7, 3, 3), (2, 2), (1, 1), (1, 1), 1),
+    "two vectors of outputs": ((5, 9, 9, 9), (30, 9, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "three vectors of outputs": ((5, 30, 9, 9), (48, 30, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "tall, strided in one dimension": ((2, 33, 5, 5), (64, 33, 3, 3), (2, 1), (1, 1), (1, 1), 1),
+    "3-D": ((2, 3, 5, 6, 7), (4, 3, 2, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
+    "3-D strided": ((2, 4, 6, 9, 8), (6, 2, 2, 3, 2), (2, 1, 3), (1, 2, 0), (1, 2, 1), 2),
+    "3-D depthwise": ((2, 3, 6, 9, 18), (3, 1, 3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1), 3),
+    "3-D tall": ((2, 32, 4, 5, 3), (64, 32, 2, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
+    "3-D pointwise": ((2, 3, 4, 5, 3), (4, 3, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
     "many channels": ((1, 20, 4, 5), (33, 20, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     "one place": ((2, 3, 3, 3), (4, 3, 3, 3), (1, 1), (0, 0), (1, 1), 1),
     "tall": ((9, 32, 7, 6), (64, 32, 3, 3), (1, 1), (1, 1), (1, 1), 1),
@@ -61,14 +75,15 @@ def by_definition(x, w, b, dy, stride, padding, dilation, groups):
         window = (slice(i * s, i * s + d * (m - 1) + 1, d)
                   for i, s, d, m in zip(place, stride, dilation, w.shape[2:]))
         seen, there = (slice(None), slice(g * inputs, (g + 1) * inputs), *window), (slice(None), o, *place)
-        y[there] = np.einsum("nchw,ochw->no", padded[seen], w[o]) + b[o]
-        dw[o] += np.einsum("no,nchw->ochw", dy[there], padded[seen])
-        dpadded[seen] += np.einsum("no,ochw->nchw", dy[there], w[o])
+        y[there] = np.tensordot(padded[seen], w[o], (range(1, w.ndim),) * 2) + b[o]
+        dw[o] += np.tensordot(dy[there], padded[seen], (0, 0))
+        dpadded[seen] += np.tensordot(dy[there], w[o], (1, 0))
     inner = (slice(None), slice(None), *(slice(p, p + n) for p, n in zip(padding, x.shape[2:])))
     return y, dpadded[inner], dw
 
 
-def compute(x, w, b, dy, options, d="2d"):
+def compute(x, w, b, dy, options):
+    d = f"{x.ndim - 2}d"
     forward, dx, dw = (getattr(k, f"conv{d}{end}") for end in ("", "_dx", "_dw"))
     return forward(x, w, b, **options), dx(dy, w, x.shape, **options), dw(dy, x, w.shape, **options)
 
@@ -88,8 +103,9 @@ def test_every_version_follows_the_definition(version, dtype, name):
     with use(version):
         check(compute(*arrays, options), by_definition(*arrays, **options), dtype)
         x, w, b, _ = arrays
-        without = k.conv2d(x, w, None, **options)
-        np.testing.assert_allclose(without + b[:, None, None], k.conv2d(x, w, b, **options), atol=1e-4)
+        conv = k.conv2d if x.ndim == 4 else k.conv3d
+        without = conv(x, w, None, **options)
+        np.testing.assert_allclose(without + b.reshape(-1, *[1] * (x.ndim - 2)), conv(x, w, b, **options), atol=1e-4)
 
 
 @pytest.mark.parametrize("version", ["reference", "numba"])
@@ -150,10 +166,11 @@ def test_three_dimensions(options, batch):
     y = torch.conv3d(*tensors, *options.values())
     dy = rng.standard_normal(tuple(y.shape))
     y.backward(torch.from_numpy(dy))
-    check(compute(*arrays, dy, options, "3d"), results(y, tensors), factor=100)
+    check(compute(*arrays, dy, options), results(y, tensors), factor=100)
 
 
-@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise", "tall", "in parts"])
+@pytest.mark.parametrize("name", ["padded", "many images", "strided", "pointwise", "tall", "in parts",
+                                  "depthwise, many", "depthwise strided", "two vectors of outputs", "3-D tall"])
 def test_bits_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(parallel, "SMALL", 0)  # also so small a problem is spread
     *arrays, options = problem(name, np.float32)
@@ -194,6 +211,18 @@ def test_not_a_number_stays_where_it_is():
     assert np.isnan(y[0, :, :2, :2]).all() and np.isnan(y).sum() == 4 * w.shape[0]
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["padded", "depthwise", "depthwise strided", "groups", "tall"])
+def test_the_weight_gradient_keeps_taps_clean_that_only_padding_meets(name, bad):
+    x, w, _, dy, options = problem(name)
+    x[0, 1, -1, 1] = bad  # the first row of the window never gets there
+    with use("reference"):
+        expected = k.conv2d_dw(dy, x, w.shape, **options)
+    got = k.conv2d_dw(dy, x, w.shape, **options)
+    assert 0 < np.isfinite(expected).sum() < w.size
+    np.testing.assert_allclose(got, expected, atol=1e-10)
+
+
 GUARDED = """
 import ctypes, mmap
 import numpy as np
@@ -221,7 +250,10 @@ for seed in range(30):
     h, w = max(1, dh * (kh - 1) + 1 - 2 * ph + more_h), max(1, dw * (kw - 1) + 1 - 2 * pw + more_w)
     x, weight = guarded((n, c, h, w), np.float32), guarded((o, c, kh, kw), np.float32)
     x[...], weight[...] = 1, 1
-    options = (sh, sw), (ph, pw), (dh, dw), 1
+    groups = 1 if seed % 3 else c
+    weight = weight if groups == 1 else guarded((c * (1 + seed % 2), 1, kh, kw), np.float32)
+    weight[...] = 1
+    options = (sh, sw), (ph, pw), (dh, dw), groups
     y = k.conv2d(x, weight, None, *options)
     y[...] = 1
     assert not np.isnan(k.conv2d(x, weight, None, *options)).any()

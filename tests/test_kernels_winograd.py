@@ -1,4 +1,4 @@
-"""Winograd's convolution against the reference: shapes, blocks, threads, and its error bound on hard numbers."""
+"""Winograd's convolution and its gradients against the reference: shapes, blocks, threads, error bounds."""
 import os
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 from minitorch_kernels import kernels, memory, parallel, use
 
 pytest.importorskip("numba")
-from minitorch_kernels.cpu import winograd
+from minitorch_kernels.cpu import conv, winograd, winograd_dw
 
 k = kernels(np)
 GEOMETRIES = {  # x, outputs, padding
@@ -47,15 +47,17 @@ def problem(name, dtype=np.float64):
 
 
 def expected(x, w, b, dy, padding):
-    """y and dx of the reference in float64."""
+    """y, dx and dw of the reference in float64."""
     x, w, b, dy = (a.astype(np.float64) for a in (x, w, b, dy))
     with use("reference"):
         return (k.conv2d(x, w, b, padding=padding, **OPTIONS),
-                k.conv2d_dx(dy, w, x.shape, padding=padding, **OPTIONS))
+                k.conv2d_dx(dy, w, x.shape, padding=padding, **OPTIONS),
+                k.conv2d_dw(dy, x, w.shape, padding=padding, **OPTIONS))
 
 
 def compute(x, w, b, dy, padding, tile):
-    return winograd.conv2d(x, w, b, padding, tile), winograd.conv2d_dx(dy, w, x.shape, padding, tile)
+    return (winograd.conv2d(x, w, b, padding, tile), winograd.conv2d_dx(dy, w, x.shape, padding, tile),
+            winograd_dw.conv2d_dw(dy, x, w.shape, padding, tile))
 
 
 def check(got, want, dtype):
@@ -66,12 +68,15 @@ def check(got, want, dtype):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """A block is a few rows of tiles: images are cut, and blocks reach over their ends."""
-    winograd._plan.cache_clear()
-    monkeypatch.setattr(winograd, "NEAR", 1 << 15)
-    monkeypatch.setattr(winograd, "FAR", 1 << 15)
+    """A block is a few rows of tiles: images are cut, and blocks reach over their ends; dw has several ranges."""
+    for module in (winograd, winograd_dw):
+        module._plan.cache_clear()
+        monkeypatch.setattr(module, "NEAR", 1 << 15)
+        monkeypatch.setattr(module, "FAR", 1 << 15)
+    monkeypatch.setattr(winograd_dw, "LONG", 4)
     yield
-    winograd._plan.cache_clear()
+    for module in (winograd, winograd_dw):
+        module._plan.cache_clear()
 
 
 @pytest.mark.parametrize("tile", [2, 4])
@@ -144,6 +149,33 @@ def bound(x, w, b, padding, tile):
     return (x.shape[1] + winograd.ROUNDINGS[tile]) * np.finfo(np.float32).eps / 2 * y
 
 
+def exact_dw(dy, x):
+    """dw with padding 1, in float64."""
+    w_shape = dy.shape[1], x.shape[1], 3, 3
+    with use("reference"):
+        return k.conv2d_dw(dy.astype(np.float64), x.astype(np.float64), w_shape, padding=(1, 1), **OPTIONS)
+
+
+def bound_dw(x, dy, padding, tile):
+    """The bound of winograd_dw's docstring for every weight, in float64."""
+    a, g, bt = (np.abs(np.array(m, np.float64)) for m in winograd.matrices(tile))
+    x, dy = (np.abs(v.astype(np.float64)) for v in (x, dy))
+    plan = winograd_dw._plan(x.shape, dy.shape, padding, tile, "f")
+    counts = [-(-n // tile) for n in dy.shape[2:]]
+    room = [(p, tile * count + 2 - n - p) for n, p, count in zip(x.shape[2:], padding, counts)]
+    fill = [(0, tile * count - n) for n, count in zip(dy.shape[2:], counts)]
+    x, dy = np.pad(x, [(0, 0), (0, 0), *room]), np.pad(dy, [(0, 0), (0, 0), *fill])
+    sums = 0
+    for i, j in np.ndindex(*counts):
+        seen = x[:, :, tile * i:tile * i + tile + 2, tile * j:tile * j + tile + 2]
+        met = dy[:, :, tile * i:tile * (i + 1), tile * j:tile * (j + 1)]
+        sums = sums + np.einsum("ncab,noab->ocab", np.einsum("as,ncst,bt->ncab", bt, seen, bt),
+                                np.einsum("sa,nost,tb->noab", a, met, a))
+    terms = plan.numbers[10] * counts[1] + plan.blocks + plan.ranges
+    rounding = (terms + winograd_dw.ROUNDINGS[tile]) * np.finfo(np.float32).eps / 2
+    return rounding * np.einsum("as,ocab,bt->ocst", g, sums, g)
+
+
 def normal(rng, shape):
     return rng.standard_normal(shape)
 
@@ -173,6 +205,58 @@ def test_the_error_stays_below_its_bound(tile, numbers):
     share = np.abs(winograd.conv2d(x, w, b, (1, 1), tile) - exact) / bound(x, w, b, (1, 1), tile)
     assert share.max() < 1
     assert numbers is not normal or share.max() > 0.001  # the bound is not hollow
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("numbers", [normal, many_sizes, cancelling, worst_signs])
+def test_the_error_of_dw_stays_below_its_bound(tile, numbers, small_blocks):
+    rng = np.random.default_rng(0)
+    x, dy = (numbers(rng, s).astype(np.float32) for s in ((5, 20, 22, 17), (5, 24, 22, 17)))
+    exact = exact_dw(dy, x)
+    got = winograd_dw.conv2d_dw(dy, x, (24, 20, 3, 3), (1, 1), tile)
+    share = np.abs(got - exact) / bound_dw(x, dy, (1, 1), tile)
+    assert share.max() < 1
+    assert numbers is not normal or share.max() > 0.0001
+
+
+def test_the_error_of_dw_beside_the_direct_kernel():
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal((32, n, 24, 24)).astype(np.float32) for n in (32, 16))
+    exact = exact_dw(dy, x)
+    direct = conv.conv2d_dw(dy, x, (16, 32, 3, 3), (1, 1), (1, 1), (1, 1), 1)
+    unit = np.sqrt(np.mean((direct - exact)**2))
+    for tile, most in ((2, 3), (4, 6)):
+        error = winograd_dw.conv2d_dw(dy, x, (16, 32, 3, 3), (1, 1), tile) - exact
+        assert np.sqrt(np.mean(error**2)) < most * unit
+
+
+@pytest.mark.parametrize("tile, factor", [(2, 9.0), (4, 50.1)])
+def test_the_bound_of_dw_for_numbers_of_one_size(tile, factor):
+    a, g, b = (np.abs(np.array(m, np.float64)) for m in winograd.matrices(tile))
+    places = np.outer(a.sum(0), a.sum(0)) * np.outer(b.sum(1), b.sum(1))
+    assert (g.T @ places @ g).max() / tile**2 == pytest.approx(factor, rel=0.002)
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_spreads_over_its_channels_weights_and_no_further(tile, value):
+    x, w, _, dy, padding = problem("whole tiles", np.float32)
+    x[0, 1, 3, 3] = value
+    bad = ~np.isfinite(winograd_dw.conv2d_dw(dy, x, w.shape, padding, tile))
+    assert bad[:, 1].all() and not np.delete(bad, 1, 1).any()
+    x, w, _, dy, padding = problem("whole tiles", np.float32)
+    dy[2, 5, 0, 0] = value
+    bad = ~np.isfinite(winograd_dw.conv2d_dw(dy, x, w.shape, padding, tile))
+    assert bad[5].all() and not np.delete(bad, 5, 0).any()
+
+
+def test_worth_dw_knows_when_the_products_are_many():
+    assert winograd_dw.worth_dw((64, 64, 16, 16), (64, 64, 3, 3), (1, 1), "f") == 4
+    assert winograd_dw.worth_dw((64, 64, 8, 8), (64, 64, 3, 3), (1, 1), "d") == 4
+    assert winograd_dw.worth_dw((64, 3, 32, 32), (16, 3, 3, 3), (1, 1), "f") == 0  # the transforms cost more
+    assert winograd_dw.worth_dw((1, 512, 4, 4), (512, 512, 3, 3), (1, 1), "d") == 0  # the sums would cost most
+    for shape in ((0, 3, 4, 4), (2, 0, 4, 4), (2, 3, 0, 4), (2, 3, 1, 1)):
+        assert winograd_dw.worth_dw(shape, (4, shape[1], 3, 3), (0, 0), "f") == 0
 
 
 def test_the_error_is_a_few_times_that_of_a_plain_sum():
@@ -218,6 +302,7 @@ def test_large_numbers_stay_finite(tile):
     x, w = np.full((1, 8, 9, 9), 1e17, np.float32), np.full((8, 8, 3, 3), -1e17, np.float32)
     x[:, :, ::2] *= -1
     assert np.isfinite(winograd.conv2d(x, w, None, (1, 1), tile)).all()
+    assert np.isfinite(winograd_dw.conv2d_dw(x, -x, w.shape, (1, 1), tile)).all()
 
 
 def test_the_memory_is_the_pools():
@@ -240,7 +325,7 @@ GUARDED = """
 import ctypes, mmap
 import numpy as np
 from minitorch_kernels import memory
-from minitorch_kernels.cpu import vector, winograd
+from minitorch_kernels.cpu import vector, winograd, winograd_dw
 
 protect = ctypes.CDLL(None).mprotect
 protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -254,7 +339,8 @@ def guarded(shape, dtype):
     return memory[room - size:room].view(dtype).reshape(shape)
 
 memory.empty, vector.empty = guarded, lambda count, dtype: guarded((count,), dtype)
-winograd.NEAR = winograd.FAR = 1 << 16
+winograd.NEAR = winograd.FAR = winograd_dw.NEAR = winograd_dw.FAR = 1 << 16
+winograd_dw.LONG = 4
 for seed in range(30):
     rng = np.random.default_rng(seed)
     n, c, o, h, w, ph, pw = (int(i) for i in rng.integers(1, (6, 40, 90, 30, 30, 4, 4)))
@@ -264,6 +350,7 @@ for seed in range(30):
         y = winograd.conv2d(x, weight, None, (ph, pw), tile)
         assert not np.isnan(y).any()
         assert not np.isnan(winograd.conv2d_dx(y, weight, x.shape, (ph, pw), tile)).any()
+        assert not np.isnan(winograd_dw.conv2d_dw(y, x, weight.shape, (ph, pw), tile)).any()
 """
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import conv as reference
 from .. import memory, parallel
 from . import dense, depthwise, gemm, planes, tall, vector
 from .tasks import borrow, give_back, task
@@ -32,6 +33,7 @@ LONG = 1024  # places over which a part sums dw, at least
 WEIGHTS = 1 << 21  # numbers in the sums of all parts for dw, at most
 NEAR = 2048  # places that `gemm.dots` finishes for all pairs of channels before it goes on
 DEEP = 256  # products in a sum from which tall tiles are worth transposing y
+SPARE = 1.34  # rows of tall tiles for each real one, at most
 FULL = 0.9  # the part of the vectors along rows that is used, above which they are better than tall tiles
 
 
@@ -65,15 +67,20 @@ def conv2d_dw(dy, x, w_shape, stride, padding, dilation, groups):
         return np.zeros(w_shape, dy.dtype)
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     plan = _plan_dw(x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char)
-    if type(plan) is depthwise.Plan:
-        return depthwise.weight_gradient(plan, dy, x, w_shape)
+    dw = (depthwise.weight_gradient if type(plan) is depthwise.Plan else _weight_gradient)(plan, dy, x, w_shape)
+    if not getattr(plan, "tall", 0) and not np.isfinite(dw).all():  # dy's zeros between rows have met infinity or NaN
+        dw = reference.conv2d_dw(np, dy, x, w_shape, stride, padding, dilation, groups)
+    return dw
+
+
+def _weight_gradient(plan, dy, x, w_shape):
     sums = np.zeros((plan.ranges, plan.size), x.dtype)
     room, rooms = planes.rooms(plan.room, x.dtype)
     _sum_part(plan.parts, 2 * dy.size * plan.depth, plan.cuts, plan.chunks, plan.directory, plan.tables, plan.numbers,
               *plan.layout, dy.reshape(-1), x.reshape(-1), sums.reshape(-1), room, rooms)
     total = sums[0] if plan.ranges == 1 else sums.sum(0)
     if plan.tall:
-        turned = total.reshape(-1, planes.up(plan.depth, tall.PLACES), plan.tall)[:, :plan.depth].swapaxes(1, 2)
+        turned = total.reshape(-1, plan.whole, plan.tall)[:, :plan.depth].swapaxes(1, 2)
         total = turned.reshape(-1, plan.depth)[:w_shape[0]]
     return total.reshape(w_shape)
 
@@ -102,6 +109,7 @@ class _Plan(NamedTuple):
 class _PlanDw(NamedTuple):
     depth: int
     tall: int  # rows of a block where tall tiles are used, else 0
+    whole: int  # depth, filled up to whole tiles
     ranges: int
     size: int  # of one range's sums
     layout: tuple
@@ -125,8 +133,8 @@ def _plan(x_shape, w_shape, stride, padding, dilation, groups, letter):
         return depthwise.forward_plan(batch, groups, outputs // groups, per_group, geometry, letter)
     (layout, taps), out = planes.forward(*geometry), planes.outputs(*geometry)
     target, rows = planes.Target(taps, out, 0, (out[1] * out[2], out[2], 1)), outputs // groups
-    return _product_plan(batch, geometry[1], layout, (target,), groups, rows, per_group * len(taps), per_group, len(taps),
-                         prod(out), letter)
+    return _product_plan(batch, geometry[1], layout, (target,), groups, rows, per_group * len(taps), per_group,
+                         len(taps), prod(out), letter)
 
 
 @lru_cache(256)
@@ -150,9 +158,10 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
     parts, few = _parts(work), -(-FEW * lanes // layout.area)
     most = min(CACHE // (bytes_of_place * layout.area), max(-(-batch // parts), few))
     chunks = planes.evenly(batch, most)
-    wide, height = tall.VECTORS * lanes, gemm.ROWS
-    if groups == len(targets) == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, wide):
-        height = wide if _used(layout, targets[0].out, lanes) < FULL else height
+    height, vectors, best = gemm.ROWS, 0, tall.vectors(rows, lanes)
+    if (groups == len(targets) == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, best * lanes)
+            and _used(layout, targets[0].out, lanes) < FULL):
+        height, vectors = best * lanes, best
     blocks = -(-rows // height)
     cuts = list(product(chunks, *_shares(groups, blocks, max(1, 32 // height), parts // len(chunks))))
     columns = [planes.columns(t.taps, per_group, channel) for t in targets]
@@ -163,11 +172,11 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
         line = [length]
         for t, column, start in zip(targets, columns, starts):
             line.append(tables.add(planes.offsets(layout, t.taps, per_group, length)))
-            if height == wide:
+            if vectors:
                 line += [tables.add(planes.places(layout, t.out, images)), 0, 0, 0, 0]
             else:
-                places, vectors, first, pieces, simple = planes.vectors(layout, t, images, image, letter)
-                line += [tables.add(places), tables.add(first), tables.add(pieces), vectors, simple]
+                places, count, first, pieces, simple = planes.vectors(layout, t, images, image, letter)
+                line += [tables.add(places), tables.add(first), tables.add(pieces), count, simple]
             line += [len(column), start, t.apart[2]]
         directory[images] = line
     order = {images: i for i, images in enumerate(directory)}
@@ -176,7 +185,7 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
     room = max((g1 - g0) * per_group * layout.phases * directory[n1 - n0][0] for n0, n1, g0, g1, *_ in cuts)
     room = planes.up(room + layout.reach + lanes, lanes)
     numbers = [groups * per_group, *size, rows, per_group, layout.phases, area, groups * rows, len(targets), together,
-               height, layout.reach, room]
+               vectors, layout.reach, room]
     return _Plan(groups, rows, row, height, columns, planes.spreading(layout, size), len(cuts), planes.array(cuts),
                  planes.array(list(directory.values())), tables.array(), planes.array(numbers), room, work)
 
@@ -193,7 +202,8 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
     parts = _parts(batch * layout.area * outputs * depth)
     sums = max(1, min(parts, batch * layout.area // LONG, WEIGHTS // (outputs * depth)))
     ranges = planes.evenly(batch, -(-batch // sums))
-    wide = tall.VECTORS * lanes
+    vectors = tall.vectors(rows, lanes)
+    wide, whole = vectors * lanes, planes.up(depth, tall.HEIGHTS[vectors - 1])
     is_tall = groups == 1 and _fits(rows, wide)
     shares = _shares(groups, rows, wide if is_tall else gemm.LEFT, parts // len(ranges))
     cuts, chunks, directory, tables, room = [], [], {}, planes.Tables(), 0
@@ -201,7 +211,8 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
         height = r.stop - r.start
         lines = (g.stop - g.start) * (per_group * layout.phases + height)
         begin = len(chunks)
-        for some in planes.evenly(images.stop - images.start, CACHE // (lines * layout.area * np.dtype(letter).itemsize)):
+        most = CACHE // (lines * layout.area * np.dtype(letter).itemsize)
+        for some in planes.evenly(images.stop - images.start, most):
             key = some.stop - some.start, height
             length = planes.length(layout, key[0], letter)
             if key not in directory:
@@ -214,11 +225,12 @@ def _plan_dw(x_shape, w_shape, stride, padding, dilation, groups, letter):
             room = max(room, of_x + (g.stop - g.start) * height * length + lanes)
         cuts.append([number, g.start, g.stop, r.start, r.stop, begin, len(chunks)])
     blocks, room = -(-outputs // wide), planes.up(room, lanes)
-    size_of_sums = blocks * wide * planes.up(depth, tall.PLACES) if is_tall else outputs * depth
-    numbers = [channels, *geometry[1], outputs, *out, rows, per_group, layout.phases, depth, layout.reach, room, size_of_sums,
-               is_tall]
-    return _PlanDw(depth, wide if is_tall else 0, len(ranges), size_of_sums, planes.spreading(layout, geometry[1], out), len(cuts), planes.array(cuts),
-                   planes.array(chunks), planes.array([line for _, line in directory.values()]), tables.array(), planes.array(numbers), room)
+    size_of_sums = blocks * wide * whole if is_tall else outputs * depth
+    numbers = [channels, *geometry[1], outputs, *out, rows, per_group, layout.phases, depth, layout.reach, room,
+               size_of_sums, vectors * is_tall, whole]
+    lines, both = planes.array([line for _, line in directory.values()]), planes.spreading(layout, geometry[1], out)
+    return _PlanDw(depth, wide if is_tall else 0, whole, len(ranges), size_of_sums, both, len(cuts), planes.array(cuts),
+                   planes.array(chunks), lines, tables.array(), planes.array(numbers), room)
 
 
 def _in_three(w_shape, x_shape, stride, padding, dilation):
@@ -242,8 +254,8 @@ def _correlate(plan, x, w, b, y):
     packed, start, some = vector.empty(step * sum(map(len, plan.columns)), w.dtype), 0, -(-blocks // PARTS)
     for column in plan.columns:
         end = start + step * len(column)
-        _pack_part(-(-blocks // some), 4 * w.size, some, w, plan.groups, plan.row, column, plan.rows, plan.height, blocks,
-                   packed[start:end])
+        _pack_part(-(-blocks // some), 4 * w.size, some, w, plan.groups, plan.row, column, plan.rows, plan.height,
+                   blocks, packed[start:end])
         start = end
     room, rooms = planes.rooms(plan.room, x.dtype)
     _correlate_part(plan.parts, 2 * plan.work, plan.cuts, plan.directory, plan.tables, plan.numbers, *plan.layout,
@@ -265,7 +277,7 @@ def _correlate_part(part, cuts, directory, tables, numbers, step, phases, plane,
                                       cuts[7 * part + 4], cuts[7 * part + 5])
     channels, size, rows, per_group, many = (numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4], numbers[5],
                                                numbers[6])
-    area, outputs, targets, together, tall_or_not, reach, all_places = (numbers[7], numbers[8], numbers[9], numbers[10],
+    area, outputs, targets, together, vectors, reach, all_places = (numbers[7], numbers[8], numbers[9], numbers[10],
                                                                         numbers[11], numbers[12], numbers[13])
     line = cuts[7 * part + 6] * (1 + LINE * targets)
     length, y0 = directory[line], n0 * outputs * area
@@ -277,9 +289,9 @@ def _correlate_part(part, cuts, directory, tables, numbers, step, phases, plane,
         at = line + 1 + LINE * target
         offset, places, depth, a = (tables[directory[at]:], tables[directory[at + 1]:], directory[at + 6],
                                     packed[directory[at + 7]:])
-        if tall_or_not > gemm.ROWS:
-            tall.product(a, bias, rows, depth, block0, block1, xs, offset, places, n1 - n0, area, y, y0, outputs * area,
-                         area)
+        if vectors:
+            tall.product(vectors, a, bias, rows, depth, block0, block1, xs, offset, places, n1 - n0, area, y, y0,
+                         outputs * area, area)
         else:
             first, pieces = tables[directory[at + 2]:], tables[directory[at + 3]:]
             gemm.product(a, bias, g0, g1, rows, depth, block0, block1, xs, per_group * many * length, offset, places,
@@ -295,8 +307,9 @@ def _sum_part(part, cuts, chunks, directory, tables, numbers, step, phases, plan
                                            cuts[7 * part + 4], cuts[7 * part + 5], cuts[7 * part + 6])
     channels, size, outputs, out = (numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4],
                                     (numbers[5], numbers[6], numbers[7]))
-    rows, per_group, many, depth, reach, all_places, all_sums, is_tall = (
-        numbers[8], numbers[9], numbers[10], numbers[11], numbers[12], numbers[13], numbers[14], numbers[15])
+    rows, per_group, many, depth, reach, all_places, all_sums, vectors, whole = (
+        numbers[8], numbers[9], numbers[10], numbers[11], numbers[12], numbers[13], numbers[14], numbers[15],
+        numbers[16])
     lane, area, count = lanes_of(x), out[0] * out[1] * out[2], r1 - r0
     mine = borrow(rooms)
     for chunk in range(first, last):
@@ -306,16 +319,15 @@ def _sum_part(part, cuts, chunks, directory, tables, numbers, step, phases, plan
         end = begin + (g1 - g0) * per_group * many * length + reach + lane
         xs = room[begin:end]
         gemm.spread(x, channels, size, g0 * per_group, g1 * per_group, n0, n1, step, phases, 0, many, plane, length, xs)
-        if is_tall:
-            wide = tall.VECTORS * lane
-            to = sums[number * all_sums + r0 * ((depth + tall.PLACES - 1) // tall.PLACES * tall.PLACES):]
-            tall.dots(dy, n0 * outputs * area, outputs, r0 // wide, (r1 + wide - 1) // wide, n1 - n0, outputs * area, area,
-                      xs, one, other, depth, to)
+        if vectors:
+            wide, to = vectors * lane, sums[number * all_sums + r0 * whole:]
+            tall.dots(vectors, dy, n0 * outputs * area, outputs, r0 // wide, (r1 + wide - 1) // wide, n1 - n0,
+                      outputs * area, area, xs, one, other, depth, whole, to)
         else:
             begin = (end + lane - 1) // lane * lane
             dys = room[begin:begin + (g1 - g0) * count * length + lane]
-            gemm.spread(dy, outputs, out, g0 * rows + r0, (g1 - 1) * rows + r1, n0, n1, (1, 1, 1), phases, many, many + 1, plane,
-                        length, dys)
+            gemm.spread(dy, outputs, out, g0 * rows + r0, (g1 - 1) * rows + r1, n0, n1, (1, 1, 1), phases, many,
+                        many + 1, plane, length, dys)
             gemm.dots(dys, count * length, one, count, xs, per_group * many * length, other, depth, g1 - g0, length,
                       NEAR, sums[number * all_sums + (g0 * rows + r0) * depth:])
     give_back(rooms, mine)
@@ -332,7 +344,7 @@ def _matrices(x):
 
 def _fits(rows, wide):
     """Whether so many rows fill tall tiles well."""
-    return rows % wide == 0 or rows > 4 * wide
+    return planes.up(rows, wide) <= SPARE * rows
 
 
 def _used(layout, out, lanes):

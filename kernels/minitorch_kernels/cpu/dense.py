@@ -50,9 +50,10 @@ TALL = 24  # rows that are whole tiles of each height
 NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
 SOON = 16  # k ahead of which lines of the cache are asked for, where they lie too far apart for the CPU to guess
 FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
-CHUNK = 1 << 21  # numbers of b that are packed at a time
+CHUNK = 1 << 18  # numbers of b that are packed at a time
 SPREAD = 1 << 21  # multiplications worth a part
 PARTS = 32  # parts at most
+EVEN = 8  # parts at least, where the work is worth so many
 PACKED, DIRECT, HERE = 0, 1, 2  # how b is read: packed before, as it lies, packed by each part for itself
 TURN, COPY = 0.3, 0.1  # what packing a number costs, with and without transposing, in time for 60 multiplications
 
@@ -169,8 +170,10 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
 def _cuts(rows, strips, parts, strided):
     """Rows and strips of a part. Where a is strided, a part copies its rows, and wants some strips to use them."""
     row_parts = max(1, min(-(-rows // (ROWS // 2 if strided else ROWS)), parts))
-    row_cut = (rows + row_parts * TALL - 1) // (row_parts * TALL) * TALL
     strip_parts = max(1, min(strips // 4 if strided else strips, parts // row_parts))
+    if row_parts * strip_parts < min(parts, EVEN):  # threads would wait for the last part
+        row_parts = max(row_parts, min(-(-rows // (2 * TALL)), min(parts, EVEN) // strip_parts))
+    row_cut = (rows + row_parts * TALL - 1) // (row_parts * TALL) * TALL
     return row_cut, -(-strips // strip_parts)
 
 

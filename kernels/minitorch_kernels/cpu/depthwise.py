@@ -1,9 +1,10 @@
 """Convolution with one or two outputs a group, such as MobileNet's depthwise ones: vectors along the rows of an image.
 
-A tile of `gemm.product` shares what it loads among several outputs; here there is nothing to share. So one image
-of one group at a time is copied with its zeros into the nearest cache (`gemm.spread`), and VECTORS vectors of outputs are
-summed there over all taps and go to y at once. The weight gradient sums TAPS taps at a time over all
-places of such an image and of its dy, in vectors that are summed up when the last image is done.
+A tile of `gemm.product` shares what it loads among several outputs; here there is nothing to share. So an image of
+some groups at a time is copied with its zeros into the nearest cache (`gemm.spread`), and VECTORS vectors of outputs
+are summed there over all taps and go to y at once. With stride 2, every place of a row is computed and every second
+one kept, which costs less than to split rows; dy is spread out along its rows instead. The weight gradient sums
+TAPS taps at a time over all places of such an image and of its dy, in vectors that are added up after the last image.
 """
 from __future__ import annotations
 
@@ -12,19 +13,19 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from . import gemm, planes, vector
 from .tasks import borrow, give_back, task
-from .vector import add, below, data, fma, get, integer, keep, lanes_of, load, loop, masked_store, shuffle, splat, vector_of
+from .vector import below, data, fma, get, integer, keep, lanes_of, load, loop, masked_store, shuffle, splat, vector_of
 
 ROWS = 2  # outputs of a group at most
 VECTORS, TAPS = 8, 9
 NEAR = 1 << 12  # numbers that the planes of the groups which are copied at once may have
 WORTH = 1 << 17  # multiplications in a part, at least
 PARTS = 8
+SLACK = 1.15  # the length of a row in whole vectors to its own, at most
 LINE = 5  # numbers that tell of a target: offsets, places, vectors, depth, where weights begin
 MANY = 1 << 14  # numbers in the sums of all ranges for dw, at most
 
@@ -66,16 +67,18 @@ def forward_plan(batch, groups, rows, per_group, geometry, letter):
     """The plan of `correlate` for y: outputs between those that the stride leaves are computed, and dropped."""
     window, size, stride, padding, dilation = geometry
     layout, taps = planes.forward(window, size, (1, 1, 1), padding, dilation)
+    layout = _aligned(layout, letter)
     out = planes.outputs(*geometry)
     target = planes.Target(taps, out, 0, (out[1] * out[2], out[2], 1))
-    row = per_group * len(taps)
-    return _product_plan(batch, size, layout, (target,), stride, groups, rows, row, per_group, len(taps), prod(out), letter)
+    return _product_plan(batch, size, layout, (target,), stride, groups, rows, per_group * len(taps), per_group,
+                         len(taps), prod(out), letter)
 
 
 def backward_plan(batch, groups, rows, per_group, geometry, letter):
     """The plan of `correlate` for dx: dy is spread out along the rows, and rows have their taps by remainder."""
     window, size, stride, padding, dilation = geometry
     layout, targets = planes.backward(window, size, (*stride[:2], 1), padding, dilation)
+    layout = _aligned(layout, letter)
     if stride[2] > 1:
         layout = layout._replace(step=(1, 1, -stride[2]))
     taps = prod(window)
@@ -105,9 +108,10 @@ def _product_plan(batch, size, layout, targets, stride, groups, rows, row, per_g
 
 
 def sum_plan(batch, groups, rows, per_group, geometry, letter):
-    """The plan of `weight_gradient`: where there are strides, dy is spread out along the rows, and summed row by row."""
+    """The plan of `weight_gradient`: with strides, dy is spread out along the rows, and summed row by row."""
     window, size, stride, padding, dilation = geometry
     (layout, taps), out = planes.forward(window, size, (1, 1, 1), padding, dilation), planes.outputs(*geometry)
+    layout = _aligned(layout, letter)
     lanes, length, depth = vector.lanes(letter), planes.length(layout, 1, letter), per_group * len(taps)
     of_dy, runs = layout.plain(), np.array([[0, 0, length]])
     if max(stride) > 1:
@@ -125,12 +129,21 @@ def sum_plan(batch, groups, rows, per_group, geometry, letter):
     room = x_room + dy_room + some * rows * planes.up(depth, TAPS) * lanes
     work = batch * groups * rows * depth * prod(out)
     cuts = _cuts(batch, groups, work, 1 + MANY // (groups * rows * depth))
-    numbers = [groups * per_group, *size, groups, rows, per_group, length, some, room, layout.reach, *out, depth, x_room,
-               dy_room, dy_length, at, len(runs)]
+    numbers = [groups * per_group, *size, groups, rows, per_group, length, some, room, layout.reach, *out, depth,
+               x_room, dy_room, dy_length, at, len(runs)]
     both = layout.step, planes.array(_phase(layout, size)), layout.plane
     both += of_dy.step, planes.array(_phase(of_dy, out)), of_dy.plane
     return Plan(None, groups * rows, both, len(cuts), planes.array(cuts), tables.array(), planes.array(numbers), room,
                 cuts[-1][0] + 1, work)
+
+
+def _aligned(layout, letter):
+    """The layout with rows of whole vectors, where that adds little: a store across two cache lines costs two."""
+    depth, height, width = layout.plane
+    wide = planes.up(width, vector.lanes(letter))
+    if wide > SLACK * width:
+        return layout
+    return layout._replace(plane=(depth, height, wide), reach=layout.reach * wide // width + wide)
 
 
 def _phase(layout, size):
@@ -175,7 +188,8 @@ def _correlate_part(part, cuts, numbers, step, phases, plane, tables, x, packed,
             gemm.spread(x, channels, size, first * per_group, last * per_group, n, n + 1, step, phases, 0, 1, plane,
                         length, xs)
             for t in range(14, 14 + LINE * targets, LINE):
-                offset, table, end, depth = numbers[t], numbers[t + 1], numbers[t + 1] + 3 * numbers[t + 2], numbers[t + 3]
+                offset, table, depth = numbers[t], numbers[t + 1], numbers[t + 3]
+                end = table + 3 * numbers[t + 2]
                 for o in range(first * rows, last * rows):
                     a, own, to = numbers[t + 4] + o * depth, (o // rows - first) * group, (n * groups * rows + o) * area
                     for v in range(table, end, 3 * VECTORS):

@@ -132,51 +132,68 @@ def spread(x, channels, size, c0, c1, n0, n1, step, phases, p0, p1, plane, lengt
 
     See planes.py; phases p0 to p1 are nine numbers each: what is added to (h, i, j) * step, and the first and last h,
     i and j inside x. A negative last step spreads rows out: zeros lie between numbers, `left` zeros before them, and
-    `right` is how many numbers there are. Each row is written in whole vectors; what they write beyond it, the next row overwrites.
+    `right` is how many numbers there are. Each row is written in whole vectors; what they write beyond it, the next
+    row overwrites.
     """
-    lane, to = lanes_of(out), 0
-    for channel in range(c0, c1):
-        for p in range(9 * p0, 9 * p1, 9):
-            left, right, target = phases[p + 7], phases[p + 8], to
-            for image in range(n0, n1):
-                slab = (image * channels + channel) * size[0] + phases[p]
-                for h in range(plane[0]):
-                    line = (slab + h * step[0]) * size[1] + phases[p + 1]
-                    top, bottom = (phases[p + 5], phases[p + 6]) if phases[p + 3] <= h < phases[p + 4] else (0, 0)
-                    for i in range(plane[1]):
-                        source, end = (line + i * step[1]) * size[2] + phases[p + 2], right if top <= i < bottom else 0
-                        if step[2] == 1:
-                            for j in range(0, plane[2], lane):
-                                _window(x, source + j, left - j, end - j, out, target + j)
-                        else:
-                            _row(x, source, step[2], left, end, out, target, plane[2])
-                        target += plane[2]
-            to += length
-            for k in range(target, to):
-                out[k] = 0
-    for k in range(to, len(out)):
-        out[k] = 0
+    if step[2] == 1:
+        _spread_dense(x, channels, size, c0, c1, n0, n1, step, phases, p0, p1, plane, length, out)
+    else:
+        _spread_apart(x, channels, size, c0, c1, n0, n1, step, phases, p0, p1, plane, length, out)
+
+
+def _spread_of(dense):
+    """`spread`, compiled for numbers that lie side by side, or not: in one function, each would slow the other down."""
+
+    def spread(x, channels, size, c0, c1, n0, n1, step, phases, p0, p1, plane, length, out):
+        lane, to = lanes_of(out), 0
+        for channel in range(c0, c1):
+            for p in range(9 * p0, 9 * p1, 9):
+                left, right, target = phases[p + 7], phases[p + 8], to
+                for image in range(n0, n1):
+                    slab = (image * channels + channel) * size[0] + phases[p]
+                    for h in range(plane[0]):
+                        line = (slab + h * step[0]) * size[1] + phases[p + 1]
+                        top, bottom = (phases[p + 5], phases[p + 6]) if phases[p + 3] <= h < phases[p + 4] else (0, 0)
+                        for i in range(plane[1]):
+                            source = (line + i * step[1]) * size[2] + phases[p + 2]
+                            end = right if top <= i < bottom else 0
+                            if dense:
+                                for j in range(0, plane[2], lane):
+                                    _window(x, source + j, left - j, end - j, out, target + j)
+                            elif step[2] == 2:
+                                for j in range(0, plane[2], lane):
+                                    if 0 <= source + 2 * j <= len(x) - 2 * lane:
+                                        _evens(x, source + 2 * j, left - j, end - j, out, target + j)
+                                    else:
+                                        _window_of_2(x, source + 2 * j, left - j, end - j, out, target + j)
+                            elif step[2] == -2:
+                                for j in range(0, left, lane):
+                                    _window(x, 0, 0, 0, out, target + j)
+                                for j in range(0, plane[2] - left, lane):
+                                    _window_to_2(x, source + left + j // 2, end - j // 2, out, target + left + j)
+                            else:
+                                _row(x, source, step[2], left, end, out, target, plane[2])
+                            target += plane[2]
+                to += length
+                for k in range(target, to):
+                    out[k] = 0
+        for k in range(to, len(out)):
+            out[k] = 0
+
+    return jit(spread)
 
 
 @jit
 def _row(x, source, step, left, right, out, target, width):
-    """A row of `spread`, of every second number, or further apart."""
-    lane = lanes_of(out)
-    if step == 2:
-        for j in range(0, width, lane):
-            _window_of_2(x, source + 2 * j, left - j, right - j, out, target + j)
-    elif step > 0:  # number by number, each with zeros behind it
+    """A row of `spread` where numbers lie further apart: number by number, each with zeros behind it."""
+    if step > 0:
         for j in range(width):
             _window(x, source + j * step, left - j, min(1, right - j), out, target + j)
     else:
-        for j in range(0, left, lane):
+        for j in range(0, left, lanes_of(out)):
             _window(x, 0, 0, 0, out, target + j)
-        if step == -2:
-            for j in range(0, width - left, lane):
-                _window_to_2(x, source + left + j // 2, right - j // 2, out, target + left + j)
-        else:
-            for j in range((width - left - step - 1) // -step):
-                _window(x, source + left + j, 0, min(1, right - j), out, target + left - j * step)
+        for j in range((width - left - step - 1) // -step):
+            _window(x, source + left + j, 0, min(1, right - j), out, target + left - j * step)
 
 
 def _tile_of(direct):
@@ -321,20 +338,40 @@ def _window_of(step):
 
 
 @intrinsic
+def _evens(typingctx, source, i, first, last, target, j):
+    """`_window_of_2` where both vectors lie in the array: their masks cost more than they."""
+
+    def codegen(context, builder, signature, arguments):
+        source, i, first, last, target, j = data(context, builder, signature, arguments)
+        vector, start = vector_of(signature.args[0]), builder.gep(source, [i])
+        halves = [load(builder, builder.gep(start, [integer(half)]), vector) for half in (0, vector.count)]
+        value = shuffle(builder, *halves, [2 * n for n in range(vector.count)])
+        zeros = ir.Constant(vector, [0.0] * vector.count)
+        value = builder.select(from_below(builder, first, last, vector), value, zeros)
+        keep(builder, [value], builder.gep(target, [j]))
+        return context.get_dummy_value()
+
+    n = types.int64
+    return types.void(source, n, n, n, target, n), codegen
+
+
+@intrinsic
 def _window_to_2(typingctx, source, i, last, target, j):
     """target[j + 2 * n] = source[i + n] for n < last, and zero for the other lanes."""
 
     def codegen(context, builder, signature, arguments):
         source, i, last, target, j = data(context, builder, signature, arguments)
         vector = vector_of(signature.args[0])
-        half = builder.select(builder.icmp_signed("<", last, integer(vector.count // 2)), last, integer(vector.count // 2))
-        value = masked_load(builder, builder.gep(source, [i]), below(builder, half, vector), vector)
-        spaced = shuffle(builder, value, value, [n // 2 if n % 2 == 0 else vector.count // 2 for n in range(vector.count)])
+        half = vector.count // 2
+        last = builder.select(builder.icmp_signed("<", last, integer(half)), last, integer(half))
+        value = masked_load(builder, builder.gep(source, [i]), below(builder, last, vector), vector)
+        spaced = shuffle(builder, value, value, [half if n % 2 else n // 2 for n in range(vector.count)])
         keep(builder, [spaced], builder.gep(target, [j]))
         return context.get_dummy_value()
 
     return types.void(source, types.int64, types.int64, target, types.int64), codegen
 
 
+_spread_dense, _spread_apart = _spread_of(True), _spread_of(False)
 _move, _move_to_2 = _move_of(1), _move_of(2)
 _window, _window_of_2 = _window_of(1), _window_of(2)

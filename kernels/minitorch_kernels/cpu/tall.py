@@ -27,20 +27,28 @@ from .vector import (
     vector_of,
 )
 
-PLACES, VECTORS = (6 if MANY else 3), 4
-NEAR = 96  # k that are finished for all places before the next ones: 24 KiB of w, which stay in the L1 cache
+VECTORS = 4  # of channels in a tile, at most
+HEIGHTS = (9, 10, 8, 6) if MANY else (10, 6, 4, 3)  # places of a tile of 1, 2, ... vectors
+COSTS = (1.2, 1.02, 1.01, 1)  # what a product costs there
+PLACES = max(HEIGHTS)
+NEAR = 384  # vectors of w that are finished for all places before the next ones: 24 KiB, which stay in the L1 cache
 ROOM = 768  # places whose sums are kept until they are turned
 
 
+def vectors(rows, lanes):
+    """How many vectors of channels are best for so many rows."""
+    return min(range(1, VECTORS + 1), key=lambda v: -(-rows // (v * lanes)) * v * COSTS[v - 1])
+
+
 @jit
-def product(a, bias, rows, depth, block0, block1, x, offset, places, images, area, y, y0, image, y_row):
+def product(vectors, a, bias, rows, depth, block0, block1, x, offset, places, images, area, y, y0, image, y_row):
     """For blocks of rows block0 to block1: y at the `area` places of each of so many images.
 
-    a: packed by `gemm.pack_rows` in blocks of VECTORS vectors, and bias filled up to whole blocks. places:
+    a: packed by `gemm.pack_rows` in blocks of so many vectors, and bias filled up to whole blocks. places:
     addresses in x, and some to fill a tile. y0: the first row of the first image in y; `image` and y_row lie
     between images and rows.
     """
-    wide = VECTORS * lanes_of(y)
+    wide = vectors * lanes_of(y)
     out = np.empty((ROOM + PLACES) * wide, y.dtype)
     total = images * area
     some = max(1, ROOM // area) * area  # whole images, or parts of one
@@ -52,7 +60,7 @@ def product(a, bias, rows, depth, block0, block1, x, offset, places, images, are
                 for place in range(end - start):
                     for r in range(wide):
                         out[place * wide + r] = bias[block * wide + r]
-                _sum(x, places[start:], end - start, offset, depth, w, out)
+                _sum(vectors, x, places, start, end - start, offset, depth, w, out)
                 place = start
                 while place < end:
                     n = place // area
@@ -63,28 +71,43 @@ def product(a, bias, rows, depth, block0, block1, x, offset, places, images, are
 
 
 @jit
-def dots(dy, dy0, rows, block0, block1, images, image, area, x, offset, columns, depth, out):
+def dots(vectors, dy, dy0, rows, block0, block1, images, image, area, x, offset, columns, depth, whole, out):
     """out[block, j, row] += sum over places of dy[row, place] * x[columns[j] + offset[place]].
 
     dy0 is the first row of the first image in dy; `image` lies between images, `area` between rows. columns,
-    and each block of out, are filled up to whole tiles.
+    and each block of out, are filled up to whole tiles: `whole` j.
     """
-    wide, whole = VECTORS * lanes_of(out), -(-depth // PLACES) * PLACES
-    turned = np.zeros(images * area * wide, out.dtype)
+    wide, near = vectors * lanes_of(out), NEAR // vectors
+    turned = np.zeros(near * wide, out.dtype)
     for block in range(block0, block1):
-        for n in range(images):
-            _turned(dy[dy0 + n * image + block * wide * area:], min(wide, rows - block * wide), area, area,
-                    turned[n * area * wide:], wide)
-        _sum(x, columns, depth, offset, images * area, turned, out[(block - block0) * whole * wide:])
+        first, count = dy0 + block * wide * area, min(wide, rows - block * wide)
+        for begin in range(0, images * area, near):
+            end = min(begin + near, images * area)
+            place = begin
+            while place < end:
+                n, i = place // area, place % area
+                some = min(area - i, end - place)
+                _turned(dy[first + n * image + i:], count, area, some, turned[(place - begin) * wide:], wide)
+                place += some
+            _sum(vectors, x, columns, 0, depth, offset[begin:], end - begin, turned,
+                 out[(block - block0) * whole * wide:])
 
 
 @jit
-def _sum(x, places, count, offset, depth, w, out):
-    """out[place, row] += sum over k of x[places[place] + offset[k]] * w[k, row], for `count` places."""
-    wide = VECTORS * lanes_of(out)
-    for k in range(0, depth, NEAR):
-        for place in range(0, count, PLACES):
-            _tile(x, places, place, offset, k, min(NEAR, depth - k), w, k * wide, out, place * wide)
+def _sum(vectors, x, places, first, count, offset, depth, w, out):
+    """out[place, row] += sum over k of x[places[first + place] + offset[k]] * w[k, row], for `count` places."""
+    wide, height, near = vectors * lanes_of(out), HEIGHTS[vectors - 1], NEAR // vectors
+    for k in range(0, depth, near):
+        some = min(near, depth - k)
+        for place in range(0, count, height):
+            if vectors == 4:
+                _tile_4(x, places, first + place, offset, k, some, w, k * wide, out, place * wide)
+            elif vectors == 3:
+                _tile_3(x, places, first + place, offset, k, some, w, k * wide, out, place * wide)
+            elif vectors == 2:
+                _tile_2(x, places, first + place, offset, k, some, w, k * wide, out, place * wide)
+            else:
+                _tile_1(x, places, first + place, offset, k, some, w, k * wide, out, place * wide)
 
 
 @jit
@@ -97,30 +120,40 @@ def _turned(source, rows, source_row, columns, target, target_row):
                   target, j * target_row + i, target_row)
 
 
-@intrinsic
-def _tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
-    """out[p, channel] += sum of x[places[ip + p] + offset[k + i]] * w[iw + i, channel] for i < count."""
+def _tile_of(vectors):
+    """The intrinsic for a tile of so many vectors of channels, and the places that go with it."""
+    height = HEIGHTS[vectors - 1]
 
-    def codegen(context, builder, signature, arguments):
-        x, places, ip, offset, k, count, w, iw, out, io = data(context, builder, signature, arguments)
-        vector = vector_of(signature.args[0])
-        bases = [builder.gep(x, [get(builder, places, ip, p)]) for p in range(PLACES)]
-        first, start = builder.gep(out, [io]), builder.gep(w, [iw])
-        steps = [integer(v * vector.count) for v in range(PLACES * VECTORS)]
+    @intrinsic
+    def tile(typingctx, x, places, ip, offset, k, count, w, iw, out, io):
+        """out[p, channel] += sum of x[places[ip + p] + offset[k + i]] * w[iw + i, channel] for i < count."""
 
-        def body(i, sums):
-            shift = get(builder, offset, builder.add(i, k))
-            line = builder.gep(start, [builder.mul(i, integer(VECTORS * vector.count))])
-            right = [load(builder, builder.gep(line, [step]), vector) for step in steps[:VECTORS]]
-            result = []
-            for p in range(PLACES):
-                left = splat(builder, builder.load(builder.gep(bases[p], [shift])), vector)
-                result += [fma(builder, left, right[v], sums[p * VECTORS + v]) for v in range(VECTORS)]
-            return result
+        def codegen(context, builder, signature, arguments):
+            x, places, ip, offset, k, count, w, iw, out, io = data(context, builder, signature, arguments)
+            vector = vector_of(signature.args[0])
+            bases = [builder.gep(x, [get(builder, places, ip, p)]) for p in range(height)]
+            first, start = builder.gep(out, [io]), builder.gep(w, [iw])
+            steps = [integer(v * vector.count) for v in range(height * vectors)]
 
-        before = [load(builder, builder.gep(first, [step]), vector) for step in steps]
-        keep(builder, loop(builder, count, 1, body, before), first)
-        return context.get_dummy_value()
+            def body(i, sums):
+                shift = get(builder, offset, builder.add(i, k))
+                line = builder.gep(start, [builder.mul(i, integer(vectors * vector.count))])
+                right = [load(builder, builder.gep(line, [step]), vector) for step in steps[:vectors]]
+                result = list(sums)
+                for p in range(height):
+                    left = splat(builder, builder.load(builder.gep(bases[p], [shift])), vector)
+                    for v in range(vectors):
+                        result[p * vectors + v] = fma(builder, left, right[v], sums[p * vectors + v])
+                return result
 
-    n = types.int64
-    return types.void(x, places, n, offset, n, n, w, n, out, n), codegen
+            before = [load(builder, builder.gep(first, [step]), vector) for step in steps]
+            keep(builder, loop(builder, count, 1, body, before), first)
+            return context.get_dummy_value()
+
+        n = types.int64
+        return types.void(x, places, n, offset, n, n, w, n, out, n), codegen
+
+    return tile
+
+
+_tile_1, _tile_2, _tile_3, _tile_4 = (_tile_of(v) for v in range(1, VECTORS + 1))

@@ -35,7 +35,7 @@ from .. import parallel
 from .jit import jit
 
 SMALL = 50_000  # operations below which a second thread gains nothing
-SPINS = 3_000  # looks of a worker before it sleeps, about 40 ns each
+SPINS = 5_000  # looks of a worker before it sleeps, about 40 ns each
 FUNCTION, DATA, LIMIT, TICKETS, DONE, BUSY = 0, 1, 2, 8, 16, 24  # words; some have a cache line to themselves
 LOW = 0xFFFFFFFF
 
@@ -233,6 +233,13 @@ def give_back(rooms, i):
 
 
 @jit
+def _waits(state):
+    """Whether a job has parts that nobody has drawn."""
+    tickets = _get(state, TICKETS)
+    return (tickets & LOW) < (tickets >> 32)
+
+
+@jit
 def _serve(state, index, spins):
     """A worker's time awake: jobs, until none has come for so long."""
     idle = 0
@@ -254,7 +261,17 @@ def _worker(state, index, bed):
     while state is _state:
         _serve(state, index, SPINS)
         _sleepers.append(bed)
-        bed.acquire()
+        if not (_waits(state) and _rises(bed)):  # a job may have come while this thread waited for the GIL
+            bed.acquire()
+
+
+def _rises(bed):
+    """Whether the worker could take its bed away before somebody woke it."""
+    try:
+        _sleepers.remove(bed)
+    except ValueError:
+        return False
+    return True
 
 
 def _wake(workers):
