@@ -129,13 +129,17 @@ def _not_float_bias(x: Any, w: Any, b: Any, *_: Any, **__: Any) -> str | None:
     return _not_float(x, w) or (None if b is None or b.dtype == x.dtype else "the bias has another dtype")
 
 
-def _tile(x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int, letter: str) -> int:
+def _tile(x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int, letter: str,
+          module: str = "winograd") -> int:
     """The fastest tile of Winograd's method, or 0."""
     if w_shape[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or max(padding) > 2:
         return 0
-    from .cpu.winograd import worth  # loads Numba, which the convolution will need anyway
+    if 0 in x_shape or 0 in w_shape:
+        return 0
+    from .cpu import winograd, winograd_dw  # they load Numba, which the convolution will need anyway
 
-    return worth(x_shape, w_shape, padding, letter) if 0 not in x_shape and 0 not in w_shape else 0
+    worth = winograd.worth if module == "winograd" else winograd_dw.worth_dw
+    return worth(x_shape, w_shape, padding, letter)
 
 
 def _no_winograd(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> str | None:
@@ -149,9 +153,18 @@ def _no_winograd_dx(dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, di
         None if _tile(dy.shape, turned, stride, mirrored, dilation, groups, dy.dtype.char) else DIRECT)
 
 
+def _no_winograd_dw(dy: Any, x: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any,
+                    groups: int) -> str | None:
+    shape = tuple(w_shape)
+    return _not_float(dy, x) or (
+        None if _tile(x.shape, shape, stride, padding, dilation, groups, x.dtype.char, "winograd_dw") else DIRECT)
+
+
 DIRECT = "the direct sum is faster for this shape"
 conv2d.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_of_table", _no_winograd, backend="numba")
 conv2d_dx.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_dx_of_table", _no_winograd_dx, backend="numba")
+conv2d_dw.version("winograd", "cpu", "minitorch_kernels.cpu.winograd_dw:conv2d_dw_of_table", _no_winograd_dw,
+                  backend="numba")
 conv2d.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d", _not_float_bias)
 conv2d_dx.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_dx", _not_float)
 conv2d_dw.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_dw", _not_float)

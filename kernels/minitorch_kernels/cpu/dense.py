@@ -163,7 +163,8 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
         numbers = np.array([rows, columns, count, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
                             some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth])
         packing = matrices * some if mode == PACKED else 0
-        rounds.append((numbers, packing, packing * wide * count, matrices * row_parts * strip_parts, 2 * work))
+        parts = matrices * row_parts * strip_parts
+        rounds.append((numbers, packing * -(-count // NEAR), packing * wide * count, parts, 2 * work))
     return _Plan(swapped, left_at, right_at, stack * together * wide * min(cut, deep) if mode == PACKED else 0, rounds)
 
 
@@ -203,13 +204,14 @@ def _floors(letter, relu):
 
 @task
 def _pack(part, numbers, starts, x, out):
-    """The strips of b: out[matrix, strip, k, j] = b[k, strip * wide + j], zeros beyond the last column."""
+    """NEAR k of a strip of b: out[matrix, strip, k, j] = b[k, strip * wide + j], zeros beyond the last column."""
     columns, depth, row, step, g, s, some = (numbers[1], numbers[2], numbers[5], numbers[6], numbers[9], numbers[11],
                                              numbers[12])
-    wide = VECTORS * lanes_of(out)
-    first = (s + part % some) * wide
-    start = starts[g + part // some] + first * step + numbers[19] * row
-    _pack_strip(x, start, row, step, min(wide, columns - first), depth, out, part * depth * wide)
+    wide, cuts = VECTORS * lanes_of(out), (depth + NEAR - 1) // NEAR
+    which, k = part // cuts, part % cuts * NEAR
+    first = (s + which % some) * wide
+    start = starts[g + which // some] + first * step + (numbers[19] + k) * row
+    _pack_strip(x, start, row, step, min(wide, columns - first), min(NEAR, depth - k), out, (which * depth + k) * wide)
 
 
 @jit

@@ -83,6 +83,11 @@ def conv2d_dw(dy, x, w_shape, padding, tile):
     return sums[0] if plan.ranges == 1 else sums.sum(0)
 
 
+def conv2d_dw_of_table(dy, x, w_shape, stride, padding, dilation, groups):
+    """`conv2d_dw` by the kernel's arguments, with the tile that is worth it."""
+    return conv2d_dw(dy, x, tuple(w_shape), padding, worth_dw(x.shape, tuple(w_shape), padding, x.dtype.char))
+
+
 @lru_cache(1024)
 def worth_dw(x_shape, w_shape, padding, letter):
     """Which is fastest by what it costs to multiply and to transform: the direct sum (0), or tiles of 2 or 4.
