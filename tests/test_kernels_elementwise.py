@@ -56,7 +56,8 @@ def test_functions_of_large_arrays(name, dtype):
         np.testing.assert_allclose(y, exact(name, a), rtol=1e-6 if dtype == np.float32 else 1e-14)
 
 
-@pytest.mark.parametrize("name, ufunc", [("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("div", np.divide)])
+@pytest.mark.parametrize("name, ufunc", [("add", np.add), ("sub", np.subtract), ("mul", np.multiply),
+                                         ("div", np.divide)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_two_operands(name, ufunc, dtype):
     """Whatever shares the shape or repeats along it, contiguous or not: the bits that NumPy gives."""
@@ -65,7 +66,8 @@ def test_two_operands(name, ufunc, dtype):
     frozen.flags.writeable = False
     pairs = [(x, y), (x, x), (x, y[0]), (y[0], x), (x, y[:1]), (x, y[:, :1]), (x, 1.5), (1.5, x), (3, x), (x, True),
              (x, y[0, 0]), (x, y[:1, :1]), (x.T, y.T), (x[:, ::-1], y), (x, frozen), (cube, cube[0]),
-             (cube, cube[0, 0]), (cube, cube[:, 0, 0].reshape(50, 1, 1)), (cube[0, 0], cube), (y[0, :7], noise((POOLED, 7), dtype)),
+             (cube, cube[0, 0]), (cube, cube[:, 0, 0].reshape(50, 1, 1)), (cube[0, 0], cube),
+             (y[0, :7], noise((POOLED, 7), dtype)),
              (x, np.float64(2)), (x, y.astype(np.float32)), (x, np.arange(WIDTH))]
     for a, b in pairs:
         with np.errstate(divide="ignore"):

@@ -194,8 +194,10 @@ def _tanh_dx_into(dy, y, out):
 
 
 def _relu(x):
-    if type(x) is np.ndarray and x.size >= POOLED and x.dtype.char in "fd" and plain(x) and (fast := compiled("activation")):
-        return fast.relu(x)
+    if type(x) is np.ndarray and x.size >= POOLED and x.dtype.char in "fd" and plain(x):
+        fast = compiled("activation")
+        if fast:
+            return fast.relu(x)
     return np.maximum(x, 0)
 
 

@@ -162,7 +162,8 @@ def _no_winograd_dw(dy: Any, x: Any, w_shape: Any, stride: Any, padding: Any, di
 
 DIRECT = "the direct sum is faster for this shape"
 conv2d.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_of_table", _no_winograd, backend="numba")
-conv2d_dx.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_dx_of_table", _no_winograd_dx, backend="numba")
+conv2d_dx.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_dx_of_table", _no_winograd_dx,
+                  backend="numba")
 conv2d_dw.version("winograd", "cpu", "minitorch_kernels.cpu.winograd_dw:conv2d_dw_of_table", _no_winograd_dw,
                   backend="numba")
 conv2d.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d", _not_float_bias)

@@ -150,7 +150,7 @@ def _no_numba_sum(x: np.ndarray, axis=None, keepdims: bool = False) -> str | Non
         return "small"
     if x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return "contiguous float32 and float64 only"
-    kinds, sizes = merged(x.shape, axis)
+    kinds, _ = merged(x.shape, axis)
     return None if kinds in ("r", "kr", "rk", "rkr", "krk") else f"axes in the order {kinds!r}"
 
 

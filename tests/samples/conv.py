@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from . import WIDE, BadInput, OpCase, Sample, arrays_like, register
+from . import WIDE, BadInput, KernelCase, OpCase, Sample, arrays_like, register
 
 
 def each(value, nd):
@@ -195,3 +195,19 @@ for name, (size, window, out, stride, padding, dilation) in {
         Sample(lambda rng, out=out, size=size, rest=((2, 2, *window), *options, 2): (
             rng.standard_normal((1, 2, *out)), rng.standard_normal((1, 4, *size)), *rest)),
     ], torch=None))
+
+# Shapes for which Winograd's method is worth it
+
+for (n, c, h, w), outputs, padding in (((4, 32, 17, 15), 48, 1), ((2, 64, 13, 11), 64, 0), ((8, 32, 14, 14), 33, 2)):
+    for dtype in ("float32", "float64"):
+        same, out = ((1, 1), (padding, padding), (1, 1), 1), (h + 2 * padding - 2, w + 2 * padding - 2)
+        shapes = {"x": (n, c, h, w), "w": (outputs, c, 3, 3), "b": (outputs,), "dy": (n, outputs, *out)}
+
+        def some(rng, names, shapes=shapes, dtype=dtype):
+            return [rng.standard_normal(shapes[name]).astype(dtype) for name in names]
+
+        register(KernelCase("conv2d", [lambda rng, some=some, same=same: ((*some(rng, ["x", "w", "b"]), *same), {})]))
+        register(KernelCase("conv2d_dx", [lambda rng, some=some, same=same, shape=shapes["x"]: (
+            (*some(rng, ["dy", "w"]), shape, *same), {})]))
+        register(KernelCase("conv2d_dw", [lambda rng, some=some, same=same, shape=shapes["w"]: (
+            (*some(rng, ["dy", "x"]), shape, *same), {})]))

@@ -261,7 +261,10 @@ def _near_erf(x):
 
 @exactly
 def erfc32(x):
-    """1 - erf(x) near 0, and exp(-t²) times what `_scaled_erfc` gives for t = |x|. t² = h² + (t - h)(t + h): the first is exact."""
+    """1 - erf(x) near 0, and exp(-t²) times what `_scaled_erfc` gives for t = |x|.
+
+    t² = h² + (t - h)(t + h): the first is exact.
+    """
     t = abs(x)
     t = LAST if t > LAST else t
     h = np.int32(np.float32(t).view(np.int32) & UPPER).view(np.float32)

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+from functools import cache
+from pathlib import Path
 
 import numba
 
@@ -15,10 +17,24 @@ def jit(function, called_from_python=True):
     """
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},
                "no_cfunc_wrapper": True, "no_cpython_wrapper": not called_from_python}  # each takes time to compile
+    if os.environ.get("MINITORCH_NO_CACHE"):
+        return numba.njit(function, **options)
     try:
-        return numba.njit(function, cache=not os.environ.get("MINITORCH_NO_CACHE"), **options)
+        made = numba.njit(function, cache=True, **options)
     except RuntimeError:
         return numba.njit(function, **options)
+    made._cache._cache_file._source_stamp = _stamp()
+    return made
+
+
+@cache
+def _stamp():
+    """How old a cached kernel may be: the age of all files here, for kernels use each other's helpers.
+
+    Numba itself asks for the kernel's own file alone.
+    """
+    folder = Path(__file__).parent
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob("*.py")))
 
 
 def exactly(function):

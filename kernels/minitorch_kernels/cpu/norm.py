@@ -100,7 +100,8 @@ def _batch_backward(dy, x, w, centre, shift, rstd, training):
     dx, sums = memory.empty(x.shape, x.dtype), np.empty((5, x.shape[1]), x.dtype)
     w = _filled(w, x.shape[1:2], x, 1)
     kernel = _planes_norm_dx if _size(x) >= RUN else _columns_norm_dx
-    kernel(*_over_channels(x), _matrix(dy), _matrix(x), w, centre, shift, rstd, training, _matrix(dx), sums, *_scratch(x))
+    kernel(*_over_channels(x), _matrix(dy), _matrix(x), w, centre, shift, rstd, training, _matrix(dx), sums,
+           *_scratch(x))
     if not training:  # the statistics are constants, and so x has no part in dx
         _affine(dy, np.zeros_like(centre), sums[2], np.zeros_like(centre), dx)
     return dx, sums[0], sums[1]
@@ -119,7 +120,7 @@ def _affine(x, centre, scale, offset, y):
 
 
 def _layer(x, w, b, ndim, eps, centred):
-    y, outer, inner = memory.empty(x.shape, x.dtype), x.shape[:x.ndim - ndim], x.shape[x.ndim - ndim:]
+    y, outer = memory.empty(x.shape, x.dtype), x.shape[:x.ndim - ndim]
     stats, x2 = np.empty((2, *outer, *(1,) * ndim), x.dtype), _rows(x, ndim)
     w, b = _filled(w, (x2.shape[1],), x, 1), _filled(b, (x2.shape[1],), x, 0)
     _layer_norm(*_over_rows(x2), x2, w, b, float(eps), centred, _rows(y, ndim), stats.reshape(2, len(x2)))

@@ -224,6 +224,15 @@ def _top(x):
 
 
 @jit
+def _sum(x):
+    widest()
+    total = x.dtype.type(0)
+    for j in range(x.size):
+        total += x[j]
+    return total
+
+
+@jit
 def _total(x, top):
     """The sum of exp(x - top) over one row."""
     widest()
@@ -237,12 +246,10 @@ def _total(x, top):
 def _softmax_rows(part, step, x, y):
     widest()
     for i in range(part * step, min((part + 1) * step, x.shape[0])):
-        top, total = _top(x[i]), x.dtype.type(0)
+        top = _top(x[i])
         for j in range(x.shape[1]):
-            e = _exp(x[i, j] - top)
-            y[i, j] = e
-            total += e
-        scale = 1 / total
+            y[i, j] = _exp(x[i, j] - top)
+        scale = 1 / _sum(y[i])  # a loop that writes as well would sum in another order where x and y lie close
         for j in range(x.shape[1]):
             y[i, j] *= scale
 

@@ -1,6 +1,7 @@
 """Error and gamma functions in one pass over memory, where the references take twenty.
 
-In float32 the error functions are the polynomials of `elementwise.py`; the others are the C library's, an element a call.
+In float32 the error functions are the polynomials of `elementwise.py`; the others are the C library's, an element a
+call.
 """
 from __future__ import annotations
 
