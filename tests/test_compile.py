@@ -521,6 +521,27 @@ def decorated(x):
     return x + 1
 
 
+def test_the_garbage_collector_may_run_at_any_moment():
+    import gc
+
+    layer, times = nn.Linear(3, 2), []
+
+    def collected(phase, info):
+        times.append(time.perf_counter())
+
+    compiled = mt.compile(lambda x: layer(x).sum(), fullgraph=True)
+    threshold = gc.get_threshold()
+    gc.callbacks.append(collected)
+    try:
+        gc.set_threshold(1, 1, 1)
+        for _ in range(4):
+            compiled(mt.ones(1, 3))
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(collected)
+    assert times and compiled.replays == 2
+
+
 def test_decorator_and_disable():
     assert decorated.__name__ == "decorated" and decorated(mt.zeros(1)).item() == 1
     assert mt.compile(len, disable=True) is len

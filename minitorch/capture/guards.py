@@ -8,6 +8,7 @@ not apply. What cannot be guarded is a reason not to replay at all.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import sys
 import types
@@ -54,6 +55,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._before, self._leaf = sys.getprofile(), None
+        self._collector = {getattr(callback, "__code__", None) for callback in gc.callbacks}  # can run at any moment
         sys.setprofile(self._event)
         return self
 
@@ -62,11 +64,11 @@ class Watch:
 
     def _event(self, frame: Any, event: str, argument: Any) -> None:
         code = frame.f_code
-        if self._leaf is not None:  # within a kernel or an import, which calls no user code
+        if self._leaf is not None:  # within a kernel, an import or the collector, which call no user code
             if frame is self._leaf and event == "return":
                 self._leaf = None
         elif event == "call":
-            if code.co_filename.startswith(_LEAVES):
+            if code.co_filename.startswith(_LEAVES) or code in self._collector:
                 self._leaf = frame
             elif code not in self.codes and not _trusted(code.co_filename):
                 self.codes[code] = frame.f_globals
