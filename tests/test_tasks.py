@@ -51,6 +51,14 @@ def test_every_part_runs_once(threads, parts):
     assert (seen[:parts] == 100).all() and seen[parts] == 0
 
 
+def test_a_function_in_a_function_is_refused():
+    def inside(part, x):
+        x[part] = 1
+
+    with pytest.raises(ValueError, match="inside must stand in a module"):
+        task(inside)
+
+
 def test_workers_wake_from_their_sleep(threads):
     seen = np.zeros(64, np.int64)
     for n in range(1, 4):

@@ -130,16 +130,15 @@ def _not_float_bias(x: Any, w: Any, b: Any, *_: Any, **__: Any) -> str | None:
 
 
 def _tile(x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int, letter: str,
-          module: str = "winograd") -> int:
-    """The fastest tile of Winograd's method, or 0."""
+          dw: bool = False) -> int:
+    """The fastest tile of Winograd's method, for conv2d or its weight gradient, or 0."""
     if w_shape[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or max(padding) > 2:
         return 0
     if 0 in x_shape or 0 in w_shape:
         return 0
     from .cpu import winograd, winograd_dw  # they load Numba, which the convolution will need anyway
 
-    worth = winograd.worth if module == "winograd" else winograd_dw.worth_dw
-    return worth(x_shape, w_shape, padding, letter)
+    return (winograd_dw.worth_dw if dw else winograd.worth)(x_shape, w_shape, padding, letter)
 
 
 def _no_winograd(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> str | None:
@@ -157,7 +156,7 @@ def _no_winograd_dw(dy: Any, x: Any, w_shape: Any, stride: Any, padding: Any, di
                     groups: int) -> str | None:
     shape = tuple(w_shape)
     return _not_float(dy, x) or (
-        None if _tile(x.shape, shape, stride, padding, dilation, groups, x.dtype.char, "winograd_dw") else DIRECT)
+        None if _tile(x.shape, shape, stride, padding, dilation, groups, x.dtype.char, dw=True) else DIRECT)
 
 
 DIRECT = "the direct sum is faster for this shape"

@@ -26,6 +26,7 @@ from .jit import jit
 from .tasks import task
 from .vector import (
     MANY,
+    aligned,
     below,
     data,
     fma,
@@ -48,7 +49,6 @@ ROWS = 192  # rows that are summed at once: whole tiles of each height
 PITCH = ROWS + 16  # an odd number of cache lines: neighbours in a column do not meet in the same sets of a cache
 TALL = 24  # rows that are whole tiles of each height
 NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
-SOON = 16  # k ahead of which lines of the cache are asked for, where they lie too far apart for the CPU to guess
 FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
 CHUNK = 1 << 18  # numbers of b that are packed at a time
 SPREAD = 1 << 21  # multiplications worth a part
@@ -254,9 +254,9 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     start = left_starts[g + matrix] + done * left_step
     copied = left_step != 1 and last_strip - first_strip > 1
     a, a_row, a_step = (np.empty(NEAR * PITCH, y.dtype), 1, PITCH) if copied else (left, left_row, left_step)
-    own_b = _aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
-    begin, room = _aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
-    sums = _aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
+    own_b = aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
+    begin, room = aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
+    sums = aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
     end = min(first + row_cut, rows)
     for i in range(first, end, ROWS):
         height = min(ROWS, end - i)
@@ -325,7 +325,6 @@ def _copy_columns(a, ia, row, step, height, depth, out):
     for k in range(depth):
         if row == 1:
             for r in range(0, height, lane):
-                _ask(a, ia + (k + SOON) * step + r)
                 _copy(a, ia + k * step + r, min(lane, height - r), out, k * PITCH + r)
         else:
             for r in range(height):
@@ -443,18 +442,6 @@ def _copy(typingctx, source, i, count, target, j):
 
 
 @intrinsic
-def _ask(typingctx, array, i):
-    """Ask for the cache line of array[i], which may lie outside."""
-
-    def codegen(context, builder, signature, arguments):
-        array, i = data(context, builder, signature, arguments)
-        prefetch(builder, builder.gep(array, [i]))
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), codegen
-
-
-@intrinsic
 def _copy_strip(typingctx, source, i, target, j):
     """target[j + n] = source[i + n] for a whole strip."""
 
@@ -466,10 +453,3 @@ def _copy_strip(typingctx, source, i, target, j):
         return context.get_dummy_value()
 
     return types.void(source, types.int64, target, types.int64), codegen
-
-
-@jit
-def _aligned(buffer):
-    """`buffer` from the first place on where a vector register may begin."""
-    skip = -(buffer.ctypes.data // buffer.itemsize) % lanes_of(buffer)
-    return buffer[skip:]

@@ -43,8 +43,11 @@ LOW = 0xFFFFFFFF
 def task(function):
     """Compile `function(part, *arguments)`; the result, called with (parts, work, *arguments), runs all parts.
 
-    Arguments are arrays and numbers. The parts may run in any order and at the same time: each writes its own places.
+    `function` stands in a module: its launcher knows it by its name. Arguments are arrays and numbers. The parts may
+    run in any order and at the same time: each writes its own places. Raises ValueError for a function in a function.
     """
+    if "<locals>" in function.__qualname__:
+        raise ValueError(f"task: {function.__qualname__} must stand in a module, not in a function")
     launch = _launcher(jit(function, called_from_python=False), function)
 
     def run(parts, work, *arguments):

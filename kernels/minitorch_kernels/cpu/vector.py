@@ -8,6 +8,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .. import memory
+from .jit import jit
 
 _features = llvmlite.binding.get_host_cpu_features()
 REGISTER = 64 if _features.get("avx512f") else 32 if _features.get("avx") else 16  # bytes
@@ -199,3 +200,10 @@ def loop(builder, count, step, body, values):
         phi.add_incoming(last, end)
     builder.position_at_end(after)
     return phis
+
+
+@jit
+def aligned(buffer):
+    """`buffer` from the first place on where a vector register may begin."""
+    skip = -(buffer.ctypes.data // buffer.itemsize) % lanes_of(buffer)
+    return buffer[skip:]

@@ -46,7 +46,22 @@ from .. import memory
 from . import vector
 from .jit import jit
 from .tasks import task
-from .vector import MANY, data, fma, integer, keep, lanes_of, load, loop, prefetch, shuffle, splat, turn, vector_of
+from .vector import (
+    MANY,
+    aligned,
+    data,
+    fma,
+    integer,
+    keep,
+    lanes_of,
+    load,
+    loop,
+    prefetch,
+    shuffle,
+    splat,
+    turn,
+    vector_of,
+)
 
 POINTS = {2: (0, 1, -1), 4: (0, Fraction(5, 8), Fraction(-5, 8), Fraction(3, 2), Fraction(-3, 2))}  # p before -p
 ROUNDINGS = {2: 13, 4: 21}  # on the longest way from a number of x or w to y, apart from the sum over channels
@@ -185,7 +200,7 @@ def _transform_tiles(part, numbers, x, u, bias, y):
     m_end = v_end + planes * m_plane
     patch_end = m_end + (tall + 2) * (across * tile + 2) * lane
     flat_end = patch_end + ((tall + 2) * width + lane) * lane
-    room = _aligned(np.empty(flat_end + (tall * out_w + tile + 1) * lane, y.dtype))
+    room = aligned(np.empty(flat_end + (tall * out_w + tile + 1) * lane, y.dtype))
     v, m, patch, flat, out = (room[:v_end], room[v_end:m_end], room[m_end:patch_end], room[patch_end:flat_end],
                               room[flat_end:])
     flat[:] = 0  # lanes beyond the last channel
@@ -470,10 +485,3 @@ _product_1, _product_2, _product_3, _product = [_product_of(min(v, VECTORS)) for
 (_a_2, _g_2, _b_2), (_a_4, _g_4, _b_4) = matrices(2), matrices(4)
 _weights_2, _weights_4, _tile_2, _tile_4 = [_transform_of(matrix) for matrix in (_g_2, _g_4, _b_2, _b_4)]
 _outputs_2, _outputs_4 = _transform_of(_a_2, True), _transform_of(_a_4, True)
-
-
-@jit
-def _aligned(buffer):
-    """`buffer` from the first place on where a vector register may begin."""
-    skip = -(buffer.ctypes.data // buffer.itemsize) % lanes_of(buffer)
-    return buffer[skip:]
