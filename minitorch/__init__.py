@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib as _importlib
 import math as _math
+from importlib.util import find_spec as _find_spec
 from typing import Any as _Any
 
 from minitorch_kernels import explain, use
@@ -42,28 +43,24 @@ newaxis = None
 globals().update({name: getattr(_dtypes, name) for name in _dtypes.NAMES})
 globals().update(_FUNCTIONS)  # every op and composite, by its name: defined in ops/, listed nowhere else
 
-# imported when first used: `minitorch.nn` costs nothing to a program that only differentiates
-_LAZY = ("autograd", "checkpoint", "cuda", "linalg", "metrics", "nn", "optim", "random", "utils", "vision",
-         "selfcheck", "train")
+# functions that stand in a module which is imported when they are first used
+_ELSEWHERE = {"compile": "capture", "save": "checkpoint", "load": "checkpoint"}
 
 
 def __getattr__(name: str) -> _Any:
-    if name in _LAZY:
+    """Any other module of this folder, imported when first used: `minitorch.nn` costs nothing to who needs none."""
+    if name in _ELSEWHERE:
+        return getattr(_importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    if not name.startswith("__") and _find_spec(f"{__name__}.{name}"):
         return _importlib.import_module(f"{__name__}.{name}")
-    if name == "compile":
-        from . import capture
-
-        return capture.compile
-    if name in ("save", "load"):
-        from . import checkpoint
-
-        return getattr(checkpoint, name)
     import difflib
 
-    near = difflib.get_close_matches(name, [*globals(), *_LAZY], 1)
+    near = difflib.get_close_matches(name, __dir__(), 1)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'" +
                          (f"; the nearest that exists is '{near[0]}'" if near else ""))
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "compile", "save", "load"})
+    import pkgutil
+
+    return sorted({*globals(), *_ELSEWHERE, *(module.name for module in pkgutil.iter_modules(__path__))})
