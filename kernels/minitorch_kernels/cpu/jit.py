@@ -6,25 +6,40 @@ from functools import cache
 from pathlib import Path
 
 import numba
+from numba import types
 
 
-def jit(function, called_from_python=True):
+def jit(function, called_from_python=True, fastmath=("contract", "reassoc", "nsz")):
     """Compile on first call, without the GIL, cached on disk, keeping NaN and infinity.
 
     `fastmath=True` would let LLVM assume that no NaN exists; these three flags alone allow fused multiply-add and
     reassociated sums, which is what vectorising needs. A read-only install without a writable home has no place
     for the cache: Numba then raises when it decorates, and the kernel is compiled anew in each process instead.
     """
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"},
+    options = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath),
                "no_cfunc_wrapper": True, "no_cpython_wrapper": not called_from_python}  # each takes time to compile
     if os.environ.get("MINITORCH_NO_CACHE"):
-        return numba.njit(function, **options)
+        return _for_types(numba.njit(function, **options))
     try:
         made = numba.njit(function, cache=True, **options)
     except RuntimeError:
-        return numba.njit(function, **options)
+        return _for_types(numba.njit(function, **options))
     made._cache._cache_file._source_stamp = _stamp()
+    return _for_types(made)
+
+
+def _for_types(made):
+    """Compile for an argument's type alone: Numba would compile a helper once more where it is called with a 0."""
+    compile = made.compile
+    made.compile = lambda signature: compile(tuple([_type_of(kind) for kind in signature]))
     return made
+
+
+def _type_of(kind):
+    """The type without the value that Numba knows."""
+    if isinstance(kind, types.UniTuple):
+        return types.UniTuple(types.unliteral(kind.dtype), kind.count)
+    return types.unliteral(kind)
 
 
 @cache
@@ -35,6 +50,11 @@ def _stamp():
     """
     folder = Path(__file__).parent
     return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob("*.py")))
+
+
+def in_order(function):
+    """Compile on first call, cached, computing as written: no reassociation, no fused multiply-add."""
+    return jit(function, fastmath=())
 
 
 def exactly(function):
