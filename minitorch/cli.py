@@ -54,16 +54,19 @@ def _train(commands: argparse._SubParsersAction) -> None:
 
 def _run(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("run", help="run a PyTorch program on minitorch")
-    p.add_argument("file")
+    p.add_argument("-m", dest="module", action="store_true", help="the program is a module's name, as for python -m")
+    p.add_argument("program")
     p.add_argument("arguments", nargs=argparse.REMAINDER)
 
     def call(options):
-        from .run import run_file
+        from .run import run_file, run_module
 
-        if not os.path.isfile(options.file):
-            p.error(f"there is no file {options.file!r}")
-
-        run_file(options.file, options.arguments)
+        if options.module:
+            run_module(options.program, options.arguments)
+            return
+        if not os.path.isfile(options.program):
+            p.error(f"there is no file {options.program!r}")
+        run_file(options.program, options.arguments)
 
     p.set_defaults(call=call)
 

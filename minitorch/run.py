@@ -1,10 +1,11 @@
-"""`minitorch run FILE`: PyTorch programs, with the names `torch` and `torchvision` lent to minitorch's modules."""
+"""`minitorch run FILE` and `minitorch run -m MODULE`: PyTorch programs, with the names `torch` and `torchvision` lent to minitorch's modules."""
 from __future__ import annotations
 
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import runpy
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import minitorch
+
 LENT = {"torch": "minitorch", "torchvision": "minitorch.vision"}
+SHAPED_LIKE = "2.13.0"  # the PyTorch whose names and numbers these are: programs ask for it
 
 
 def run_file(path: str, arguments: list[str]) -> None:
@@ -24,25 +28,42 @@ def run_file(path: str, arguments: list[str]) -> None:
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"run: there is no file {path!r}")
+    with _started_as(str(file), arguments, file.resolve().parent):
+        runpy.run_path(os.path.abspath(file), run_name="__main__")
+
+
+def run_module(name: str, arguments: list[str]) -> None:
+    """Run the module `name` as `python -m name arguments...` would, on minitorch."""
+    with _started_as(name, arguments, Path.cwd()):
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+@contextmanager
+def _started_as(program: str, arguments: list[str], folder: Path) -> Iterator[None]:
     before = sys.argv, list(sys.path)
-    sys.argv = [str(file), *arguments]
-    sys.path.insert(0, str(file.resolve().parent))
+    sys.argv = [program, *arguments]
+    sys.path.insert(0, str(folder))
     try:
         with lend_names():
-            runpy.run_path(str(file), run_name="__main__")
+            yield
     finally:
         sys.argv, sys.path[:] = before
 
 
 @contextmanager
 def lend_names() -> Iterator[None]:
-    """Within the block `import torch` and `import torchvision` give minitorch's modules, whatever is installed."""
+    """Within the block `import torch` and `import torchvision` give minitorch's modules, whatever is installed.
+
+    There `torch.__version__` names the PyTorch that minitorch is shaped like.
+    """
+    own_version, minitorch.__version__ = minitorch.__version__, f"{SHAPED_LIKE}+minitorch.{minitorch.__version__}"
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in LENT}
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
+        minitorch.__version__ = own_version
         sys.meta_path.remove(finder)
         for name in list(sys.modules):
             if name.partition(".")[0] in LENT:

@@ -93,3 +93,21 @@ def write_cifar(folder, per_batch, test):
     with open(folder / "batches.meta", "wb") as f:
         pickle.dump({b"label_names": [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse",
                                       b"ship", b"truck"]}, f)
+
+
+def test_a_module_as_python_m_would(tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (tmp_path / "package" / "part.py").write_text("value = 3\n")
+    (tmp_path / "package" / "main.py").write_text("import sys, torch\nfrom .part import value\n"
+                                                  "print(sys.argv[1:], torch.ones(value).sum().item(), __name__)\n")
+    result = subprocess.run([sys.executable, "-m", "minitorch", "run", "-m", "package.main", "--lr", "3"],
+                            capture_output=True, text=True, cwd=tmp_path)
+    assert result.stdout == "['--lr', '3'] 3.0 __main__\n", result.stderr
+
+
+def test_the_version_that_programs_ask_for(tmp_path):
+    program = tmp_path / "p.py"
+    program.write_text("import torch\nprint([int(n) for n in torch.__version__.split('+')[0].split('.')] >= [2, 0])\n")
+    result = subprocess.run([sys.executable, "-m", "minitorch", "run", str(program)], capture_output=True, text=True)
+    assert result.stdout == "True\n", result.stderr

@@ -11,7 +11,7 @@ from ..tensor import Tensor
 from .parameter import Parameter
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+class _IncompatibleKeys(namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What did not match between a module and a state dict."""
 
     __slots__ = ()
@@ -39,7 +39,7 @@ def save(module: Any, destination: dict | None, prefix: str, keep_vars: bool) ->
     return destination
 
 
-def load(module: Any, state_dict: Any, strict: bool, assign: bool) -> IncompatibleKeys:
+def load(module: Any, state_dict: Any, strict: bool, assign: bool) -> _IncompatibleKeys:
     """Write the values of `state_dict` into `module`, after all of them have been checked."""
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
@@ -56,7 +56,7 @@ def load(module: Any, state_dict: Any, strict: bool, assign: bool) -> Incompatib
             hook(part, *arguments)
         part._load_from_state_dict(*arguments)
     known = {f"{path}.{name}" if path else name for path, part in modules for name in own_names(part)}
-    keys = IncompatibleKeys(missing, [key for key in state if key not in known])
+    keys = _IncompatibleKeys(missing, [key for key in state if key not in known])
     for _, part in modules:
         for hook in part._state_hooks.get("after_load", {}).values():
             hook(part, keys)
