@@ -1,4 +1,4 @@
-"""`minitorch run FILE` and `minitorch run -m MODULE`: PyTorch programs, with the names `torch` and `torchvision` lent to minitorch's modules."""
+"""`minitorch run FILE` and `run -m MODULE`: PyTorch programs, on minitorch under the names `torch` and `torchvision`."""
 from __future__ import annotations
 
 import importlib
