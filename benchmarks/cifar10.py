@@ -24,7 +24,7 @@ def main() -> None:
         from minitorch.train import train
 
         with tempfile.TemporaryDirectory() as folder:
-            train("cifar10", root=options.root, epochs=options.epochs, checkpoint=f"{folder}/cifar10.safetensors",
+            train("cifar10", root=options.root, epochs=options.epochs, checkpoint=f"{folder}/cifar10.pt",
                   history_file=str(RESULTS / "cifar10.json"))
     draw(json.loads((RESULTS / "cifar10.json").read_text())["history"])
 

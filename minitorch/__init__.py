@@ -44,20 +44,38 @@ globals().update({name: getattr(_dtypes, name) for name in _dtypes.NAMES})
 globals().update(_FUNCTIONS)  # every op and composite, by its name: defined in ops/, listed nowhere else
 
 # functions that stand in a module which is imported when they are first used
-_ELSEWHERE = {"compile": "capture", "save": "checkpoint", "load": "checkpoint"}
+_ELSEWHERE = {"compile": "capture", "save": "serialization", "load": "serialization"}
+_ELSEWHERE.update({name: module for module, names in {
+    "amp": "autocast GradScaler",
+    "amp.autocast_mode": """
+        get_autocast_dtype set_autocast_dtype get_autocast_cpu_dtype get_autocast_gpu_dtype set_autocast_cpu_dtype
+        set_autocast_gpu_dtype is_autocast_available is_autocast_enabled is_autocast_cpu_enabled set_autocast_enabled
+        set_autocast_cpu_enabled is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache
+        autocast_increment_nesting autocast_decrement_nesting""",
+    "cuda.memory": "OutOfMemoryError",
+    "device": "get_default_device set_default_device",
+    "jit": "ScriptModule ScriptFunction",
+    "random": "fork_rng",
+    "scaled": "_scaled_mm",
+    "settings": """
+        use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode
+        get_deterministic_debug_mode is_deterministic_algorithms_warn_only_enabled set_float32_matmul_precision
+        get_float32_matmul_precision set_flush_denormal set_warn_always is_warn_always_enabled
+        set_num_interop_threads get_num_interop_threads compiled_with_cxx11_abi is_vulkan_available typename _assert""",
+    "sparse": "sparse_coo_tensor spmm dsmm smm hspmm",
+    "sparse.coo": "sparse_coo",
+    "storage": "is_storage UntypedStorage TypedStorage " + " ".join(
+        f"{word}Storage" for word in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()),
+}.items() for name in names.split()})
 
 
 def __getattr__(name: str) -> _Any:
     """Any other module of this folder, imported when first used: `minitorch.nn` costs nothing to who needs none."""
     if name in _ELSEWHERE:
         return getattr(_importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
-    if not name.startswith("__") and _find_spec(f"{__name__}.{name}"):
+    if (not name.startswith("__") or name in ("__config__", "__future__")) and _find_spec(f"{__name__}.{name}"):
         return _importlib.import_module(f"{__name__}.{name}")
-    import difflib
-
-    near = difflib.get_close_matches(name, __dir__(), 1)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'" +
-                         (f"; the nearest that exists is '{near[0]}'" if near else ""))
+    raise errors.NoAttributeError(f"module 'torch' has no attribute '{name}'", name, __dir__)
 
 
 def __dir__() -> list[str]:

@@ -189,14 +189,18 @@ def is_pinned(self, device=None):
 
 @method
 def is_shared(self):
-    """False: each process has its own memory."""
-    return False
+    """Whether other processes see its memory."""
+    from .multiprocessing.sharing import shared_memory
+
+    return shared_memory(self._array) is not None
 
 
 @method
 def share_memory_(self):
-    """Itself. Data loaders that need it use threads."""
-    return self
+    """Move it to memory that processes which get it see too: what one changes in place, all have."""
+    from .multiprocessing.sharing import share
+
+    return share(self)
 
 
 def _address(array: Any) -> int:

@@ -37,7 +37,7 @@ def _train(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu", help="cpu or cuda")
-    p.add_argument("--checkpoint", help="file to write (default: minitorch-DATA.safetensors)")
+    p.add_argument("--checkpoint", help="file to write (default: minitorch-DATA.pt)")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     p.add_argument("--history", help="write the figures of each epoch to this JSON file")
     p.add_argument("--stop-after", type=int, metavar="STEPS", help="save and stop after so many steps")

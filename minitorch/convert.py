@@ -24,6 +24,8 @@ method = functools.partial(composite, function=False)
 def to_copy(k, x, /, dtype=None, where=None):
     """A copy as `dtype` (NumPy's) on the device `where`. The gradient travels back the same way."""
     origin = device_of(x) if where is not None else None
+    if dtype is not None and dtype.itemsize == 1 and dtype.name == "float8_e4m3fn":  # has no infinity: it saturates
+        x = k.xp.clip(x, -448, 448)
     y = x.astype(dtype or x.dtype, order="C") if where is None else move(x, where).astype(dtype or x.dtype)
     return y, lambda dy: dy if origin is None else dy.to(origin) if isinstance(dy, Tensor) else move(dy, origin)
 

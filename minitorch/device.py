@@ -1,15 +1,19 @@
 """Devices: where an array lies, the array module and the kernels that work there."""
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
 import numpy as np
 from minitorch_kernels import kernels
 
-from .errors import DeviceError, MissingError
+from .errors import DeviceError, NoCudaError
 
 cpu_kernels = kernels(np)
+
+KINDS = ("cpu", "cuda", "meta", "mps", "xpu", "xla", "hpu", "ipu", "mtia", "hip", "vulkan")  # the first two work here
+_defaults: list[device] = []  # the devices of `with device(...)`, and of `set_default_device` before them
 
 
 class device:
@@ -26,16 +30,32 @@ class device:
     index: int | None
     type: str
 
-    def __init__(self, kind: Any = "cpu", index: int | None = None):
-        if isinstance(kind, device):
-            kind, index = kind.type, kind.index
-        elif isinstance(kind, int):
-            kind, index = "cuda", kind
-        name, _, number = str(kind).partition(":")
-        if name not in ("cpu", "cuda") or (number and not number.isdigit()):
-            raise RuntimeError(f"device: expects one of cpu, cuda, cuda:N, got {kind!r}")
+    def __init__(self, type: Any = "cpu", index: int | None = None):
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        elif isinstance(type, int):
+            type, index = "cuda", type
+        name, _, number = str(type).partition(":")
+        if name not in KINDS or (number and not number.isdigit()):
+            raise RuntimeError(f"device: expects one of cpu, cuda, cuda:N, got {type!r}")
         self.type = name
         self.index = int(number) if number else index
+
+    def __enter__(self) -> device:
+        """Within the block tensors that are made without a device are made on this one."""
+        _defaults.append(self)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _defaults.pop()
+
+    def __call__(self, function: Any) -> Any:
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            with self:
+                return function(*args, **kwargs)
+
+        return call
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
@@ -54,6 +74,22 @@ class device:
 
 
 CPU = device("cpu")
+_device = device
+
+
+def get_default_device() -> device:
+    """Where tensors are made for which no device is said."""
+    return _defaults[-1] if _defaults else CPU
+
+
+def set_default_device(device: Any) -> None:
+    """Make tensors there from now on; None: on the CPU."""
+    _defaults[:] = [] if device is None else [_device(device)]
+
+
+def chosen() -> device | None:
+    """The device that was set as default, None where none was."""
+    return _defaults[-1] if _defaults else None
 
 
 def device_of(array: Any) -> device:
@@ -90,6 +126,8 @@ def move(array: Any, where: device) -> Any:
 
 def array_module(where: device) -> Any:
     """numpy, or cupy with a usable GPU."""
+    if where.type not in ("cpu", "cuda"):
+        raise DeviceError(f"there is no device {str(where)!r} here")
     return np if where.type == "cpu" else cupy()
 
 
@@ -99,13 +137,13 @@ def cuda_used() -> bool:
 
 
 def cupy() -> Any:
-    """CuPy, imported now. Raises MissingError where it is not installed, DeviceError where no GPU answers."""
+    """CuPy, imported now. Raises NoCudaError where it is not installed, or no GPU answers."""
     try:
         import cupy as cp
     except ImportError:
-        raise MissingError("device 'cuda' needs CuPy, which is not installed: pip install cupy-cuda13x "
+        raise NoCudaError("device 'cuda' needs CuPy, which is not installed: pip install cupy-cuda13x "
                            "(or cupy-cuda12x, after the driver's CUDA version)") from None
     if not cp.is_available():
-        raise DeviceError("device 'cuda': CuPy is installed, but finds no usable GPU and driver "
+        raise NoCudaError("device 'cuda': CuPy is installed, but finds no usable GPU and driver "
                           "(nvidia-smi shows whether the driver sees one)")
     return cp

@@ -19,7 +19,7 @@ class dtype:
 
     @property
     def numpy(self) -> np.dtype:
-        """The NumPy dtype. Raises MissingError for bfloat16 where ml_dtypes is not installed."""
+        """The NumPy dtype. Raises MissingError for bfloat16 and float8 where ml_dtypes is not installed."""
         return to_numpy(self)
 
     def to_complex(self) -> dtype:
@@ -47,12 +47,18 @@ float16 = half = dtype("float16", FLOAT, 2)
 bfloat16 = dtype("bfloat16", FLOAT, 2)
 float32 = float = dtype("float32", FLOAT, 4)
 float64 = double = dtype("float64", FLOAT, 8)
+float8_e4m3fn = dtype("float8_e4m3fn", FLOAT, 1)  # for storage and `_scaled_mm`; NumPy has them from ml_dtypes
+float8_e5m2 = dtype("float8_e5m2", FLOAT, 1)
+float8_e4m3fnuz = dtype("float8_e4m3fnuz", FLOAT, 1)
+float8_e5m2fnuz = dtype("float8_e5m2fnuz", FLOAT, 1)
+float8_e8m0fnu = dtype("float8_e8m0fnu", FLOAT, 1)
 complex64 = cfloat = dtype("complex64", COMPLEX, 8)
 complex128 = cdouble = dtype("complex128", COMPLEX, 16)
 
 ALL = (bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, bfloat16, float32, float64,
        complex64, complex128)
-NAMES = (*[d.name for d in ALL], "short", "int", "long", "half", "float", "double", "cfloat", "cdouble")
+FLOAT8 = (float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float8_e8m0fnu)
+NAMES = (*[d.name for d in (*ALL, *FLOAT8)], "short", "int", "long", "half", "float", "double", "cfloat", "cdouble")
 
 
 def get_default_dtype() -> dtype:
@@ -91,7 +97,7 @@ def from_numpy(d: np.dtype) -> dtype:
         return _OURS[d]
     except KeyError:
         name = d.newbyteorder("=").name
-        for ours in ALL:
+        for ours in (*ALL, *FLOAT8):
             if ours.name == name:
                 _OURS[d] = ours
                 return ours
@@ -102,12 +108,12 @@ def from_numpy(d: np.dtype) -> dtype:
 def to_numpy(d: dtype) -> np.dtype:
     """NumPy's dtype for ours."""
     found = _NUMPY.get(d)
-    if found is None:  # bfloat16, which NumPy gets from a package
+    if found is None:  # bfloat16 and the float8 types, which NumPy gets from a package
         try:
             import ml_dtypes
         except ImportError:
-            raise MissingError('bfloat16 on the CPU needs the package ml_dtypes: pip install ml_dtypes') from None
-        found = _NUMPY[d] = np.dtype(ml_dtypes.bfloat16)
+            raise MissingError(f"{d.name} on the CPU needs the package ml_dtypes: pip install ml_dtypes") from None
+        found = _NUMPY[d] = np.dtype(getattr(ml_dtypes, d.name))
         _OURS[found] = d
     return found
 
@@ -121,6 +127,8 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     a, b = as_dtype(a), as_dtype(b)
     if a is b:
         return a
+    if a in FLOAT8 or b in FLOAT8:
+        raise DTypeError(f"Promotion for Float8 Types is not supported, attempted to promote {a.name} and {b.name}")
     if a.kind != b.kind:
         low, high = sorted((a, b), key=lambda d: d.kind)
         if high is complex64 and low is float64:

@@ -31,6 +31,7 @@ class _Mode(threading.local):
     inference = False
     anomaly = False
     check_nan = False
+    autocast: Any = None  # within autocast, the NumPy dtype of products
     recorder: Any = None  # of `compile`, while it records what runs here
 
 

@@ -1,4 +1,8 @@
 """The exceptions, each of the class that PyTorch raises in the same place: code that catches those still works."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class ShapeError(RuntimeError, ValueError):
@@ -35,3 +39,53 @@ class MissingError(ImportError, RuntimeError):
 
 class CheckpointError(RuntimeError, ValueError):
     """A file that is no checkpoint, or a damaged one; the message names it."""
+
+
+class NoCudaError(MissingError, DeviceError, AssertionError):
+    """No GPU can be used: CuPy is not installed, or finds none. AssertionError is what PyTorch's CPU build raises."""
+
+
+class DistributedError(RuntimeError):
+    """More processes than one, which `distributed` does not have."""
+
+
+class NotStrided(NotImplementedError):
+    """An operation that looks at the array of a tensor which has none, such as a sparse one.
+
+    The ops hand themselves over to the tensor's own `_run(name, args, kwargs)`.
+    """
+
+    def __init__(self, tensor: Any, message: str):
+        super().__init__(message)
+        self.tensor = tensor
+
+    def run(self, name: str, args: tuple, kwargs: dict) -> Any:
+        return self.tensor._run(name, args, kwargs)
+
+
+class NoAttributeError(AttributeError):
+    """A name that is not there. What names there are is looked at when the message is read: `hasattr` stays quick."""
+
+    def __init__(self, message: str, wanted: str, names: Callable[[], Iterable[str]]):
+        super().__init__(message)
+        self._wanted, self._names = wanted, names
+
+    def __str__(self) -> str:
+        return self.args[0] + nearest(self._wanted, self._names())
+
+
+def nearest(wanted: str, names: Iterable[str]) -> str:
+    """The end of a message on a name that is not there: the nearest that is, or nothing.
+
+    >>> nearest("sofmax", ["softmax", "relu"])
+    "; the nearest that exists is 'softmax'"
+    >>> nearest("Foo", ["softmax"])
+    ''
+    """
+    import difflib
+
+    public = [name for name in names if not name.startswith("_") or wanted.startswith("_")]
+    small: dict[str, str] = {name.lower(): name for name in public}
+    near = difflib.get_close_matches(wanted, public, 1) or \
+        [small[n] for n in difflib.get_close_matches(wanted.lower(), small, 1)]
+    return f"; the nearest that exists is '{near[0]}'" if near else ""

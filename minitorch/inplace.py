@@ -35,6 +35,27 @@ def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
     return x
 
 
+def check_out(name: str, out: Tensor, inputs: Any, whole: bool = True) -> None:
+    """Raise RuntimeError where the result's memory is used twice, or is partly, or unless `whole` at all, an input's."""
+    array, where = out._array, "refers to a single memory location. Please clone() the tensor before performing the"
+    if array.size > 1 and any([s == 0 and n > 1 for n, s in zip(array.shape, array.strides)]):
+        raise RuntimeError(f"{name}: unsupported operation: more than one element of the written-to tensor {where} "
+                           "operation.")
+    for x in inputs:
+        if isinstance(x, Tensor) and (not whole if x is out else kernels_of(array).shares_memory(array, x._array) and
+                                      not (whole and _same_place(array, x._array))):
+            raise RuntimeError(f"{name}: unsupported operation: some elements of the input tensor and the written-to "
+                               f"tensor refer to a single memory location. Please clone() the tensor first.")
+
+
+def _same_place(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and a.strides == b.strides and _start(a) == _start(b)
+
+
+def _start(array: Any) -> int:
+    return array.ctypes.data if hasattr(array, "ctypes") else array.data.ptr
+
+
 def _keep_old_values(node: Node, array: Any) -> None:
     """Give `node`, which computed what is about to be written over `array`, copies of what it keeps there."""
     share, copied = kernels_of(array).shares_memory, set()

@@ -150,7 +150,7 @@ class TensorKernels:
 
 def _late(name: str) -> Any:
     def call(*operands):
-        return FUNCTIONS[name](*operands)
+        return (OPS[name].call if name in OPS else FUNCTIONS[name])(*operands)
     return call
 
 

@@ -8,6 +8,16 @@ import numpy as np
 from . import dtypes
 from .dtypes import as_dtype, get_default_dtype, to_numpy
 
+# bits, eps, max, the smallest normal number, resolution of the types that NumPy does not have itself
+_FORMATS = {
+    dtypes.bfloat16: (16, 2.0**-7, 2.0**127 * (2 - 2.0**-7), 2.0**-126, 0.01),
+    dtypes.float8_e4m3fn: (8, 2.0**-3, 448.0, 2.0**-6, 1.0),
+    dtypes.float8_e5m2: (8, 2.0**-2, 57344.0, 2.0**-14, 1.0),
+    dtypes.float8_e4m3fnuz: (8, 2.0**-3, 240.0, 2.0**-7, 1.0),
+    dtypes.float8_e5m2fnuz: (8, 2.0**-3, 57344.0, 2.0**-15, 1.0),
+    dtypes.float8_e8m0fnu: (8, 1.0, 2.0**127, 2.0**-127, 1.0),
+}
+
 
 class finfo:
     """The numerical properties of a floating type: bits, eps, max, min, tiny, smallest_normal, resolution.
@@ -20,15 +30,16 @@ class finfo:
         d = get_default_dtype() if type is None else as_dtype(type)
         if d.kind < dtypes.FLOAT:
             raise TypeError(f"finfo: requires a floating point input type, got {d}; use iinfo")
-        if d is dtypes.bfloat16:
-            self.bits, self.eps, self.max, self.tiny = 16, 2.0**-7, 2.0**127 * (2 - 2.0**-7), 2.0**-126
-            self.resolution = 0.01
+        if d in _FORMATS:
+            self.bits, self.eps, self.max, self.tiny, self.resolution = _FORMATS[d]
         else:
             found = np.finfo(to_numpy(d))
             self.bits, numbers = found.bits, (found.eps, found.max, found.tiny)
             self.eps, self.max, self.tiny = map(float, numbers)
             self.resolution = 10.0**-found.precision
         self.min, self.smallest_normal, self.dtype = -self.max, self.tiny, d.name
+        if d is dtypes.float8_e8m0fnu:  # powers of two, no sign
+            self.min = self.tiny
 
     def __repr__(self) -> str:
         return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "

@@ -5,18 +5,22 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import multiprocessing.spawn
 import os
 import runpy
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import minitorch
 
-LENT = {"torch": "minitorch", "torchvision": "minitorch.vision"}
+from .errors import nearest
+
+LENT = {"torch": "minitorch", "torchvision": "minitorch.vision",
+        "safetensors": "minitorch.serialization.safetensors"}
 SHAPED_LIKE = "2.13.0"  # the PyTorch whose names and numbers these are: programs ask for it
 
 
@@ -60,15 +64,33 @@ def lend_names() -> Iterator[None]:
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in LENT}
     finder = _Finder()
     sys.meta_path.insert(0, finder)
+    prepare = multiprocessing.spawn.get_preparation_data
+    with_names: Any = lambda name: {"names": _LendInChild(), **prepare(name)}  # noqa: E731
+    multiprocessing.spawn.get_preparation_data = with_names
     try:
         yield
     finally:
+        multiprocessing.spawn.get_preparation_data = prepare
         minitorch.__version__ = own_version
         sys.meta_path.remove(finder)
         for name in list(sys.modules):
             if name.partition(".")[0] in LENT:
                 del sys.modules[name]
         sys.modules.update(hidden)
+
+
+class _LendInChild:
+    """Lends the names in a process that is spawned: unpickled there, before the program's file is imported."""
+
+    def __reduce__(self) -> tuple:
+        return _lend_for_good, ()
+
+
+def _lend_for_good() -> None:
+    _forever.enter_context(lend_names())
+
+
+_forever = ExitStack()
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -80,8 +102,17 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         ours = LENT[first] + ("." + rest if rest else "")
         if importlib.util.find_spec(ours) is None:
-            return None
+            raise ModuleNotFoundError(f"minitorch has no module named {name!r}{_nearest(ours)}", name=name)
         return importlib.machinery.ModuleSpec(name, _Loader(ours), is_package=True)
+
+
+def _nearest(ours: str) -> str:
+    """The end of the message on a module that is not there."""
+    import pkgutil
+
+    package, _, wanted = ours.rpartition(".")
+    path = getattr(importlib.import_module(package), "__path__", [])
+    return nearest(wanted, [module.name for module in pkgutil.iter_modules(path)])
 
 
 class _Loader(importlib.abc.Loader):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import dtypes, engine
+from . import dtypes, engine, roots
 from .device import device, device_of
 from .engine import Node, Output, mode
 from .errors import DTypeError, GraphError, ShapeError
@@ -313,7 +313,8 @@ class Tensor:
         return tensor_repr(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self._array.ndim == 0 and spec else repr(self)
+        plain = self._array.ndim == 0 and type(self) is Tensor
+        return format(self.item(), spec) if plain else object.__format__(self, spec)
 
     def __hash__(self) -> int:
         return id(self)
@@ -343,26 +344,25 @@ class Tensor:
     def __deepcopy__(self, memo: dict) -> Tensor:
         if self._node is not None:
             raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
-                               "protocol at the moment.")
+                               "protocol at the moment. If you were attempting to deepcopy a module, this may be "
+                               "because a layer keeps a computed tensor as an attribute.")
         if id(self) in memo:
             return memo[id(self)]
-        t = object.__new__(type(self))
-        memo[id(self)] = t
-        t._array = self._array.copy()
+        t = memo[id(self)] = object.__new__(type(self))
+        t._array = roots.copy_of(self._array, memo)
         t._requires_grad = self._requires_grad
         if self._grad is not None:
             t._grad = copy.deepcopy(self._grad, memo)
-        for name, value in self.__dict__.items():
-            if not name.startswith("_"):
-                setattr(t, name, copy.deepcopy(value, memo))
+        t.__dict__.update(copy.deepcopy(self._attributes(), memo))
         return t
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if self._node is not None:
-            raise RuntimeError("Cannot pickle a tensor that was computed and requires grad; detach() it first")
         array = self._array if isinstance(self._array, np.ndarray) else self._array.get()
-        extra = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
-        return _rebuild, (type(self), array, self._requires_grad, str(self.device), extra)
+        return _rebuild, (type(self), array, self._requires_grad, str(self.device), self._attributes())
+
+    def _attributes(self) -> dict[str, Any]:
+        """What programs have set on this tensor, `t.name = value`."""
+        return {name: value for name, value in self.__dict__.items() if name not in _INTERNAL}
 
 
 class Handle:
@@ -385,6 +385,9 @@ class Handle:
 
     def __exit__(self, *exception: Any) -> None:
         self.remove()
+
+
+_INTERNAL = {"_array", *(name for name in vars(Tensor) if name.startswith("_") and not name.startswith("__"))}
 
 
 def edge_of(x: Tensor) -> Any:

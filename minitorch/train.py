@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import checkpoint as checkpoints
-from . import nn, optim
+from . import nn, optim, serialization
 from .autograd import no_grad
 from .errors import CheckpointError
 from .nn import functional as F
@@ -74,7 +73,7 @@ def train(data: str = "digits", *, root: str = "data", epochs: int | None = None
     """
     started = time.perf_counter()
     run = _Run(data, root, epochs or EPOCHS[data], batch_size, lr, seed, device,
-               Path(checkpoint or f"minitorch-{data}.safetensors"))
+               Path(checkpoint or f"minitorch-{data}.pt"))
     if resume:
         run.restore()
     with _Progress(run, quiet) as progress:
@@ -149,14 +148,14 @@ class _Run:
         return correct / max(len(self.test_labels), 1)
 
     def save(self) -> None:
-        checkpoints.save({
+        serialization.save({
             "settings": self.settings, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "generator": get_rng_state(), "loader": self.loader.state_dict(),
             "epoch": self.epoch, "step": self.step, "batches": self.batches, "loss_sum": self.loss_sum,
             "history": self.history}, self.path)
 
     def restore(self) -> None:
-        state = checkpoints.load(self.path)
+        state = serialization.load(self.path)
         if not isinstance(state, dict) or "settings" not in state:
             raise CheckpointError(f"train: {self.path} is not a checkpoint of minitorch train")
         if state["settings"] != self.settings:

@@ -76,6 +76,22 @@ def test_to_tensor_of_other_modes(image, values, dtype):
     assert tensor.dtype == getattr(minitorch, dtype) and tensor.tolist() == [values]
 
 
+@pytest.mark.parametrize("name", ["float64", "float16"])
+def test_to_tensor_gives_the_default_type(name):
+    from minitorch.vision.transforms.arrays import batch_to_tensor
+
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    before = minitorch.get_default_dtype()
+    minitorch.set_default_dtype(getattr(minitorch, name))
+    try:
+        one, batch = F.to_tensor(levels), batch_to_tensor(levels[None], T.ToTensor())
+    finally:
+        minitorch.set_default_dtype(before)
+    assert one.dtype == batch.dtype == getattr(minitorch, name)
+    np.testing.assert_array_equal(one[0].numpy(), levels.astype(name) / np.array(255, name))
+    np.testing.assert_array_equal(batch[0].numpy(), one.numpy())
+
+
 def test_to_tensor_leaves_other_types_alone():
     tensor = F.to_tensor(np.full((2, 2, 1), 300.0))
     assert tensor.dtype == minitorch.float64 and tensor.max().item() == 300.0

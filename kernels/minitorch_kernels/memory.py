@@ -48,9 +48,10 @@ def empty_cache() -> int:
 class _Buffer:
     """Memory on loan from the pool. NumPy's views keep it alive; its end gives the memory back."""
 
-    __slots__ = ("__array_interface__", "memory", "size")
+    __slots__ = ("__array_interface__", "asked", "memory", "size")
 
     def __init__(self, size: int):
+        self.asked = size
         self.size = size = _rounded(size)
         with _lock:
             idle = _idle.get(size)

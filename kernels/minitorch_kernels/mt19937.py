@@ -47,6 +47,19 @@ class Twister:
         """`n` uniform numbers in [0, 1): `unit` of words of 64 bits where `work` is float64, else of 32."""
         return unit(self.words64(n) if work is np.float64 else self.words(n))
 
+    def mark(self) -> Any:
+        """Where the stream stands, for `rewind`."""
+        state = self._memory()
+        return self._stream().get_state() if state is None else state.copy()
+
+    def rewind(self, mark: Any) -> None:
+        """Go back to where `mark` was taken."""
+        state = self._memory()
+        if state is None:
+            self._stream().set_state(mark)
+        else:
+            state[:] = mark
+
     def bernoulli(self, bound: int, out: np.ndarray, bits: int | None = None) -> bool:
         """Fill `out`, a flat array of bool, with u < bound / 2^53, compiled; False where Numba is not installed.
 

@@ -26,13 +26,14 @@ import numpy as np
 
 from .box_muller import box_muller
 from .mt19937 import Twister, unit
+from .rejection import Rejection
 from .rounding import affine, cast, last_integer, limits, narrowed, work_dtype
 
 DEFAULT_SEED = 67280421310721
 Shape = int | tuple[int, ...]
 
 
-class Generator:
+class Generator(Rejection):
     """A source of random arrays. Threads may share one: the words of one array are consecutive in the stream.
 
     `dtype` is a NumPy dtype, or ml_dtypes' bfloat16. A dtype in which PyTorch has no such numbers raises

@@ -12,20 +12,30 @@ RECORDINGS = 8  # forms of one function that are kept
 ATTEMPTS = 32  # recordings in all, after which a function runs eagerly for good
 
 
+# "minitorch" is the one that there is; the others are PyTorch's names, which programs pass
+BACKENDS = ("minitorch", "inductor", "eager", "aot_eager", "cudagraphs", "onnxrt", "openxla", "tvm", "ipex")
+
+
+class InvalidBackend(RuntimeError):
+    """A backend that there is not."""
+
+
 class Unsupported(RuntimeError):
     """With fullgraph=True: what in the function cannot be replayed."""
 
 
-def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "minitorch",
-            mode: str | None = None, options: dict | None = None, disable: bool = False) -> Any:
+def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor",
+            mode: str | None = None, options: dict | None = None, name: str | None = None, disable: bool = False,
+            recompile_limit: int | None = None) -> Any:
     """Make calls of a training step, a forward function or a Module quicker: recorded twice, then replayed.
 
     A step may contain everything: `zero_grad`, forward, `backward`, clipping, the optimizer's and a scheduler's step.
     The results are those of the eager run, on the same objects: parameters, gradients, buffers, optimizer state,
     random numbers. Other shapes, types, flags, Python values make a new recording. Where a replay could go wrong
     (values decide what happens, hooks, effects on Python objects) the function runs eagerly, with one warning;
-    `compiled.explain()` tells the reasons, `fullgraph` raises `Unsupported` instead. `dynamic`, `backend`, `mode`
-    and `options` are accepted for PyTorch's sake.
+    `compiled.explain()` tells the reasons, `fullgraph` raises `Unsupported` instead. With the backend
+    "eager" functions run as they are. `dynamic`, other backends that PyTorch has, `mode`, `options`, `name` and
+    `recompile_limit` are accepted for PyTorch's sake. Raises InvalidBackend for a name that is none.
 
     >>> import minitorch as mt
     >>> @mt.compile
@@ -39,10 +49,14 @@ def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None 
     """
     if model is None:
         return functools.partial(compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
-                                 options=options, disable=disable)
+                                 options=options, name=name, disable=disable, recompile_limit=recompile_limit)
     if not callable(model):
         raise TypeError(f"compile: expects a function or a Module, got {type(model).__name__}")
-    if disable:
+    if isinstance(backend, str) and backend not in BACKENDS:
+        raise InvalidBackend(f"Invalid backend: {backend!r}; there are {', '.join(BACKENDS)}")
+    if mode is not None and options is not None:
+        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+    if disable or backend == "eager":
         return model
     from ..nn import Module
 

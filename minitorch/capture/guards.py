@@ -34,6 +34,7 @@ MOST = 20_000  # values watched at most
 
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _KERNELS = os.path.dirname(os.path.abspath(table.__file__)) + os.sep
+_EXAMPLES = os.path.join(_HOME, "examples", "")  # programs of users, as far as compiling is concerned
 _TRUSTED = (_HOME, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
 _LEAVES = (_KERNELS, "<frozen importlib")
 _STANDARD = os.path.dirname(os.path.abspath(functools.__file__)) + os.sep
@@ -218,7 +219,7 @@ class State:
         else:
             self._parts += [d.values() for d in kinds]
             names = {"training", "_hooks", *self._named(own)}
-            if any(kind is not Module and kind.__module__.startswith("minitorch.") for kind in type(module).__mro__):
+            if any(kind is not Module and _package(kind) == "minitorch" for kind in type(module).__mro__):
                 names |= {name for name, value in own.items() if isinstance(value, SIMPLE)}  # inherited code reads them
             self.select(own.get, sorted(names), f"{type(module).__name__}'s ")
             self._class(type(module))
@@ -227,7 +228,7 @@ class State:
 
     def _object(self, value: Any) -> None:
         kind = type(value)
-        if kind.__module__.partition(".")[0] in ("minitorch", "minitorch_kernels", "numpy", "builtins"):
+        if _package(kind) in ("minitorch", "minitorch_kernels", "numpy", "builtins"):
             if isinstance(getattr(value, "param_groups", None), list):
                 ask = functools.partial(_parameters, value)
                 self._checks.append((ask, ask(), "the list of an optimizer's parameters"))
@@ -245,7 +246,7 @@ class State:
 
     def _class(self, kind: type) -> None:
         for each in kind.__mro__:
-            if each.__module__.partition(".")[0] in ("minitorch", "builtins", "abc", "typing", "enum"):
+            if _package(each) in ("minitorch", "builtins", "abc", "typing", "enum"):
                 continue
             own = vars(each)
             for name in sorted(own.keys() & self.names):
@@ -304,8 +305,8 @@ def tensor_key(t: Tensor) -> tuple:
 
 def modes() -> tuple:
     """The switches of this thread and of the framework that ops look at."""
-    return (mode.grad, mode.inference, mode.anomaly, mode.check_nan, dtypes.get_default_dtype(), dict(table._choice),
-            bool(hooks.everywhere["before"] or hooks.everywhere["after"]))
+    return (mode.grad, mode.inference, mode.anomaly, mode.check_nan, mode.autocast, dtypes.get_default_dtype(),
+            dict(table._choice), bool(hooks.everywhere["before"] or hooks.everywhere["after"]))
 
 
 def special() -> bool:
@@ -380,7 +381,7 @@ def _short(value: Any) -> str:
 def _trusted(filename: str) -> bool:
     """Whether a file is part of the framework, or of what does not need to be watched."""
     if filename.startswith(_TRUSTED) or filename.startswith("<frozen"):
-        return True
+        return not filename.startswith(_EXAMPLES)
     if not filename.startswith(_STANDARD):
         return False
     folder, _, name = filename[len(_STANDARD):].rpartition(os.sep)
@@ -388,8 +389,14 @@ def _trusted(filename: str) -> bool:
 
 
 def _is_user_module(module: types.ModuleType) -> bool:
-    return module.__name__.partition(".")[0] not in {*sys.stdlib_module_names, "numpy", "minitorch",
-                                                     "minitorch_kernels"} or module.__name__ == "__main__"
+    return _package(module.__name__) not in {*sys.stdlib_module_names, "numpy", "minitorch",
+                                             "minitorch_kernels"} or module.__name__ == "__main__"
+
+
+def _package(module: str | type) -> str:
+    """The package that a class or a module, given by name, belongs to; the examples are one of their own."""
+    name = module.__module__ if isinstance(module, type) else module
+    return "minitorch.examples" if name.startswith("minitorch.examples") else name.partition(".")[0]
 
 
 def _pure(function: Any) -> bool:

@@ -8,6 +8,7 @@ from ..tensor import Tensor
 from . import functional as F
 from .linear import empty_parameter
 from .module import Module
+from .multihead import MultiheadAttention as MultiheadAttention  # PyTorch has it in this file
 
 _relu = FUNCTIONS["relu"]
 

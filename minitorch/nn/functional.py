@@ -19,6 +19,7 @@ from ..ops.lookup import embedding as embedding
 from ..ops.lookup import one_hot as one_hot
 from ..ops.loss import reduction_of
 from ..tensor import Tensor
+from .multihead import multi_head_attention_forward as multi_head_attention_forward
 
 # The ops and composites that stand here as they are
 _NAMES = """

@@ -297,7 +297,8 @@ class Module:
         return self.to("cuda" if device is None else device)
 
     def share_memory(self) -> Module:
-        return self
+        """Move parameters and buffers to memory that other processes see too."""
+        return self._apply(lambda t: t.share_memory_())
 
     # State
 

@@ -24,6 +24,16 @@ class _Pad(Module):
         return f"{self.padding}"
 
 
+class _CircularPad(_Pad):
+    mode = "circular"
+
+    def forward(self, input: Tensor) -> Tensor:
+        nd = self.dimensions
+        if input.ndim not in (nd + 1, nd + 2):
+            raise ValueError(f"{type(self).__name__}: expected {nd + 1}D or {nd + 2}D input (got {input.ndim}D input)")
+        return super().forward(input)
+
+
 class _ConstantPad(_Pad):
     mode = "constant"
 
@@ -61,4 +71,4 @@ ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = (
 ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = (
     _layer(f"ReplicationPad{n}d", _Pad, n, "replicate", "The edge pixels repeated around") for n in (1, 2, 3))
 CircularPad1d, CircularPad2d, CircularPad3d = (
-    _layer(f"CircularPad{n}d", _Pad, n, "circular", "The image repeated around") for n in (1, 2, 3))
+    _layer(f"CircularPad{n}d", _CircularPad, n, "circular", "The image repeated around") for n in (1, 2, 3))

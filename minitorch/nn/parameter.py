@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..roots import copy_of
 from ..tensor import Tensor
 
 
@@ -26,6 +27,13 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any = None, requires_grad: bool = True):
         pass
+
+    def __deepcopy__(self, memo: dict) -> Parameter:
+        """A copy of the values alone: PyTorch's leave the gradient and what programs have set behind, too."""
+        if id(self) not in memo:
+            twin = memo[id(self)] = object.__new__(type(self))
+            twin._array, twin._requires_grad = copy_of(self._array, memo), self._requires_grad
+        return memo[id(self)]
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

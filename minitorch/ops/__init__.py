@@ -1,5 +1,5 @@
 """The ops, a family a file. Importing this package defines them all."""
-from .. import attributes, convert, legacy, printing
+from .. import attributes, convert, layouts, legacy, printing, storage
 from . import (
     activation,
     arithmetic,
@@ -35,6 +35,7 @@ from . import (
     random,
     recurrent,
     reduce,
+    rejection,
     resample,
     resize,
     sampling,

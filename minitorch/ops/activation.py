@@ -8,7 +8,7 @@ from minitorch_kernels.activation import SELU_ALPHA, SELU_SCALE
 from .. import dtypes, shapes
 from ..errors import DTypeError, ShapeError
 from ..op import op
-from .elementwise import floating, refuse
+from .elementwise import conjugate, floating, refuse
 
 # With a corner at zero
 
@@ -186,8 +186,10 @@ def logsigmoid(k, x, /):
 @op
 def softsign(k, x, /):
     """x / (1 + |x|)."""
-    refuse("softsign", x, "bc")
+    refuse("softsign", x, "b")
     x = floating(x)
+    if x.dtype.kind == "c":  # d|x| = Re(conj(sgn x) dx)
+        return x / (1 + k.abs(x)), lambda dy: (dy - k.sgn(x) * (conjugate(dy) * x).real / (1 + k.abs(x))) / (1 + k.abs(x))
     return x / (1 + k.abs(x)), lambda dy: dy / ((1 + k.abs(x)) * (1 + k.abs(x)))
 
 

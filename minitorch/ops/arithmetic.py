@@ -67,9 +67,14 @@ def hypot(k, a, b, /):
 def logaddexp(k, a, b, /):
     """log(exp(a) + exp(b)), where exp alone would overflow."""
     a, b = promote(a, b)
-    refuse("logaddexp", a, "biuc")
-    y = k.logaddexp(a, b)
-    return y, lambda dy: dy * k.exp(a - y), lambda dy: dy * k.exp(b - y)
+    refuse("logaddexp", a, "biu")
+    if a.dtype.kind == "c":
+        first = a.real >= b.real
+        large, small = k.xp.where(first, a, b), k.xp.where(first, b, a)
+        y = k.xp.where(a.real == -math.inf, b, large + k.log1p(k.exp(small - large)))
+    else:
+        y = k.logaddexp(a, b)
+    return y, lambda dy: dy * conjugate(k.exp(a - y)), lambda dy: dy * conjugate(k.exp(b - y))
 
 
 @op
@@ -114,7 +119,7 @@ def copysign(k, a, b, /):
 def nextafter(k, a, b, /):
     """The next number after a towards b."""
     a, b = promote(a, b)
-    return k.nextafter(a, b)
+    return k.nextafter(a, b), lambda dy: dy, lambda dy: zeros_of(k, dy)
 
 
 @op(inplace=True)

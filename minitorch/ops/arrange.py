@@ -98,6 +98,10 @@ def roll(k, x, /, shifts, dims=None):
     """The elements moved by `shifts` along `dims`, coming back in at the other end; without dims, as if flattened."""
     shape = x.shape
     many = tuple([index(s) for s in shifts]) if isinstance(shifts, (tuple, list)) else (index(shifts),)
+    if not many:
+        raise ShapeError("roll: `shifts` required, got none")
+    if not shape and dims not in (None, (), []):
+        raise DimError(f"roll: Dimension specified as {dims} but tensor has no dimensions")
     given = dims if isinstance(dims, (tuple, list)) else () if dims is None else (dims,)
     at = tuple([shapes.axis("roll", x, d) for d in given])
     flat = not at

@@ -11,6 +11,9 @@ from ..shapes import broadcast
 from ..tensor import Tensor
 
 _NAME = "scaled_dot_product_attention"
+_VIABLE = {"cpu": {"MATH", "FLASH_ATTENTION"},
+           "cuda": {"MATH", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION"}}
+allowed: set[str] | None = None  # the backends that `nn.attention.sdpa_kernel` leaves; None: all
 
 
 @op(method=False, function=False)
@@ -45,6 +48,9 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
             [3.0000]])
     """
     _check_types(query, key, value, attn_mask, is_causal)
+    if allowed is not None and not allowed & _VIABLE[query.device.type]:
+        raise RuntimeError(f"{_NAME}: No viable backend was found: there are {sorted(_VIABLE[query.device.type])}, and "
+                           f"sdpa_kernel allows {sorted(allowed)} only")
     if enable_gqa:
         key, value = _repeated("key", key, query), _repeated("value", value, query)
     _check_shapes(query, key, value, attn_mask)

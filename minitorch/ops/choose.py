@@ -56,6 +56,9 @@ def masked_fill(k, x, mask, value, /):
     if getattr(value, "ndim", 0):
         raise RuntimeError("masked_fill: only supports a 0-dimensional value tensor, but got tensor with "
                            f"{value.ndim} dimension(s).")
+    if (value.dtype.kind == "c" if hasattr(value, "dtype") else type(value) is complex) and x.dtype.kind != "c":
+        raise RuntimeError(f"masked_fill: value cannot be converted to type {dtypes.from_numpy(x.dtype).name} without "
+                           f"overflow, got {value}")
     y = k.xp.where(mask, value.astype(x.dtype) if hasattr(value, "dtype") else x.dtype.type(value), x)
     return y, lambda dy: k.xp.where(mask, 0, dy), lambda dy: None, lambda dy: k.xp.sum(k.xp.where(mask, dy, 0))
 

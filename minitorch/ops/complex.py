@@ -10,6 +10,7 @@ from .. import shapes
 from ..op import composite, op
 from ..tensor import Tensor
 from .elementwise import floating, is_complex, zeros_of
+from .gather import into_apart
 
 
 @op(method=False, function=False)
@@ -35,12 +36,15 @@ def complex(real, imag, *, out=None):
     >>> complex(tensor([1.0]), tensor([2.0]))
     tensor([1.+2.j])
     """
-    return complex_(real, imag) if out is None else complex_(real, imag, out=out)
+    return into_apart("complex", out, complex_(real, imag))
 
 
 @composite(method=False)
 def polar(abs, angle, *, out=None):
-    """abs (cos(angle) + i sin(angle))."""
+    """abs (cos(angle) + i sin(angle)), of two tensors."""
+    for i, (name, x) in enumerate((("abs", abs), ("angle", angle)), 1):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"polar(): argument {name!r} (position {i}) must be Tensor, not {type(x).__name__}")
     return complex(abs * angle.cos(), abs * angle.sin(), out=out)
 
 

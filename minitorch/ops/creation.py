@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, shapes
-from ..device import array_module, device_of, move
+from ..device import array_module, chosen, device_of, move
 from ..device import device as as_device
 from ..engine import mode
 from ..errors import DTypeError, ShapeError
@@ -40,8 +40,8 @@ def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
                memory_format=None, **options):
         if sized:
             args = (sizes(name, args if args else options.pop("size", ())),)
-            if dtype is None:
-                dtype = out.dtype if out is not None else dtypes.get_default_dtype()
+        if dtype is None and (sized or out is not None):
+            dtype = out.dtype if out is not None else dtypes.get_default_dtype()
         t = build(args, options, dtype, device, requires_grad)
         return t if out is None else write(out, t, resize=True)
 
@@ -77,7 +77,7 @@ def _publish_new(name: str, build: Callable) -> None:
 
 
 def _build(make: Callable, args: tuple, options: dict, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    where = None if device is None else as_device(device)
+    where = chosen() if device is None else as_device(device)
     array = make(np if where is None else array_module(where), *args, **options,
                  dtype=None if dtype is None else dtypes.to_numpy(dtypes.as_dtype(dtype)))
     t = Tensor._wrap(array if where is None else move(array, where))
@@ -165,8 +165,8 @@ def arange(xp, start=0, end=None, step=1, *, dtype=None):
     tensor([1, 3, 5])
     """
     start, end, step = map(_number, (0, start, step) if end is None else (start, end, step))
-    if step == 0:
-        raise RuntimeError("arange: step must be nonzero")
+    if step == 0 or (dtype is not None and dtype.kind in "iu" and int(step) == 0):
+        raise ShapeError(f"arange: step must be nonzero, got {step}" + (f" as {dtype}" if step else ""))
     if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
@@ -211,12 +211,16 @@ def logspace(xp, start, end, steps, base=10.0, *, dtype=None):
 
 def _spaced(xp: Any, name: str, start: Any, end: Any, steps: int, dtype: Any, curve: Callable) -> Any:
     start, end = _number(start), _number(end)
+    if isinstance(steps, float):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not float")
     if steps < 0:
         raise RuntimeError(f"{name}: number of steps must be non-negative, got {steps}")
     if dtype is None:
         dtype = _default() if not isinstance(start + end, complex) else dtypes.to_numpy(
             dtypes.get_default_dtype().to_complex())
     work = np.dtype("f8") if dtype.kind in "biu" else dtype
+    if dtype.kind in "iu":
+        start, end = int(start), int(end)
     i = xp.arange(steps)
     gap = work.type((end - start) / max(steps - 1, 1)) if work.kind != "V" else (end - start) / max(steps - 1, 1)
     x = xp.where(i < steps // 2 + (steps == 1), start + i * gap, end - (steps - 1 - i) * gap)
@@ -295,6 +299,8 @@ def sizes(name: str, size: tuple) -> tuple[int, ...]:
         raise TypeError(f"{name}(): argument 'size' must be tuple of ints, got {size}") from None
     if shape and min(shape) < 0:
         raise ShapeError(f"{name}: Dimension size must be non-negative, got {shape}")
+    if len(shape) > 64:
+        raise ShapeError(f"{name}: only tensors with up to 64 dims are supported, got {len(shape)}")
     return shape
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from .. import return_types
 from ..errors import GraphError
 from ..op import composite, joint, op
+from ..tensor import Tensor
 from .arrange import tril
 from .gather import into
 from .linalg import _eye, _h, apply, lapack, linalg_solve_triangular, matrix, square
@@ -62,7 +63,8 @@ def linalg_eigh(k, x, /, uplo):
         inner = 0.0
         if dy[1] is not None:
             gaps = values[..., None, :] - values[..., :, None]
-            inner = k.matmul(_h(vectors), dy[1]) / k.xp.where(_eye(k, vectors) != 0, float("inf"), gaps)
+            turned = k.matmul(_h(vectors), dy[1])  # only its skew part turns the vectors
+            inner = (turned - _h(turned)) * 0.5 / k.xp.where(_eye(k, vectors) != 0, float("inf"), gaps)
         if dy[0] is not None:
             inner = inner + dy[0][..., None, :] * _eye(k, vectors)
         return [k.matmul(vectors, k.matmul(inner, _h(vectors)))]
@@ -129,14 +131,22 @@ def svd(input, some=True, compute_uv=True, *, out=None):
 @op(method=False, function=False)
 def linalg_pinv(k, x, /, atol, rtol, hermitian):
     matrix("linalg.pinv", x)
-    u, s, vh = k.xp.linalg.svd(x, False)
-    kept = s > _cutoff(k, s, x, atol, rtol)
+    if hermitian:
+        s, u = k.xp.linalg.eigh(x)
+        vh = _h(u)
+    else:
+        u, s, vh = k.xp.linalg.svd(x, False)
+    sizes = abs(s)
+    kept = sizes > _cutoff(k, sizes, x, atol, rtol)
     y = _h(vh) * k.xp.where(kept, 1 / k.xp.where(kept, s, 1), 0)[..., None, :] @ _h(u)
     return y, lambda dy: _pinv_dx(k, _h(dy), x, y)
 
 
 def pinv(A, *, atol=None, rtol=None, hermitian=False, out=None):
-    """The Moore-Penrose inverse: singular values up to max(atol, rtol times the largest) count as zero."""
+    """The Moore-Penrose inverse: singular values up to max(atol, rtol times the largest) count as zero.
+
+    Of a `hermitian` matrix only the lower triangle is looked at.
+    """
     return into(out, linalg_pinv(A, atol, rtol, hermitian))
 
 
@@ -147,11 +157,14 @@ def pinverse(input, rcond=1e-15):
 
 
 def _cutoff(k: Any, s: Any, x: Any, atol: Any, rtol: Any) -> Any:
-    """The singular value up to which all count as zero."""
+    """The singular value up to which all count as zero, with a last dimension of one; tolerances may be tensors."""
+    atol, rtol = (t._array[..., None] if isinstance(t, Tensor) else t for t in (atol, rtol))
     if rtol is None:
-        rtol = 0.0 if atol is not None and atol > 0 else max(x.shape[-2:]) * float(k.xp.finfo(x.dtype).eps)
+        rtol = max(x.shape[-2:]) * float(k.xp.finfo(x.dtype).eps)
+        if atol is not None:
+            rtol = k.xp.where(atol > 0, 0.0, rtol)
     largest = s.max(axis=-1, keepdims=True) if s.shape[-1] else 0.0
-    return k.xp.maximum(atol or 0.0, rtol * largest)
+    return k.xp.maximum(0.0 if atol is None else atol, rtol * largest)
 
 
 def _qr_dx(k: Any, dq: Any, dr: Any, x: Any, q: Any, r: Any) -> Any:

@@ -38,6 +38,10 @@ def dropout(input, p=0.5, train=True):
     array = input._array
     if not train or p == 0 or array.size == 0:
         return input
+    if not array.flags.c_contiguous:  # PyTorch draws in the order of the memory
+        order = sorted(range(array.ndim), key=lambda dim: -array.strides[dim])
+        if order != list(range(array.ndim)):
+            return dropout(input.permute(order), p).permute([order.index(dim) for dim in range(array.ndim)])
     bits = np.zeros(-(-array.size // 8), np.uint8) if p == 1 else source_of(None).bernoulli_bits(1 - p, array.size)
     return scale_by_bits(input, Tensor._wrap(move(bits, device_of(array))), _scale(array, p))
 
@@ -64,7 +68,8 @@ def alpha_dropout(input, p=0.5, train=False):
 @composite(inplace=True)
 def feature_alpha_dropout(input, p=0.5, train=False):
     """`alpha_dropout` of whole channels, (N, C, ...)."""
-    return _alpha_dropped("feature_alpha_dropout", input, p, train, _channels("feature_alpha_dropout", input))
+    shape = _channels("feature_alpha_dropout", input) if train else ()
+    return _alpha_dropped("feature_alpha_dropout", input, p, train, shape)
 
 
 @composite
@@ -80,7 +85,7 @@ def rrelu(input, lower=0.125, upper=1 / 3, training=False, inplace=False, *, gen
         slope = (lower + upper) / 2
         return input.leaky_relu_(slope) if inplace else FUNCTIONS["leaky_relu"](input, slope)
     array = input._array
-    slopes, below = np.ones(array.shape, array.dtype), move(array <= 0, CPU)
+    slopes, below = np.ones(array.shape, array.dtype), move(array, CPU) <= 0
     low, high = (float(array.dtype.type(bound)) for bound in (lower, upper))
     slopes[below] = source_of(generator).uniform(int(below.sum()), np.float64, low, high)
     slopes = Tensor._wrap(move(slopes, device_of(array)))

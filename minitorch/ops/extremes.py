@@ -8,9 +8,10 @@ import numpy as np
 
 from .. import dtypes, return_types, shapes
 from ..errors import DimError, DTypeError, ShapeError
+from ..inplace import check_out
 from ..op import FUNCTIONS, composite, joint, op
 from ..tensor import Tensor
-from .gather import gather_, into
+from .gather import gather_, into, into_apart
 from .reduce import dims_of, same
 from .shape import reshape, squeeze
 
@@ -46,10 +47,12 @@ def min_(k, x, /):
 
 
 @composite
-def aminmax(input, *, dim=None, keepdim=False):
+def aminmax(input, *, dim=None, keepdim=False, out=None):
     """The smallest and the largest element, along one dimension or of all: (min, max)."""
     dims = () if dim is None else dim
-    return return_types.aminmax(amin(input, dims, keepdim), amax(input, dims, keepdim))
+    found = amin(input, dims, keepdim), amax(input, dims, keepdim)
+    return return_types.aminmax(*(found if out is None else [into_apart("aminmax", o, y, input)
+                                                             for o, y in zip(out, found)]))
 
 
 @composite
@@ -200,6 +203,8 @@ def _extreme(name, elementwise, full, along, x, dim, keepdim, other, out):
 def _both(kind: Any, results: Any, out: Any) -> Any:
     """(values, indices), written to the two tensors of `out` where they are given."""
     if out is not None:
+        for o in out:
+            check_out(kind.__name__, o, ())
         results = [into(o, y) for o, y in zip(out, results)]
     return kind(*results)
 
@@ -278,7 +283,8 @@ def _quantile(name: str, x: Tensor, q: Any, dim: int | None, keepdim: bool, inte
     if interpolation not in ("linear", "lower", "higher", "nearest", "midpoint"):
         raise RuntimeError(f"{name}: interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
                            f"{interpolation}")
-    shares = q._array if isinstance(q, Tensor) else np.asarray(q, x._array.dtype)
+    q = q if isinstance(q, Tensor) else Tensor._wrap(np.asarray(q, x._array.dtype))
+    shares = q._array
     if shares.ndim > 1:
         raise ShapeError(f"{name}: q must be a scalar or 1D tensor, got shape {list(shares.shape)}")
     if shares.dtype != x._array.dtype:
@@ -294,16 +300,17 @@ def _quantile(name: str, x: Tensor, q: Any, dim: int | None, keepdim: bool, inte
     n = array.shape[-1]
     odd = (array != array).sum(axis=-1, keepdims=True)
     last = np.maximum(n - odd - 1, 0) if skip else np.broadcast_to(n - 1, odd.shape)
-    ranks = shares.reshape(-1) * last
+    place = reshape(q, -1).double() * Tensor._wrap(last)
     if not skip:
-        ranks = np.where(odd > 0, n - 1, ranks)  # nan, sorted to the end, wins
+        place = place.masked_fill(Tensor._wrap(odd > 0), n - 1)  # nan, sorted to the end, wins
+    ranks = place._array
     whole = {"nearest": np.rint, "higher": np.ceil}.get(interpolation, np.floor)(ranks)
     y = gather_(ordered, Tensor._wrap(whole.astype(np.int64)), -1)
     if interpolation in ("linear", "midpoint"):
-        weight = (ranks - whole).astype(array.dtype) if interpolation == "linear" else \
-            np.where(ranks == whole, 0, 0.5).astype(array.dtype)
+        weight = place - Tensor._wrap(whole) if interpolation == "linear" else \
+            Tensor._wrap(np.where(ranks == whole, 0, 0.5))
         above = gather_(ordered, Tensor._wrap(np.ceil(ranks).astype(np.int64)), -1)
-        y = y.lerp(above, Tensor._wrap(weight))
+        y = y.lerp(above, weight.to(x.dtype))
     if shares.ndim == 0:
         return reshape(y, shape) if keepdim else squeeze(y, -1)
     y = y.movedim(-1, 0)

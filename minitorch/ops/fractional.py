@@ -26,9 +26,9 @@ def _define(nd: int) -> None:
             if places + window - 1 > wide or places < 1:
                 raise ShapeError(f"{name}: output size {out} and kernel {kernel} do not fit into input of shape "
                                  f"{tuple(input.shape)}")
-        samples = FUNCTIONS["rand"](n, c, nd, dtype=x.dtype) if _random_samples is None else _random_samples
+        samples = FUNCTIONS["rand"](n, c, nd, dtype=x.dtype) if _random_samples is None else _random_samples[:n]
         index = _places(x._array, _starts(samples._array, size, kernel, out), kernel, size)
-        y = x.reshape(n, c, prod(size)).gather(2, Tensor._wrap(index.reshape(n, c, -1))).reshape(n, c, *out)
+        y = x.reshape(n, c, prod(size)).gather(2, Tensor._wrap(index.reshape(n, c, prod(out)))).reshape(n, c, *out)
         result = y, Tensor._wrap(index)
         if input.ndim == nd + 1:
             result = tuple(t.squeeze(0) for t in result)
@@ -65,10 +65,12 @@ def _places(x: Any, starts: list[np.ndarray], kernel: tuple, size: list[int]) ->
         shape[2 + axis], shape[2 + nd + axis] = at.shape[2:]
         flat = flat * size[axis] + at.reshape(shape)
     n, c = x.shape[:2]
-    flat = flat.reshape(n, c, -1, prod(kernel))
-    values = np.take_along_axis(x.reshape(n, c, -1), flat.reshape(n, c, -1), 2).reshape(flat.shape)
+    out = [s.shape[2] for s in starts]
+    flat = flat.reshape(n, c, prod(out), prod(kernel))
+    values = np.take_along_axis(x.reshape(n, c, prod(size)), flat.reshape(n, c, prod(flat.shape[2:])), 2)
+    values = values.reshape(flat.shape)
     best = np.take_along_axis(flat, values.argmax(-1)[..., None], -1)
-    return best.reshape(n, c, *(s.shape[2] for s in starts))
+    return best.reshape(n, c, *out)
 
 
 def _size(name: str, nd: int, size: list[int], output_size: Any, output_ratio: Any) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from .. import dtypes, shapes
 from ..device import kernels_of
 from ..engine import check
 from ..errors import BoundsError, DTypeError, ShapeError
-from ..inplace import write
+from ..inplace import check_out, write
 from ..op import composite, op
 from ..tensor import Tensor
 from .index import index_dx, index_put_
@@ -44,8 +44,10 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     """
     if input.ndim == 0 or index.ndim == 0:
         shapes.axis("gather", input, dim)
-        return into(out, reshape(gather(reshape(input, -1), 0, reshape(index, -1)), index.shape))
-    return into(out, gather_(input, index, dim))
+        y = reshape(gather(reshape(input, -1), 0, reshape(index, -1)), index.shape)
+    else:
+        y = gather_(input, index, dim)
+    return into_apart("gather", out, y, input, index)
 
 
 @composite
@@ -59,6 +61,8 @@ def take_along_dim(input, indices, dim=None, *, out=None):
         raise ShapeError(f"take_along_dim: input and indices should have the same number of dimensions, but got "
                          f"{input.ndim} dimensions for input, and {indices.ndim} for indices")
     at = shapes.axis("take_along_dim", input, dim)
+    indices = Tensor._wrap(kernels_of(input._array).xp.where(indices._array < 0, indices._array + input._array.shape[at],
+                                                             indices._array))
     mine, theirs = list(input._array.shape), list(indices._array.shape)
     mine[at] = theirs[at] = 1
     common = list(shapes.broadcast("take_along_dim", mine, theirs))
@@ -88,7 +92,7 @@ def index_select(input, dim, index, *, out=None):
                              f"{index._array.size} value(s)")
         return into(out, reshape(index_select_(reshape(input, 1), reshape(index, -1), dim), ()))
     index = index if index.ndim else reshape(index, 1)
-    return into(out, index_select_(input, index, dim))
+    return into_apart("index_select", out, index_select_(input, index, dim), input, index)
 
 
 @composite(inplace=True)
@@ -149,6 +153,16 @@ def into(out: Tensor | None, y: Tensor) -> Tensor:
     return y if out is None else write(out, y, resize=True)
 
 
+def into_apart(name: str, out: Tensor | None, y: Tensor, *inputs: Tensor) -> Tensor:
+    """`into` for results that must have their own type and lie apart from the inputs."""
+    if out is None:
+        return y
+    if out._array.dtype != y._array.dtype:
+        raise DTypeError(f"{name}: Expected out tensor to have dtype {y.dtype}, but got {out.dtype} instead")
+    check_out(name, out, inputs, whole=False)
+    return write(out, y, resize=True)
+
+
 @check
 def check_range(op_name: str, k: Any, index: Any, n: int, dim: int) -> None:
     """Raise BoundsError where an index is negative, or n or more. Left out on a GPU, where looking would wait."""
@@ -163,7 +177,7 @@ def check_range(op_name: str, k: Any, index: Any, n: int, dim: int) -> None:
 def _along(name: str, k: Any, x: Any, index: Any, dim: int) -> int:
     """The axis, after all checks of `index` against `x`."""
     at = shapes.axis(name, x, dim)
-    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
+    if (index.dtype.kind != "i" or index.dtype.itemsize < 4) and (index.size or name != "gather"):
         raise DTypeError(f"{name}: Expected dtype int32/int64 for index, got {dtypes.from_numpy(index.dtype)}")
     if (index.ndim or 1) != (x.ndim or 1):
         raise ShapeError(f"{name}: Index tensor must have the same number of dimensions as input tensor, got shapes "

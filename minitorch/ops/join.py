@@ -27,7 +27,7 @@ def cat(k, *tensors, dim=0):
     """
     try:
         y = _joined(k, tensors, tensors, dim)
-    except (ValueError, IndexError, TypeError):
+    except (ValueError, IndexError, TypeError, AttributeError):
         y = _joined(k, _catable(tensors, dim), tensors, dim)
     at, n = dim if dim >= 0 else dim + y.ndim, y.ndim
     sizes = [x.shape[at] if x.ndim == n else None for x in tensors]
@@ -63,14 +63,14 @@ def concatenate(tensors, dim=0, *, axis=None, out=None):
 @composite(method=False)
 def hstack(tensors, *, out=None):
     """Joined along the second dimension, vectors along the first."""
-    tensors = atleast_1d(*tensors)
+    tensors = atleast_1d(*_some("hstack", tensors))
     return cat(tensors, dim=0 if tensors[0].ndim == 1 else 1, out=out)
 
 
 @composite(method=False)
 def vstack(tensors, *, out=None):
     """Joined along the first dimension, vectors as rows."""
-    return cat(atleast_2d(*tensors), dim=0, out=out)
+    return cat(atleast_2d(*_some("vstack", tensors)), dim=0, out=out)
 
 
 @composite(method=False)
@@ -82,13 +82,20 @@ def row_stack(tensors, *, out=None):
 @composite(method=False)
 def dstack(tensors, *, out=None):
     """Joined along the third dimension."""
-    return cat(atleast_3d(*tensors), dim=2, out=out)
+    return cat(atleast_3d(*_some("dstack", tensors)), dim=2, out=out)
 
 
 @composite(method=False)
 def column_stack(tensors, *, out=None):
     """Vectors as the columns of a matrix; matrices side by side."""
     return cat([x if x.ndim > 1 else reshape(x, -1, 1) for x in tensors], dim=1, out=out)
+
+
+def _some(name: str, tensors: Any) -> list:
+    """The tensors as a list, a single one counting as a list of its rows."""
+    if not len(tensors):
+        raise ShapeError(f"{name}: expects a non-empty TensorList")
+    return list(tensors)
 
 
 @composite(method=False)
@@ -309,6 +316,9 @@ def _catable(tensors: Any, dim: int) -> list:
     """The tensors without empty vectors, after all checks."""
     if not tensors:
         raise ValueError("cat: expected a non-empty list of Tensors")
+    for i, x in enumerate(tensors):
+        if not hasattr(x, "shape"):
+            raise TypeError(f"cat: expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
     real = [x for x in tensors if x.shape != (0,)] or tensors[:1]
     first = real[0]
     at = shapes.axis("cat", first, dim)

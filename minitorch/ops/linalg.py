@@ -167,15 +167,33 @@ def cholesky(input, upper=False, *, out=None):
     tensor([[2., 0.],
             [1., 2.]])
     """
-    y = linalg_cholesky(transpose(input, -2, -1) if upper and input.ndim > 1 else input)
+    y = linalg_cholesky(input.mH if upper and input.ndim > 1 else input)
     return into(out, y.mH if upper else y)
+
+
+@op(method=False, function=False)
+def cholesky_solve_(k, b, factor, /, upper):
+    """A⁻¹ b with A = L Lᴴ. The gradient of L is not cut to the triangle, as PyTorch's is not."""
+    lower = _h(factor) if upper else factor
+    y = _substituted(k.xp, _h(lower), _substituted(k.xp, lower, b, False, False), True, False)
+
+    def gradients(dy, needs):
+        db = apply(k, cholesky_solve_, dy, factor, upper)
+        if not needs[1]:
+            return db, None
+        da = k.matmul(db, _h(y))
+        da = -(da + _h(da))
+        return db, k.matmul(factor, da) if upper else k.matmul(da, factor)
+
+    return y, joint(gradients)
 
 
 @composite
 def cholesky_solve(input, L, upper=False, *, out=None):
     """X with A X = `input`, for A given by its Cholesky factor L."""
-    lower = L.mH if upper else L
-    return into(out, solve_triangular(lower.mH, solve_triangular(lower, input, upper=False), upper=True))
+    square("cholesky_solve", L)
+    _fits("cholesky_solve", L, input, True, False)
+    return into(out, cholesky_solve_(input, L, upper))
 
 
 @composite

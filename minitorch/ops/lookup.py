@@ -11,7 +11,7 @@ from ..device import kernels_of
 from ..errors import BoundsError, DTypeError, ShapeError
 from ..op import composite, op
 from ..tensor import Tensor
-from .gather import check_range, into
+from .gather import check_range, into, into_apart
 from .index import index_, index_put_
 from .shape import broadcast_to, reshape
 
@@ -29,7 +29,7 @@ def masked_select(input, mask, *, out=None):
     x, mask = _masked("masked_select", input, mask)
     if x.ndim == 0:
         x, mask = reshape(x, 1), reshape(mask, 1)
-    return into(out, index_(x, (mask,)))
+    return into_apart("masked_select", out, index_(x, (mask,)), input, mask)
 
 
 @composite(inplace=True)
@@ -55,7 +55,8 @@ def masked_scatter(input, mask, source):
 def take(input, index, *, out=None):
     """The elements at the flat positions of `index`, in its shape."""
     _flat_range("take", input, index)
-    return into(out, reshape(index_(reshape(input, -1), (reshape(index, -1),)), index._array.shape))
+    y = reshape(index_(reshape(input, -1), (reshape(index, -1),)), index._array.shape)
+    return into_apart("take", out, y, input, index)
 
 
 @composite(inplace=True)
@@ -252,9 +253,9 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     it, in place. `scale_grad_by_freq` divides a row's gradient by how often it is used. Raises BoundsError for an
     index out of range.
     """
-    rows = weight._array.shape[0]
     if weight.ndim != 2:
-        raise ShapeError(f"embedding: weight expects a matrix, got shape {list(weight.shape)}")
+        raise ShapeError(f"embedding: 'weight' must be 2-D, got shape {list(weight.shape)}")
+    rows = weight._array.shape[0]
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
             raise BoundsError(f"embedding: padding_idx must be within the {rows} rows of weight, got {padding_idx}")

@@ -100,6 +100,8 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """Negative log-likelihood of log-probabilities (N, C, *size) or (C,) under class indices."""
     reduction = reduction_of("nll_loss", reduction, size_average, reduce)
+    if weight is not None and weight.dtype != input.dtype:
+        raise DTypeError(f"nll_loss: expected scalar type {input.dtype} but found {weight.dtype} for weight")
     x, t = _classes("nll_loss", input, target, weight)
     loss = nll_loss_classes(x, t._array, None if weight is None else weight._array, ignore_index, reduction)
     return loss.reshape(()) if reduction == "none" and input.ndim == 1 else loss

@@ -117,7 +117,7 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
         raise ValueError(f"multi_margin_loss: only p == 1 and p == 2 supported, got {p}")
     x, t = (input, target) if input.ndim == 2 else (input.reshape(1, -1), target.reshape(-1))
     classes = x.shape[1]
-    if input.ndim not in (1, 2) or t.shape != x.shape[:1]:
+    if input.ndim > 2 or t.shape != x.shape[:1]:
         raise ShapeError("multi_margin_loss: expects input (N, C) or (C,) and a target class for each row, got "
                          f"{tuple(input.shape)} and {tuple(target.shape)}")
     if weight is not None and tuple(weight.shape) != (classes,):
@@ -139,10 +139,10 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     `target` (N, C) or (C,) holds the right classes' indices, up to the first -1.
     """
     reduction = reduction_of("multilabel_margin_loss", reduction, size_average, reduce)
-    if target.shape != input.shape or input.ndim not in (1, 2):
+    if target.shape != input.shape or input.ndim > 2:
         raise ShapeError(f"multilabel_margin_loss: expects input and target of one shape, (N, C) or (C,), got "
                          f"{tuple(input.shape)} and {tuple(target.shape)}")
-    x, t = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    x, t = (input, target) if input.ndim == 2 else (input.reshape(1, -1), target.reshape(1, -1))
     classes = x.shape[1]
     _check_classes("multilabel_margin_loss", t, -1, classes)
     listed = (t < 0).cumsum(1) == 0

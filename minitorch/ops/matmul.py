@@ -208,6 +208,10 @@ def tensordot(a, b, dims=2, out=None):
         left, right = ([shapes.axis("tensordot", x, d) for d in ([given] if isinstance(given, int) else given)]
                        for x, given in ((a, dims[0]), (b, dims[1])))
     m, n = a._array.shape, b._array.shape
+    for i, j in zip(left, right):  # a size of one goes with any other: it is summed first
+        if m[i] != n[j] and 1 in (m[i], n[j]):
+            a, b = (a, b.sum(j, keepdim=True)) if m[i] == 1 else (a.sum(i, keepdim=True), b)
+            m, n = a._array.shape, b._array.shape
     if len(left) != len(right) or any(m[i] != n[j] for i, j in zip(left, right)):
         raise ShapeError(f"tensordot: contracted dimensions need to match, but {left} of shape {list(m)} and {right} "
                          f"of shape {list(n)} do not")
@@ -289,6 +293,9 @@ def _over(k: Any, dy: Any, y: Any) -> Any:
 @composite
 def cross(input, other, dim=None, *, out=None):
     """The cross product along `dim`, of size 3; by default the first dimension of that size."""
+    if input.ndim != other.ndim:
+        raise ShapeError("cross: inputs must have the same number of dimensions, got shapes "
+                         f"{list(input.shape)} and {list(other.shape)}")
     if dim is None:
         sizes = shapes.broadcast("cross", input._array.shape, other._array.shape)
         if 3 not in sizes:
@@ -349,9 +356,12 @@ def _stacks(name: str, left: tuple[str, Tensor, int], right: tuple[str, Tensor, 
 def _scaled_sum(name: str, x: Tensor, y: Tensor, beta: float, alpha: float) -> Tensor:
     if x._array.dtype != y._array.dtype and name != "addr":
         raise _mixed(name, x._array, y._array)
-    if float in (type(beta), type(alpha)) and x._array.dtype.kind in "biu" and y._array.dtype.kind in "biu":
-        raise DTypeError(f"{name}: For integral input tensors, beta and alpha must not be a floating point number, got "
-                         f"beta={beta} and alpha={alpha}")
+    if x._array.dtype.kind in "biu" and y._array.dtype.kind in "biu":
+        if name == "addr" and float in (type(beta), type(alpha)):
+            raise DTypeError("addr: For integral input tensors, beta and alpha must not be a floating point number, "
+                             f"got beta={beta} and alpha={alpha}")
+        whole = bool if x._array.dtype.kind == "b" else int  # PyTorch cuts the fraction off
+        beta, alpha = whole(beta), whole(alpha)
     if shapes.broadcast(name, x._array.shape, y._array.shape) != y._array.shape:
         raise ShapeError(f"{name}: input of shape {list(x.shape)} cannot be broadcast to the product's {list(y.shape)}")
     y = y if alpha == 1 else y * alpha

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from .. import return_types, shapes
+from .. import dtypes, return_types, shapes
 from ..errors import DTypeError, LinAlgError, ShapeError
 from ..op import composite
 from ..tensor import Tensor
@@ -78,7 +78,7 @@ def matrix_rank(A, *, atol=None, rtol=None, tol=None, hermitian=False, out=None)
     matrix("linalg.matrix_rank", A)
     s = (eigvalsh(A).abs() if hermitian else svdvals(A))._array
     k = kernels_of(s)
-    cutoff = _cutoff(k, s, A._array, atol if tol is None else tol, rtol)
+    cutoff = _cutoff(k, s, A._array, atol if tol is None else tol, rtol if tol is None else 0.0)
     return into(out, Tensor._wrap(k.xp.asarray((s > cutoff).sum(-1))))
 
 
@@ -107,14 +107,17 @@ def matrix_exp(input):
     array = input._array
     size = float(abs(array).sum(-2).max()) if array.size else 0.0
     squarings = max(0, math.ceil(math.log2(size)) + 1) if 0 < size < math.inf else 0
-    x = input * 0.5 ** squarings
-    eye = Tensor._wrap(_eye_like(array))
+    x = input.to(WIDE.get(input.dtype)) * 0.5 ** squarings  # each squaring doubles the rounding error
+    eye = Tensor._wrap(_eye_like(x._array))
     y = x / 15 + eye
     for i in range(14, 0, -1):  # the first term left out, (1/2)^16 / 16!, is below float64's precision
         y = matmul(x, y) / i + eye
     for _ in range(squarings):
         y = matmul(y, y)
-    return y
+    return y.to(input.dtype)
+
+
+WIDE = {dtypes.float32: dtypes.float64, dtypes.complex64: dtypes.complex128}
 
 
 def multi_dot(tensors, *, out=None):
@@ -167,8 +170,11 @@ def lstsq(A, B, rcond=None, *, driver=None):
     rank = matrix_rank(A, rtol=rcond)
     m, n = A._array.shape[-2:]
     full = driver not in (None, "gelsy") and m > n and (rank._array == n).all()
-    residuals = (b - matmul(A, x)).abs().square().sum(-2) if full else Tensor._wrap(A._array.reshape(-1)[:0].copy())
-    values = svdvals(A) if driver in ("gelsd", "gelss") else Tensor._wrap(A._array.reshape(-1)[:0].copy())
+    none = (A.real if A.is_complex() else A).detach().reshape(-1)[:0].clone()
+    residuals = (b - matmul(A, x)).abs().square().sum(-2) if full else none
+    values = svdvals(A).detach() if driver in ("gelsd", "gelss") else none
+    if driver == "gels":  # which takes full rank for granted
+        rank = none.long()
     return return_types.linalg_lstsq(squeeze(x, -1) if vector else x, residuals, rank, values)
 
 
@@ -184,6 +190,7 @@ def vecdot(x, y, *, dim=-1, out=None):
 
 def vander(x, N=None):
     """The powers 0 ... N - 1 of each element along a new last dimension."""
+    x = reshape(x, 1) if x.ndim == 0 else x
     n = x._array.shape[-1] if N is None else N
     ones = x.unsqueeze(-1) * 0 + 1
     if n <= 1:

@@ -26,6 +26,8 @@ def _checked(name: str, reflected: bool = False) -> Callable:
     def operator(self, other):
         if not isinstance(other, _OPERANDS):
             return NotImplemented
+        if not isinstance(self, Tensor):
+            raise TypeError(f"descriptor for {name!r} of Tensor objects doesn't apply to a {type(self).__name__} object")
         return FUNCTIONS[name](other, self) if reflected else FUNCTIONS[name](self, other)
 
     return operator
@@ -64,6 +66,33 @@ for _python, _name in {"iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv
     setattr(Tensor, f"__{_python}__", getattr(Tensor, _name))
 
 
+# What takes no numbers: how many of its first arguments must be tensors. Derivatives, which are written for arrays and
+# tensors alike, reach the ops themselves by `OPS`.
+
+_TENSORS_ONLY = {1: "eq ne lt le gt ge fmod copysign rsub",
+                 2: "atan2 fmax fmin maximum minimum logical_and logical_or logical_xor gcd lcm ldexp nextafter hypot "
+                    "logaddexp logaddexp2"}
+
+
+def _of_tensors(function: Callable, count: int) -> Callable:
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        for i, x in enumerate(args[:count]):
+            if not isinstance(x, Tensor):
+                raise TypeError(f"{function.__name__}(): argument '{('input', 'other')[i]}' (position {i + 1}) must be "
+                                f"Tensor, not {type(x).__name__}")
+        return function(*args, **kwargs)
+
+    return call
+
+
+for _n, _names in _TENSORS_ONLY.items():
+    for _name in _names.split():
+        FUNCTIONS[_name] = _of_tensors(FUNCTIONS[_name], _n)
+        if hasattr(Tensor, _name):
+            setattr(Tensor, _name, FUNCTIONS[_name])
+
+
 # Second names
 
 ALIASES = {"subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "negative": "neg",
@@ -82,7 +111,7 @@ for _new, _name in ALIASES.items():
 
 _IN_PLACE = """abs acos asin atan ceil celu clamp clamp_max clamp_min clip cos cosh dropout erf erfc exp exp2 expm1
 feature_dropout fill floor frac log log10 log1p log2 logit nan_to_num neg reciprocal relu round rsqrt selu sigmoid sin
-sinc sinh sqrt square tan tanh threshold trunc xlogy"""
+sinc sinh sqrt square tan tanh threshold trunc xlogy zero"""
 for _name in _IN_PLACE.split():
     FUNCTIONS[_name + "_"] = getattr(Tensor, _name + "_")
 

@@ -79,7 +79,7 @@ def _define(nd: int) -> None:
     def max_pool_nd(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
         """Max pooling of (N, C, *size) or (C, *size)."""
         name = f"max_pool{nd}d"
-        x, batched = _batched(name, input, nd)
+        x, batched = _batched(name, input, nd, channels=True)
         options = *_window(name, nd, kernel_size, stride, padding), ntuple(name, "dilation", dilation, nd), ceil_mode
         _check_window(name, x, *options)
         if not return_indices:
@@ -141,8 +141,8 @@ def _define(nd: int) -> None:
         composite(function, method=False)
 
 
-def _batched(name: str, x: Any, nd: int) -> tuple[Any, bool]:
-    if 0 in x._array.shape[-nd:]:
+def _batched(name: str, x: Any, nd: int, channels: bool = False) -> tuple[Any, bool]:
+    if 0 in x._array.shape[-nd - channels:]:
         raise ShapeError(f"{name}: Expected input to have non-zero size for non-batch dimensions, got shape "
                          f"{tuple(x.shape)}")
     if x.ndim == nd + 2:

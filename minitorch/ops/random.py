@@ -4,9 +4,7 @@ Tensors on a GPU get the same numbers, drawn on the CPU.
 """
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from ..op import FUNCTIONS, composite
 from ..shapes import broadcast
 from ..tensor import Tensor
 from .creation import factory, require_tensor, sizes
+from .gather import into_apart
 
 
 class Generator:
@@ -215,13 +214,14 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     """1 with probability `p`, or where that is None with the probability that the element is, else 0."""
     array = _on_cpu(input)
     drawn = source_of(generator).bernoulli(array if p is None else p, array.shape, array.dtype)
-    return _placed(drawn, input, out)
+    return into_apart("bernoulli", out, _placed(drawn, input, None), input)
 
 
 @composite
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """`num_samples` indices of categories for each row of `input`, weights that need not sum to 1."""
-    return _placed(source_of(generator).multinomial(_on_cpu(input), num_samples, replacement), input, out)
+    drawn = source_of(generator).multinomial(_on_cpu(input), num_samples, replacement)
+    return into_apart("multinomial", out, _placed(drawn, input, None), input)
 
 
 @composite(method=False)
@@ -232,41 +232,7 @@ def poisson(input, generator=None):
         raise NotImplementedError(f'"poisson" not implemented for {input.dtype}')
     if (rates < 0).any():
         raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
-    source = source_of(generator)
-
-    def uniform():
-        return source.uniform((), np.float64).item()
-
-    numbers = [_poisson(float(rate), uniform) for rate in rates.ravel()]
-    return _placed(np.array(numbers, rates.dtype).reshape(rates.shape), input, None)
-
-
-def _poisson(rate: float, uniform: Callable[[], float]) -> int:
-    """Products of uniform numbers below 10; from there on transformed rejection.
-
-    W. Hörmann, The transformed rejection method for generating Poisson random variables, Insurance: Mathematics and
-    Economics 12 (1993) 39.
-    """
-    if rate == 0:
-        return 0
-    if rate < 10:
-        count, product = 0, uniform()
-        while product > math.exp(-rate):
-            count, product = count + 1, product * uniform()
-        return count
-    b = 0.931 + 2.53 * math.sqrt(rate)
-    a = -0.059 + 0.02483 * b
-    while True:
-        u, v = uniform() - 0.5, uniform()
-        distance = 0.5 - abs(u)
-        count = math.floor((2 * a / distance + b) * u + rate + 0.43) if distance else -1
-        if distance >= 0.07 and v <= 0.9277 - 3.6224 / (b - 2):
-            return count
-        if count < 0 or (distance < 0.013 and v > distance):
-            continue
-        accepted = math.log(v) + math.log(1.1239 + 1.1328 / (b - 3.4)) - math.log(a / (distance * distance) + b)
-        if accepted <= count * math.log(rate) - rate - math.lgamma(count + 1):
-            return count
+    return _placed(source_of(generator).poisson(rates), input, None)
 
 
 # In place
@@ -323,7 +289,7 @@ def _replaced(x: Tensor, drawn: np.ndarray) -> Tensor:
 
 def _placed(drawn: np.ndarray, like: Tensor, out: Tensor | None) -> Tensor:
     """The numbers drawn on the CPU as a tensor beside `like`, or in `out`."""
-    t = Tensor._wrap(move(drawn, device_of(like._array)))
+    t = Tensor._wrap(move(np.asarray(drawn), device_of(like._array)))
     return t if out is None else write(out, t, resize=True)
 
 

@@ -204,10 +204,20 @@ def logsumexp(k, x, /, dim, keepdim=False):
     """
     dims = dims_of("logsumexp", x, dim)
     kept = shapes.kept(x.shape, dims)
+    if x.dtype.kind == "c":
+        y = _complex_logsumexp(k, x, dims, keepdim)
+        return y, lambda dy: dy.reshape(kept) * k.exp(x - y.reshape(kept)).conj()
     if x.dtype.kind not in "fV":
         x = x.astype(dtypes.to_numpy(dtypes.get_default_dtype()))
     y = k.logsumexp(x, dims, keepdim) if dims else x * 1
     return y, lambda dy: dy.reshape(kept) * k.exp(x - _finite(k, y.reshape(kept)))
+
+
+def _complex_logsumexp(k: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    top = k.xp.max(x.real, axis=dims, keepdims=True) if x.size else k.xp.zeros((), x.real.dtype)
+    top = k.xp.where(abs(top) == math.inf, 0, top)
+    y = k.xp.log(k.xp.sum(k.xp.exp(x - top), axis=dims, keepdims=True)) + top
+    return y if keepdim else k.xp.squeeze(y, dims)
 
 
 # What reductions share

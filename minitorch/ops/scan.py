@@ -6,6 +6,7 @@ from typing import Any
 from .. import return_types, shapes
 from ..errors import DTypeError
 from ..op import composite, joint, op
+from .arithmetic import logaddexp
 from .elementwise import conjugate, floating
 from .extremes import _both
 from .join import cat
@@ -40,6 +41,11 @@ def logcumsumexp(k, x, /, dim):
     """log Σ exp of the elements up to each one along `dim`, without overflow."""
     at = shapes.axis("logcumsumexp", x, dim)
     x = floating(x)
+    if x.dtype.kind == "c" and x.ndim:
+        y, before = x.copy(), (slice(None),) * at
+        for i in range(1, x.shape[at]):
+            y[(*before, i)] = logaddexp.op.body(k, y[(*before, i - 1)], x[(*before, i)])[0]
+        return y, lambda dy: k.exp(x).conj() * _backwards(k, k.xp.cumsum, dy * k.exp(-y).conj(), at)
     y = k.logcumsumexp(x, at) if x.ndim else x.copy()
     return y, lambda dy: _logcumsumexp_dx(k, dy, x, y, at) if dy.ndim else dy
 
@@ -79,13 +85,14 @@ def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
     if n < 0:
         raise RuntimeError(f"diff: order must be non-negative but got {n}")
     at = shapes.axis("diff", input, dim)
+    if n == 0:
+        return input.clone() if out is None else out.resize_(input.shape).copy_(input)
     given = [x for x in (prepend, input, append) if x is not None]
     y = cat(given, dim=at) if len(given) > 1 else input
     for _ in range(n):
         size = max(y._array.shape[at] - 1, 0)
         later, earlier = (narrow(y, at, min(start, y._array.shape[at]), size) for start in (1, 0))
         y = later.logical_xor(earlier) if y._array.dtype.kind == "b" else later - earlier
-    y = y.clone() if y is input else y
     return y if out is None else out.resize_(y.shape).copy_(y)
 
 

@@ -168,6 +168,8 @@ def _neutral(reduce: str, dtype: Any) -> Any:
     """What changes nothing when combined: 1 for products, the least or largest value for maximum and minimum."""
     if reduce == "prod":
         return 1
+    if dtype.kind == "b":
+        return reduce == "amin"
     info = dtypes.from_numpy(dtype)
     if info.is_floating_point:
         return -math.inf if reduce == "amax" else math.inf

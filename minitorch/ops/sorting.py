@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import return_types, shapes
 from ..errors import BoundsError
+from ..inplace import check_out
 from ..op import composite, joint, op
 from .extremes import _along, _both
 from .reduce import count
@@ -79,6 +80,8 @@ def kthvalue_(k, x, /, rank, dim, keepdim):
 @composite
 def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
     """(values, indices): the `k`-th smallest element along `dim`, counted from 1."""
+    if out is not None:
+        check_out("kthvalue", out[0], (input,), whole=False)
     return _both(return_types.kthvalue, kthvalue_(input, int(k), dim, keepdim), out)
 
 

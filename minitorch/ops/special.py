@@ -34,12 +34,20 @@ def _polygamma_method(self, n):
     return polygamma(n, self)
 
 
-Tensor.polygamma = _polygamma_method
+def _polygamma_in_place(self, n):
+    """The n-th derivative of digamma, in place."""
+    self._check_inplace("polygamma_")
+    return write(self, polygamma(n, self))
 
 
-@composite
+Tensor.polygamma, Tensor.polygamma_ = _polygamma_method, _polygamma_in_place
+
+
+@composite(inplace=True)
 def mvlgamma(input, p):
-    """The logarithm of the multivariate gamma function of dimension p."""
+    """The logarithm of the multivariate gamma function of dimension p. Raises RuntimeError for p < 1."""
+    if p < 1:
+        raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
     total = p * (p - 1) / 4 * math.log(math.pi)
     for j in range(p):
         total = total + FUNCTIONS["lgamma"](input - j / 2)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import shapes
 from ..errors import ShapeError
-from ..op import op
+from ..op import composite, op
 from ..tensor import Tensor
 
 
@@ -65,6 +65,16 @@ def as_strided(k, x, /, size, stride, storage_offset=None):
         return whole[places[0]].reshape(shape)
 
     return y, dx
+
+
+@composite(function=False)
+def as_strided_(self, size, stride, storage_offset=None):
+    """This tensor made to read its memory as `as_strided` would."""
+    view = as_strided(self, size, stride, storage_offset)
+    self._array = view._array
+    if view._requires_grad:
+        self._node, self._requires_grad = view._node, True
+    return self
 
 
 def _windows(k: Any, x: Any, dim: int, size: int, step: int) -> Any:

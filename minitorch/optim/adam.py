@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..tensor import Tensor
 from .optimizer import Optimizer, advance, begin, checked, number, scalar
 
 
@@ -25,8 +26,9 @@ class Adam(Optimizer):
                  weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,
                  maximize: bool = False, capturable: bool = False, differentiable: bool = False,
                  fused: bool | None = None, decoupled_weight_decay: bool = False):
+        _check_tensors(lr, betas, bool(foreach) and not capturable)
         super().__init__(params, checked(
-            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, foreach=foreach,
+            lr=lr, betas=tuple(map(number, betas)), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, foreach=foreach,
             capturable=capturable, differentiable=differentiable, fused=fused,
             decoupled_weight_decay=decoupled_weight_decay))
 
@@ -126,3 +128,15 @@ class RAdam(Optimizer):
             k.radam_step(a, g, state["exp_avg"]._array, state["exp_avg_sq"]._array, advance(state),
                          lr, beta1, beta2, group["eps"], group["weight_decay"], group["decoupled_weight_decay"],
                          group["maximize"])
+
+
+def _check_tensors(lr: Any, betas: tuple[Any, Any], foreach: bool) -> None:
+    """Raises ValueError for options as tensors where PyTorch does not take them."""
+    if isinstance(betas[0], Tensor) != isinstance(betas[1], Tensor):
+        raise ValueError(f"betas must be either both floats or both Tensors, got {betas}")
+    for name, option in (("lr", lr), ("betas[0]", betas[0]), ("betas[1]", betas[1])):
+        if isinstance(option, Tensor):
+            if foreach:
+                raise ValueError(f"{name} as a Tensor is not supported for capturable=False and foreach=True")
+            if option.numel() != 1:
+                raise ValueError(f"Tensor {name} must be 1-element, got shape {tuple(option.shape)}")

@@ -101,7 +101,8 @@ def _direction(state: dict, g: Any, history: int) -> Any:
         d = d * number(state["H_diag"])
         for y, s, r in past:
             d = d + (shares.pop() - float(y @ d) * r) * s
-    state.update(d=Tensor._wrap(d), prev_flat_grad=Tensor._wrap(g))
+    # "al" is scratch here; a state that PyTorch is to load has it
+    state.update(d=Tensor._wrap(d), prev_flat_grad=Tensor._wrap(g), al=[None] * history)
     return d
 
 

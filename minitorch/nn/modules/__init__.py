@@ -21,6 +21,7 @@ from .. import (
     recurrent,
     resampling,
     shape,
+    transformer,
 )
 from ..module import Module
 
@@ -30,7 +31,7 @@ _FILES = {
     distance: ["distance"], dropout: ["dropout"], embedding: ["sparse"], lazy: ["lazy"], linear: ["linear"],
     loss: ["loss"], module: ["module"], normalization: ["batchnorm", "instancenorm", "normalization"],
     padding: ["padding"], pooling: ["pooling"], recurrent: ["rnn"], resampling: ["upsampling", "pixelshuffle"],
-    shape: ["flatten", "fold", "channelshuffle"],
+    shape: ["flatten", "fold", "channelshuffle"], transformer: ["transformer"],
 }
 
 __all__ = ["Module"]

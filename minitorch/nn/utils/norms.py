@@ -25,7 +25,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     dim = -1 if dim is None else dim
     _refuse_second(module, WeightNorm, name, "weight_norm")
     _install(module, WeightNorm(name, dim), {
-        "_g": Parameter(_norm_except(getattr(module, name).detach(), dim)),
+        "_g": Parameter(norm_except(getattr(module, name).detach(), dim)),
         "_v": Parameter(getattr(module, name).detach()),
     })
     return module
@@ -50,9 +50,9 @@ def spectral_norm(module: Module, name: str = "weight", n_power_iterations: int 
         dim = int(type(module).__name__.startswith("ConvTranspose"))
     weight = getattr(module, name)
     hook = SpectralNorm(name, dim, n_power_iterations, eps)
-    rows, columns = hook.matrix(weight).shape
-    u = _normalised(FUNCTIONS["empty"](rows, dtype=weight.dtype, device=weight.device).normal_(0, 1), eps)
-    v = _normalised(FUNCTIONS["empty"](columns, dtype=weight.dtype, device=weight.device).normal_(0, 1), eps)
+    rows, columns = rows_of(weight, dim).shape
+    u = normalised(FUNCTIONS["empty"](rows, dtype=weight.dtype, device=weight.device).normal_(0, 1), eps)
+    v = normalised(FUNCTIONS["empty"](columns, dtype=weight.dtype, device=weight.device).normal_(0, 1), eps)
     _install(module, hook, {"_orig": weight}, {"_u": u, "_v": v})
     return module
 
@@ -72,7 +72,7 @@ class WeightNorm:
 
     def compute(self, module: Module, training: bool = True) -> Tensor:
         g, v = getattr(module, self.name + "_g"), getattr(module, self.name + "_v")
-        return v * (g / _norm_except(v, self.dim))
+        return v * (g / norm_except(v, self.dim))
 
     def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute(module))
@@ -86,19 +86,15 @@ class SpectralNorm:
     def __init__(self, name: str, dim: int, iterations: int, eps: float):
         self.name, self.dim, self.iterations, self.eps = name, dim, iterations, eps
 
-    def matrix(self, weight: Tensor) -> Tensor:
-        """The weight with `dim` as rows and all else as columns."""
-        return weight.movedim(self.dim, 0).reshape(weight.shape[self.dim], -1)
-
     def compute(self, module: Module, training: bool = True) -> Tensor:
         weight = getattr(module, self.name + "_orig")
         u, v = getattr(module, self.name + "_u"), getattr(module, self.name + "_v")
-        matrix = self.matrix(weight)
+        matrix = rows_of(weight, self.dim)
         if training:
             with no_grad():
                 for _ in range(self.iterations):
-                    v.copy_(_normalised(matrix.t().mv(u), self.eps))
-                    u.copy_(_normalised(matrix.mv(v), self.eps))
+                    v.copy_(normalised(matrix.t().mv(u), self.eps))
+                    u.copy_(normalised(matrix.mv(v), self.eps))
             u, v = u.clone(), v.clone()  # backward keeps them; the next forward changes the buffers
         return weight / u.dot(matrix.mv(v))
 
@@ -144,11 +140,17 @@ def _remove(module: Module, kind: Any, name: str, what: str) -> Module:
     return module
 
 
-def _norm_except(v: Tensor, dim: int) -> Tensor:
+def norm_except(v: Tensor, dim: int) -> Tensor:
     """The norm over all dimensions but `dim`, which are kept as 1; -1: over all."""
     dims = [d for d in range(v.ndim) if dim == -1 or d != dim % v.ndim]
     return v.norm() if dim == -1 else v.square().sum(dims, True).sqrt()
 
 
-def _normalised(x: Tensor, eps: float) -> Tensor:
+def rows_of(weight: Tensor, dim: int) -> Tensor:
+    """The weight as a matrix, with `dim` as rows and all else as columns."""
+    return weight.movedim(dim, 0).flatten(1)
+
+
+def normalised(x: Tensor, eps: float) -> Tensor:
+    """x / |x|."""
     return x / x.norm().clamp_min(eps)

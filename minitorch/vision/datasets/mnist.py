@@ -4,13 +4,15 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import string
 import zlib
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from minitorch.vision.datasets.utils import DatasetError, download_from_mirrors
+from minitorch.tensor import Tensor
+from minitorch.vision.datasets.utils import DatasetError, download_from_mirrors, extract_archive, verify_str_arg
 from minitorch.vision.datasets.vision import ImageArrayDataset
 
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -86,8 +88,8 @@ class MNIST(ImageArrayDataset):
     def _load(self):
         import minitorch
 
-        part = "train" if self.train else "t10k"
-        images_path, labels_path = (self._path(f"{part}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
+        images_path, labels_path = (self._path(f"{self._part()}-{kind}-ubyte.gz")
+                                    for kind in ("images-idx3", "labels-idx1"))
         images, labels = read_idx(images_path), read_idx(labels_path)
         if images.ndim != 3 or images.dtype != np.uint8:
             raise DatasetError(f"{images_path}: expected uint8 images (N, H, W), got {images.dtype} {images.shape}")
@@ -99,6 +101,9 @@ class MNIST(ImageArrayDataset):
         if labels.size and labels.max() >= len(self.classes):
             raise DatasetError(f"{labels_path}: expected labels below {len(self.classes)}, got {labels.max()}")
         return minitorch.from_numpy(images), minitorch.from_numpy(labels.astype(np.int64))
+
+    def _part(self):
+        return "train" if self.train else "t10k"
 
     def _path(self, name):
         path = self._find(name)
@@ -153,6 +158,66 @@ class KMNIST(MNIST):
     )
     classes: ClassVar[list[str]] = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
     _flat = False
+
+
+class EMNIST(MNIST):
+    """Letters and digits in MNIST's format, transposed as published; files in `root`/EMNIST/raw.
+
+    `split` is "byclass" (62 classes), "bymerge" (47), "balanced" (47), "letters" (26, from 1), "digits" or "mnist"
+    (G. Cohen et al., arXiv:1702.05373). Only the files of the split are needed.
+    """
+
+    url = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
+    md5 = "58c8d27c78d21e728a6bc7b3cc06412e"
+    _alike = frozenset("cijklmopsuvwxyz")  # the capital and the small letter are one class
+    classes_split_dict: ClassVar[dict[str, list[str]]] = {
+        "byclass": sorted(string.digits + string.ascii_letters),
+        "bymerge": sorted(set(string.digits + string.ascii_letters) - _alike),
+        "balanced": sorted(set(string.digits + string.ascii_letters) - _alike),
+        "letters": ["N/A", *string.ascii_lowercase],
+        "digits": list(string.digits),
+        "mnist": list(string.digits),
+    }
+    splits = tuple(classes_split_dict)
+    _flat = False
+
+    def __init__(self, root, split, **kwargs):
+        self.split = verify_str_arg(split, "split", self.splits)
+        self.classes = self.classes_split_dict[split]  # type: ignore[misc]
+        super().__init__(root, **kwargs)
+
+    def download(self):
+        """Fetch the archive of all splits and unpack it into `root`/EMNIST/raw, unless the files of the split are
+        there."""
+        if any(self._find(name) is None for name, _ in self.resources):
+            archive = download_from_mirrors([self.url], self.raw_folder, "gzip.zip", self.md5, self._advice())
+            extract_archive(archive, self.raw_folder)
+
+    @property
+    def resources(self):
+        return [(f"emnist-{self.split}-{part}-{kind}-ubyte.gz", None)
+                for part in ("train", "test") for kind in ("images-idx3", "labels-idx1")]
+
+    def _part(self):
+        return f"emnist-{self.split}-{'train' if self.train else 'test'}"
+
+    def _find(self, name):
+        packed = Path(self.raw_folder) / "gzip" / name  # where the archive puts it
+        return packed if packed.is_file() else super()._find(name)
+
+
+def read_image_file(path) -> Tensor:
+    """The uint8 tensor (N, H, W) of an IDX file."""
+    from minitorch import from_numpy
+
+    return from_numpy(read_idx(path))
+
+
+def read_label_file(path) -> Tensor:
+    """The int64 tensor (N,) of an IDX file."""
+    from minitorch import from_numpy
+
+    return from_numpy(read_idx(path).astype(np.int64))
 
 
 def _read_bytes(path):

@@ -21,11 +21,11 @@ def check_integrity(fpath, md5: str | None = None) -> bool:
     return os.path.isfile(fpath) and (md5 is None or calculate_md5(fpath) == md5)
 
 
-def calculate_md5(fpath) -> str:
+def calculate_md5(fpath, chunk_size: int = 1 << 20) -> str:
     """The MD5 checksum of a file, in hexadecimal. It guards against damage, not against an attacker."""
     digest = hashlib.md5(usedforsecurity=False)
     with open(fpath, "rb") as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(chunk_size):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -58,6 +58,11 @@ def download_url(url: str, root, filename: str | None = None, md5: str | None = 
     return target
 
 
+def check_md5(fpath, md5: str, **kwargs) -> bool:
+    """Whether a file has that MD5 checksum."""
+    return calculate_md5(fpath, **kwargs) == md5
+
+
 def download_from_mirrors(urls: Iterable[str], root, filename: str, md5: str | None, advice: str) -> Path:
     """`download_url` from the first of `urls` that works. Raises DatasetError with all failures and `advice`."""
     failures = []
@@ -70,7 +75,7 @@ def download_from_mirrors(urls: Iterable[str], root, filename: str, md5: str | N
 
 
 def extract_archive(from_path, to_path=None, remove_finished: bool = False) -> str:
-    """Unpack a .tar, .tar.gz, .tgz, .zip or .gz file into `to_path` (default: beside it); returns that folder.
+    """Unpack a .tar (also .gz, .bz2, .xz), .zip or .gz file into `to_path` (default: beside it); returns that folder.
 
     Raises DatasetError for a member that would be written elsewhere, and for other or damaged files.
     """
@@ -104,6 +109,17 @@ def download_and_extract_archive(url, download_root, extract_root=None, filename
     """`download_url`, then `extract_archive`."""
     archive = download_url(url, download_root, filename, md5)
     extract_archive(archive, extract_root or download_root, remove_finished)
+
+
+def verify_str_arg(value, arg: str | None = None, valid_values: Iterable[str] | None = None, custom_msg=None) -> str:
+    """`value`, if it is a string and one of `valid_values`; else raises ValueError."""
+    name = f" {arg}" if arg else ""
+    if not isinstance(value, str):
+        raise ValueError(f"Expected type str for argument{name}, but got type {type(value)}.")
+    if valid_values is not None and value not in valid_values:
+        known = ", ".join(map(repr, valid_values))
+        raise ValueError(custom_msg or f"Unknown value '{value}' for argument{name}. Valid values are {{{known}}}.")
+    return value
 
 
 def list_dir(root, prefix: bool = False) -> list[str]:

@@ -88,3 +88,16 @@ class ImageArrayDataset(VisionDataset):
 
     def _as_pil(self, pixels):
         return pil(f"an image of {type(self).__name__} without ToTensor as its transform").Image.fromarray(pixels)
+
+
+class PlanarArrayDataset(ImageArrayDataset):
+    """Images in one uint8 array `data`, (N, C, H, W), with one integer of `labels` each."""
+
+    labels: np.ndarray
+
+    @property
+    def targets(self):
+        return self.labels
+
+    def _pixels(self, index):
+        return np.moveaxis(np.asarray(self.data[index]), -3, -1)

@@ -74,11 +74,12 @@ def takes_batch(transform) -> bool:
 
 def batch_to_tensor(images, transform):
     """What stacking `transform(image)` for each of the uint8 `images` (N, H, W) or (N, H, W, C) gives."""
-    from minitorch import from_numpy
+    from minitorch import from_numpy, get_default_dtype
 
+    dtype = get_default_dtype().numpy
     planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    batch = np.empty(planes.shape, np.float32)
-    np.divide(planes, np.float32(255), out=batch)
+    batch = np.empty(planes.shape, dtype)
+    np.divide(planes, dtype.type(255), out=batch)
     tensor = from_numpy(batch)
     for step in _steps(transform)[1:]:
         tensor = step(tensor)

@@ -7,6 +7,7 @@ from typing import Any
 
 from minitorch.nn import Module
 from minitorch.vision.transforms import functional as F
+from minitorch.vision.transforms.modes import InterpolationMode
 
 
 class Transform(Module):
@@ -58,7 +59,7 @@ class Lambda:
 
 
 class ToTensor(Transform):
-    """A PIL image or an array (H, W, C) as a tensor (C, H, W); 8-bit values become float32 in [0, 1]."""
+    """A PIL image or an array (H, W, C) as a tensor (C, H, W); 8-bit values become the default type in [0, 1]."""
 
     def forward(self, pic):
         return F.to_tensor(pic)
@@ -167,7 +168,7 @@ class RandomOrder:
 
 
 def _shown(value):
-    return getattr(value, "value", value) if not isinstance(value, float) else f"{value:g}"
+    return value.value if isinstance(value, InterpolationMode) else value
 
 
 def _tree(owner, lines):

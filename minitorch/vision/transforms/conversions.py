@@ -11,18 +11,18 @@ from minitorch.vision.pillow import is_pil_image, pil
 
 
 def to_tensor(pic) -> Tensor:
-    """A PIL image, or an array (H, W) or (H, W, C), as a tensor (C, H, W); 8-bit values become float32 in [0, 1].
+    """A PIL image, or an array (H, W) or (H, W, C), as a tensor (C, H, W); 8-bit values become the default type in [0, 1].
 
     Raises TypeError for anything else, ValueError for an array with another number of dimensions.
 
     >>> to_tensor(np.full((1, 2, 3), 255, np.uint8)).shape
     torch.Size([3, 1, 2])
     """
-    from minitorch import from_numpy
+    from minitorch import from_numpy, get_default_dtype
 
     planes = _planes("to_tensor", pic)
     if planes.dtype == np.uint8:
-        return from_numpy(np.divide(planes, np.float32(255), order="C"))
+        return from_numpy(np.divide(planes, get_default_dtype().numpy.type(255), order="C"))
     return from_numpy(np.array(planes, order="C"))
 
 

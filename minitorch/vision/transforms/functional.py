@@ -3,20 +3,30 @@ from __future__ import annotations
 
 import math
 import numbers
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from minitorch.tensor import Tensor
-from minitorch.vision.pillow import is_pil_image
-from minitorch.vision.transforms import arrays, images, tensors
+from minitorch.vision.transforms.backends import backend_of as _backend
 from minitorch.vision.transforms.conversions import (  # noqa: F401  (public here, as in torchvision)
     convert_image_dtype,
     normalize,
     pil_to_tensor,
     to_pil_image,
     to_tensor,
+)
+from minitorch.vision.transforms.filters import (  # noqa: F401
+    adjust_gamma,
+    adjust_sharpness,
+    autocontrast,
+    elastic_transform,
+    equalize,
+    gaussian_blur,
+    invert,
+    perspective_coefficients,
+    posterize,
+    solarize,
 )
 from minitorch.vision.transforms.modes import InterpolationMode, interpolation_mode
 
@@ -96,7 +106,7 @@ def resize(img, size, interpolation=BILINEAR, max_size: int | None = None, antia
     height, width = _resized(size, rows, columns, max_size)
     if (height, width) == (rows, columns):
         return img
-    return backend.resize(img, height, width, interpolation, antialias is not False)
+    return backend.resize(img, height, width, interpolation, bool(antialias))
 
 
 def resized_crop(img, top, left, height, width, size, interpolation=BILINEAR, antialias=True):
@@ -141,9 +151,15 @@ def affine(
     shear = (shear, 0.0) if isinstance(shear, (int, float)) else (*shear, 0.0)[:2]
     if center is None:
         center = [side / 2 for side in get_image_size(img)]
-    forward = _shift(center[0] + translate[0], center[1] + translate[1])
-    forward = forward @ _turn_shear_scale(angle, shear, scale) @ _shift(-center[0], -center[1])
-    return backend.affine(img, np.linalg.inv(forward)[:2], interpolation_mode("affine", interpolation), fill)
+    matrix = _inverse_affine_matrix(center, angle, translate, scale, shear)
+    return backend.affine(img, matrix, interpolation_mode("affine", interpolation), fill)
+
+
+def perspective(img, startpoints, endpoints, interpolation=BILINEAR, fill: Any = None):
+    """Move the corners `startpoints` (top left, top right, bottom right, bottom left; each x, y) to `endpoints`."""
+    backend = _backend("perspective", img, "transforms")
+    coefficients = perspective_coefficients(startpoints, endpoints)
+    return backend.perspective(img, coefficients, interpolation_mode("perspective", interpolation), fill)
 
 
 def erase(img: Tensor, i: int, j: int, h: int, w: int, v, inplace: bool = False) -> Tensor:
@@ -193,19 +209,6 @@ def adjust_hue(img, hue_factor: float):
 # Helpers
 
 
-def _backend(name: str, img, needed: str = "") -> ModuleType:
-    """The module that works on this kind of image. Arrays only move pixels: they cannot do what is `needed`."""
-    if isinstance(img, Tensor):
-        if img.ndim < 2:
-            raise TypeError(f"{name}: expected a tensor image (..., C, H, W), got shape {tuple(img.shape)}")
-        return tensors
-    if is_pil_image(img):
-        return images
-    if isinstance(img, np.ndarray) and img.ndim in (2, 3) and not needed:
-        return arrays
-    raise TypeError(f"{name}: img should be PIL Image or Tensor. Got {type(img)}")
-
-
 def _adjust(what, img, factor):
     if factor < 0:
         raise ValueError(f"{what}_factor ({factor}) is not non-negative.")
@@ -251,15 +254,14 @@ def _resized(size, rows, columns, max_size):
     return (new_short, new_long) if rows <= columns else (new_long, new_short)
 
 
-def _shift(x, y):
-    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
-
-
-def _turn_shear_scale(angle, shear, scale):
+def _inverse_affine_matrix(center, angle, translate, scale, shear):
+    """(2, 3), from output to input coordinates: the inverse of a shear, a turn and a scaling about `center`, then a
+    shift. In closed form: where nothing turns, the zeros must be exact, since Pillow has a path of its own for them."""
     turn, shear_x, shear_y = (math.radians(value) for value in (angle, *shear))
-    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    along_y = np.array([[1.0, 0.0], [-math.tan(shear_y), 1.0]])
-    along_x = np.array([[1.0, -math.tan(shear_x)], [0.0, 1.0]])
-    matrix = np.eye(3)
-    matrix[:2, :2] = scale * rotation @ along_y @ along_x
-    return matrix
+    a = math.cos(turn - shear_y) / math.cos(shear_y)
+    b = -math.cos(turn - shear_y) * math.tan(shear_x) / math.cos(shear_y) - math.sin(turn)
+    c = math.sin(turn - shear_y) / math.cos(shear_y)
+    d = -math.sin(turn - shear_y) * math.tan(shear_x) / math.cos(shear_y) + math.cos(turn)
+    rows = [[d / scale, -b / scale], [-c / scale, a / scale]]  # the determinant of shear and turn is 1
+    x, y = center[0] + translate[0], center[1] + translate[1]
+    return np.array([[p, q, origin - p * x - q * y] for (p, q), origin in zip(rows, center)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 import numbers
 
+from minitorch.tensor import Tensor
 from minitorch.vision.transforms import functional as F
 from minitorch.vision.transforms.compose import Transform
 from minitorch.vision.transforms.modes import InterpolationMode
@@ -195,13 +196,15 @@ class RandomRotation(Transform):
 
     _shown = ("degrees", "interpolation", "expand", "fill")
 
-    def __init__(self, degrees, interpolation=NEAREST, expand: bool = False, center=None, fill=0):
+    def __init__(self, degrees, interpolation=NEAREST, expand: bool = False, center=None, fill=0, resample=None):
         super().__init__()
+        if resample is not None:  # the name of `interpolation` before torchvision 0.10
+            interpolation = F.interpolation_mode("RandomRotation", resample)
         self.degrees = _range("RandomRotation", "degrees", degrees)
         self.interpolation = interpolation
         self.expand = expand
         self.center = center
-        self.fill = fill
+        self.fill = 0 if fill is None else fill
 
     @staticmethod
     def get_params(degrees):
@@ -210,7 +213,7 @@ class RandomRotation(Transform):
 
     def forward(self, img):
         angle = self.get_params(self.degrees)
-        return F.rotate(img, angle, self.interpolation, self.expand, self.center, self.fill)
+        return F.rotate(img, angle, self.interpolation, self.expand, self.center, _fill(img, self.fill))
 
 
 class RandomAffine(Transform):
@@ -234,7 +237,7 @@ class RandomAffine(Transform):
         self.scale = scale
         self.shear = None if shear is None else _range("RandomAffine", "shear", shear, lengths=(2, 4))
         self.interpolation = interpolation
-        self.fill = fill
+        self.fill = 0 if fill is None else fill
         self.center = center
 
     @staticmethod
@@ -255,13 +258,21 @@ class RandomAffine(Transform):
 
     def forward(self, img):
         params = self.get_params(self.degrees, self.translate, self.scale, self.shear, F.get_image_size(img))
-        return F.affine(img, *params, self.interpolation, self.fill, self.center)
+        return F.affine(img, *params, self.interpolation, _fill(img, self.fill), self.center)
 
 
 def _rand() -> float:
     import minitorch
 
     return minitorch.rand(1).item()
+
+
+def _fill(img, fill):
+    """For tensors one number a channel; None stays."""
+    if not isinstance(img, Tensor) or fill is None:
+        return fill
+    values = [fill] * F.get_image_num_channels(img) if isinstance(fill, (int, float)) else fill
+    return [float(value) for value in values]
 
 
 def _below(n: int) -> int:

@@ -52,6 +52,12 @@ def affine(image, matrix, interpolation, fill):
     return image.transform(image.size, affine_code, coefficients, resample, fillcolor=_fill(image, fill))
 
 
+def perspective(image, coefficients, interpolation, fill):
+    perspective_code = 2  # PIL.Image.Transform.PERSPECTIVE
+    resample = PIL_CODES[interpolation]
+    return image.transform(image.size, perspective_code, coefficients, resample, fillcolor=_fill(image, fill))
+
+
 def to_grayscale(image, channels):
     gray = image.convert("L")
     return gray if channels == 1 else _pil().Image.merge("RGB", (gray, gray, gray))
@@ -76,6 +82,35 @@ def adjust_hue(image, factor):
     shifted = np.asarray(hue) + np.uint8(int(factor * 255) & 0xFF)  # hue is an angle: it wraps at 256
     hue = _pil().Image.fromarray(shifted)
     return _pil().Image.merge("HSV", (hue, saturation, value)).convert(image.mode)
+
+
+def adjust_sharpness(image, factor):
+    return _pil().ImageEnhance.Sharpness(image).enhance(factor)
+
+
+def adjust_gamma(image, gamma, gain):
+    curve = [int((255 + 1 - 1e-3) * gain * pow(value / 255.0, gamma)) for value in range(256)] * len(image.getbands())
+    return image.convert("RGB" if image.mode not in ("L", "RGB") else image.mode).point(curve).convert(image.mode)
+
+
+def invert(image):
+    return _pil().ImageOps.invert(image)
+
+
+def posterize(image, bits):
+    return _pil().ImageOps.posterize(image, bits)
+
+
+def solarize(image, threshold):
+    return _pil().ImageOps.solarize(image, threshold)
+
+
+def autocontrast(image):
+    return _pil().ImageOps.autocontrast(image)
+
+
+def equalize(image):
+    return _pil().ImageOps.equalize(image)
 
 
 def _pil():

@@ -77,12 +77,27 @@ def rotate(image, angle, interpolation, expand, center, fill):
         width, height = (math.ceil(round(b, 6)) - math.floor(round(a, 6)) for a, b in zip(low, high))
     target = (width / 2, height / 2) if expand else origin
     matrix[:2, 2] = np.array(origin) - matrix[:2, :2] @ np.array(target)
-    return _sample(image, matrix[:2], height, width, interpolation, fill)
+    return _sample(image, *_mapped(matrix[:2], height, width), interpolation, fill)
 
 
 def affine(image, matrix, interpolation, fill):
     """`matrix` (2, 3) maps output coordinates to input coordinates, both with the corner of the image as origin."""
-    return _sample(image, np.asarray(matrix), *image.shape[-2:], interpolation, fill)
+    return _sample(image, *_mapped(np.asarray(matrix), *image.shape[-2:]), interpolation, fill)
+
+
+def perspective(image, coefficients, interpolation, fill):
+    """`coefficients` take output coordinates to input coordinates: see `filters.perspective_coefficients`."""
+    a, b, c, d, e, f, g, h = coefficients
+    x, y = _pixel_centers(*image.shape[-2:])
+    below = g * x + h * y + 1
+    return _sample(image, (a * x + b * y + c) / below, (d * x + e * y + f) / below, interpolation, fill)
+
+
+def elastic_transform(image, displacement, interpolation, fill):
+    rows, columns = image.shape[-2:]
+    x, y = _pixel_centers(rows, columns)
+    way = displacement[0].detach().cpu().numpy()
+    return _sample(image, x + way[..., 0] * (columns / 2), y + way[..., 1] * (rows / 2), interpolation, fill)
 
 
 def to_grayscale(image, channels):
@@ -131,10 +146,93 @@ def adjust_hue(image, factor):
     return _in_type_of(image, stack(channels, -3))
 
 
+def invert(image):
+    return _top(image) - image
+
+
+def posterize(image, bits):
+    return image & (256 - 2 ** (8 - int(bits)))
+
+
+def solarize(image, threshold):
+    from minitorch import where
+
+    if threshold > _top(image):
+        raise TypeError(f"solarize: Threshold should be less than bound of img, {_top(image)}, got {threshold}")
+    return where(image >= threshold, invert(image), image)
+
+
+def autocontrast(image):
+    from minitorch import where
+
+    values = _floating(image)
+    low, high = values.amin(dim=(-2, -1), keepdim=True), values.amax(dim=(-2, -1), keepdim=True)
+    flat = low == high
+    scale = _top(image) / where(flat, high * 0 + _top(image), high - low)  # 1 for a channel of one value
+    return ((values - where(flat, low * 0, low)) * scale).clamp(0, _top(image)).to(image.dtype)
+
+
+def equalize(image):
+    """Each channel by itself, as Pillow does it."""
+    from minitorch import as_tensor
+
+    channels = image.cpu().numpy().reshape(-1, *image.shape[-2:])
+    result = np.stack([_equalized(channel) for channel in channels]) if len(channels) else channels
+    return as_tensor(result.reshape(tuple(image.shape)), device=image.device)
+
+
+def adjust_sharpness(image, factor):
+    if min(image.shape[-2:]) <= 2:
+        return image
+    smooth = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
+    blurred = image.clone()
+    blurred[..., 1:-1, 1:-1] = _rounded(_filtered(_floating(image), smooth), image)
+    return _blend(image, blurred, factor)
+
+
+def gaussian_blur(image, sizes, deviations):
+    """`sizes` and `deviations` are (x, y)."""
+    across, down = (_gaussian(size, deviation) for size, deviation in zip(sizes, deviations))
+    width, height = (size // 2 for size in sizes)
+    padded = pad(_floating(image), (width, height, width, height), 0, "reflect")
+    return _rounded(_filtered(padded, np.outer(down, across)), image)
+
+
+def _filtered(image, kernel):
+    """Correlation of each channel with `kernel`, where it fits into the image."""
+    from minitorch.nn import functional as F
+
+    planes = image.reshape(-1, 1, *image.shape[-2:])
+    result = F.conv2d(planes, _like(image, kernel[None, None]))
+    return result.reshape(*image.shape[:-2], *result.shape[-2:])
+
+
+def _gaussian(size, deviation):
+    x = np.arange(size) - (size - 1) / 2
+    weights = np.exp(-0.5 * (x / deviation) ** 2)
+    return weights / weights.sum()
+
+
+def _equalized(channel):
+    counts = np.bincount(channel.reshape(-1), minlength=256)
+    present = counts[counts != 0]
+    step = present[:-1].sum() // 255
+    if step == 0:
+        return channel
+    curve = (np.cumsum(counts) - counts + step // 2) // step  # of the pixels that are darker
+    return np.clip(curve, 0, 255).astype(np.uint8)[channel]
+
+
+def _top(image):
+    """The value of full brightness."""
+    from minitorch import iinfo
+
+    return 1.0 if image.is_floating_point() else iinfo(image.dtype).max
+
+
 def _blend(image, other, factor):
     """factor * image + (1 - factor) * other, within the range of the type."""
-    top = 1.0 if image.is_floating_point() else 255.0
-    return (factor * image + (1.0 - factor) * other).clamp(0, top).to(image.dtype)
+    return (factor * image + (1.0 - factor) * other).clamp(0, _top(image)).to(image.dtype)
 
 
 def _in_type_of(image, rgb):
@@ -142,14 +240,23 @@ def _in_type_of(image, rgb):
     return rgb if image.is_floating_point() else (rgb * 255.999).to(image.dtype)
 
 
-def _sample(image, matrix, height, width, interpolation, fill):
-    """The image whose pixel centre p is taken from `matrix` p; what comes from outside is `fill`."""
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    x, y = (row[0] * x + row[1] * y + row[2] for row in matrix)
+def _pixel_centers(height, width):
+    """x and y of each pixel, both (height, width)."""
+    return np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+
+
+def _mapped(matrix, height, width):
+    """The pixel centres, moved by `matrix` (2, 3)."""
+    x, y = _pixel_centers(height, width)
+    return [row[0] * x + row[1] * y + row[2] for row in matrix]
+
+
+def _sample(image, x, y, interpolation, fill):
+    """The image whose pixels are taken from the places `x`, `y`; what comes from outside is `fill`."""
+    x, y = x - 0.5, y - 0.5
     if interpolation is InterpolationMode.NEAREST:
-        taps = [(np.floor(x), np.floor(y), np.ones_like(x))]
+        taps = [(np.rint(x), np.rint(y), np.ones_like(x))]
     elif interpolation is InterpolationMode.BILINEAR:
-        x, y = x - 0.5, y - 0.5
         left, top = np.floor(x), np.floor(y)
         right, below = x - left, y - top
         taps = [
@@ -170,8 +277,8 @@ def _sample(image, matrix, height, width, interpolation, fill):
         column_of = _index(image, np.where(inside, column, 0).astype(np.int64))
         result = result + values[..., row_of, column_of] * _like(values, weight)
         covered = covered + weight
-    if fill:
-        result = result + _like(values, 1 - covered) * _per_channel(values, fill)
+    if fill is not None:  # the part of a border pixel that lies inside counts twice, as in torchvision
+        result = result * _like(values, covered) + _like(values, 1 - covered) * _per_channel(values, fill)
     return _rounded(result, image)
 
 

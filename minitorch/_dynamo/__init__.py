@@ -1,0 +1,32 @@
+"""PyTorch's compiler front end by name: what programs set and call there, which `minitorch.compile` does not need."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..capture import compile
+from ..compiler import allow_in_graph, disable, is_compiling, list_backends, reset
+from . import config
+
+
+def mark_dynamic(t: Any, index: Any, **bounds: Any) -> None:
+    """Nothing: another shape makes another recording."""
+
+
+mark_static = maybe_mark_dynamic = mark_dynamic
+
+
+def optimize(backend: Any = None, **options: Any) -> Any:
+    """`compile` under its former name."""
+    return compile
+
+
+def graph_break(msg: str = "") -> None:
+    """Let the compiled function that runs here run eagerly."""
+    from ..engine import mode
+
+    if mode.recorder is not None:
+        mode.recorder.refuse(msg or "graph_break() is called")
+
+
+__all__ = ["allow_in_graph", "config", "disable", "graph_break", "is_compiling", "list_backends", "mark_dynamic",
+           "optimize", "reset"]

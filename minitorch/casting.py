@@ -1,0 +1,84 @@
+"""What autocast does to the arguments of operations: products in 16 bits, losses in 32, by PyTorch's lists for the CPU.
+
+Nothing here runs, nor costs anything, until the first autocast region: `install` then puts the casts before the
+bodies of the ops. Composites named here look at `mode.autocast` at each call.
+"""
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from numpy import dtype, float32
+
+from .engine import mode
+
+LOW = frozenset("""
+    linear matmul mm bmm addmm addbmm baddbmm einsum chain_matmul prelu scaled_dot_product_attention
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d multi_head_attention_forward
+""".split())  # noqa: SIM905
+FULL = frozenset("""
+    avg_pool3d adaptive_avg_pool3d max_pool3d max_unpool2d max_unpool3d grid_sample cdist trace prod quantile nanquantile
+    polar view_as_complex cholesky cholesky_inverse cholesky_solve inverse pinverse lu_solve ormqr stft
+    cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy kl_div ctc_loss
+    binary_cross_entropy_with_logits cosine_embedding_loss hinge_embedding_loss poisson_nll_loss margin_ranking_loss
+    soft_margin_loss triplet_margin_loss multi_margin_loss multilabel_margin_loss
+""".split())  # noqa: SIM905
+WIDEST = frozenset(["cat", "stack", "index_copy"])
+NAMES = LOW | FULL | WIDEST
+
+
+def aware(body: Callable) -> Callable:
+    """The composite `body`, which under autocast gets its tensors in the type that is meant for it."""
+    if body.__name__ not in NAMES:
+        return body
+
+    @functools.wraps(body)
+    def call(*args, **kwargs):
+        if mode.autocast is not None:
+            target = _target(body.__name__, [a._array for a in (*args, *kwargs.values()) if hasattr(a, "_array")])
+            args = tuple([_tensor_as(a, target) for a in args])
+            kwargs = {name: _tensor_as(a, target) for name, a in kwargs.items()}
+        return body(*args, **kwargs)
+
+    return call
+
+
+def install(ops: dict[str, Any]) -> None:
+    """Put the casts before the bodies of the ops named here."""
+    for name in NAMES & ops.keys():
+        ops[name].replace_body(_cast(name, ops[name].body))
+
+
+def _cast(name: str, body: Callable) -> Callable:
+    def run(k, *args, **kwargs):
+        if mode.autocast is not None:
+            target = _target(name, args)
+            args = tuple([a.astype(target) if _is_cast(a, target) else a for a in args])
+        return body(k, *args, **kwargs)
+
+    return functools.update_wrapper(run, body)
+
+
+def _target(name: str, arrays: Any) -> Any:
+    """The NumPy dtype that the 16- and 32-bit floating arguments of `name` become; None: as they are."""
+    if name in LOW:
+        return mode.autocast
+    if name in FULL:
+        return dtype(float32)
+    found = {a.dtype for a in arrays if _is_float(getattr(a, "dtype", None))}
+    return dtype(float32) if len(found) > 1 else None
+
+
+def _is_float(d: Any) -> bool:
+    """Whether a NumPy dtype is one that autocast changes: float64 it leaves alone."""
+    return d is not None and (d.name in ("float32", "float16", "bfloat16"))
+
+
+def _is_cast(a: Any, target: Any) -> bool:
+    d = getattr(a, "dtype", None)
+    return target is not None and _is_float(d) and d != target
+
+
+def _tensor_as(a: Any, target: Any) -> Any:
+    return a.to(target) if hasattr(a, "_array") and _is_cast(a._array, target) else a

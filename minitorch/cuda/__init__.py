@@ -1,0 +1,215 @@
+"""The GPU, through CuPy: whether there is one, which one is current, its memory. Importing this touches neither."""
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..device import cupy
+from ..device import device as _device
+from ..errors import NoAttributeError, NoCudaError
+from ..legacy import CUDA_TYPES
+from ..tensor import Tensor
+from .memory import (
+    OutOfMemoryError,
+    empty_cache,
+    ipc_collect,
+    max_memory_allocated,
+    max_memory_cached,
+    max_memory_reserved,
+    mem_get_info,
+    memory_allocated,
+    memory_cached,
+    memory_reserved,
+    memory_stats,
+    memory_summary,
+    reset_max_memory_allocated,
+    reset_max_memory_cached,
+    reset_peak_memory_stats,
+    set_per_process_memory_fraction,
+)
+from .streams import Event, Stream, StreamContext, current_stream, default_stream, set_stream, stream
+
+globals().update(CUDA_TYPES)  # torch.cuda.FloatTensor and its kind
+
+
+def is_available() -> bool:
+    """Whether CuPy is installed and finds a usable GPU."""
+    try:
+        cupy()
+    except NoCudaError:
+        return False
+    return True
+
+
+def device_count() -> int:
+    """The number of GPUs; 0 without CuPy or driver."""
+    return cupy().cuda.runtime.getDeviceCount() if is_available() else 0
+
+
+def current_device() -> int:
+    """The number of the GPU that `device("cuda")` means. Raises NoCudaError where there is none."""
+    return cupy().cuda.Device().id
+
+
+def set_device(device: Any) -> None:
+    """Make a GPU the current one, by number or device."""
+    cupy().cuda.Device(_number(device)).use()
+
+
+def synchronize(device: Any = None) -> None:
+    """Wait until the GPU has done all work given to it."""
+    cupy().cuda.Device(_number(device)).synchronize()
+
+
+class device:
+    """Within the block this GPU is the current one; None and numbers below 0 change nothing."""
+
+    def __init__(self, device: Any):
+        self.idx = -1 if device is None else device if isinstance(device, int) else _number(device)
+
+    def __enter__(self) -> None:
+        if self.idx >= 0:
+            self._before = cupy().cuda.Device()
+            set_device(self.idx)
+
+    def __exit__(self, *exception: Any) -> None:
+        if self.idx >= 0:
+            self._before.use()
+
+
+class device_of(device):
+    """Within the block the GPU of a tensor is the current one; a tensor on the CPU changes nothing."""
+
+    def __init__(self, obj: Tensor):
+        super().__init__(obj.get_device() if obj.is_cuda else None)
+
+
+def get_device_name(device: Any = None) -> str:
+    """The GPU's name, as its driver gives it."""
+    return cupy().cuda.runtime.getDeviceProperties(_number(device))["name"].decode()
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """The GPU's compute capability, (major, minor)."""
+    properties = cupy().cuda.runtime.getDeviceProperties(_number(device))
+    return properties["major"], properties["minor"]
+
+
+class _Properties:
+    """A GPU's properties: name, major, minor, total_memory (bytes), multi_processor_count."""
+
+    def __init__(self, found: dict):
+        self.name, self.major, self.minor = found["name"].decode(), found["major"], found["minor"]
+        self.total_memory, self.multi_processor_count = found["totalGlobalMem"], found["multiProcessorCount"]
+
+    def __repr__(self) -> str:
+        return (f"_CudaDeviceProperties(name='{self.name}', major={self.major}, minor={self.minor}, "
+                f"total_memory={self.total_memory >> 20}MB, multi_processor_count={self.multi_processor_count})")
+
+
+def get_device_properties(device: Any = None) -> _Properties:
+    """Its name, compute capability, memory and number of multiprocessors."""
+    return _Properties(cupy().cuda.runtime.getDeviceProperties(_number(device)))
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Whether one GPU can read another's memory."""
+    return bool(cupy().cuda.runtime.deviceCanAccessPeer(_number(device), _number(peer_device)))
+
+
+def get_arch_list() -> list[str]:
+    """The architectures of the GPUs that are there: kernels are compiled for those when first used."""
+    found = {get_device_capability(i) for i in range(device_count())}
+    return [f"sm_{major}{minor}" for major, minor in sorted(found)]
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether the GPU computes in bfloat16, which compute capability 8.0 does."""
+    return is_available() and get_device_capability() >= (8, 0)
+
+
+def init() -> None:
+    """Look for the GPU now. Raises NoCudaError where there is none."""
+    cupy()
+
+
+def is_initialized() -> bool:
+    """Whether CuPy has been loaded and finds a GPU."""
+    from ..device import cuda_used
+
+    return cuda_used() and is_available()
+
+
+# Random numbers for the GPU are drawn on the CPU, from the one default generator. So where there is no GPU, seeding it
+# does nothing, as in PyTorch.
+
+def manual_seed(seed: int) -> None:
+    """`minitorch.manual_seed` where there is a GPU, and nothing where there is none."""
+    if is_available():
+        from ..ops.random import manual_seed as seed_generator
+
+        seed_generator(seed)
+
+
+manual_seed_all = manual_seed
+
+
+def seed() -> None:
+    """Seed from the system's entropy, where there is a GPU."""
+    if is_available():
+        from ..ops.random import seed as seed_generator
+
+        seed_generator()
+
+
+seed_all = seed
+
+
+def initial_seed() -> int:
+    """The seed that the generator last started from. Raises NoCudaError without a GPU."""
+    cupy()
+    from ..ops.random import initial_seed as first
+
+    return first()
+
+
+def get_rng_state(device: Any = "cuda") -> Tensor:
+    """The generator's state. Raises NoCudaError without a GPU."""
+    cupy()
+    from ..ops.random import get_rng_state as state
+
+    return state()
+
+
+def get_rng_state_all() -> list[Tensor]:
+    """The generator's state, once a GPU."""
+    return [get_rng_state() for _ in range(device_count())]
+
+
+def set_rng_state(new_state: Tensor, device: Any = "cuda") -> None:
+    """Go back to a state. Raises NoCudaError without a GPU."""
+    cupy()
+    from ..ops.random import set_rng_state as put
+
+    put(new_state)
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Go back to the states that `get_rng_state_all` gave."""
+    for state in new_states:
+        set_rng_state(state)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("amp", "random", "nvtx"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise NoAttributeError(f"module 'torch.cuda' has no attribute '{name}'", name, lambda: globals())
+
+
+def _number(where: Any) -> int:
+    if where is None:
+        return current_device()
+    found = _device(where)
+    if found.type != "cuda":
+        raise ValueError(f"cuda: expected a cuda device, got {found}")
+    return current_device() if found.index is None else found.index

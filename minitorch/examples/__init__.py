@@ -1,0 +1,1 @@
+"""Complete programs, each to be read and run: `python -m minitorch.examples.NAME`."""

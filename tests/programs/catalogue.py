@@ -1,0 +1,136 @@
+"""The public programs that compare.py runs: where each comes from, its arguments, the data it needs."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+REPOSITORIES = {  # name on GitHub: the commit that is run
+    "pytorch/examples": "77f55b912142e11fcfdf5b530231fb9c52f181e8",
+    "karpathy/minGPT": "37baab71b9abea1b76ab957409a1cc2fbfba8a26",
+    "karpathy/nanoGPT": "3adf61e154c3fe3fca428ad6bc3818b27a3b8291",
+    "karpathy/makemore": "988aa59e4d8fefa526d06f3b453ad116258398d4",
+    "yunjey/pytorch-tutorial": "0500d3df5a2a8080ccfccbc00aca0eacc21818db",
+    "MorvanZhou/PyTorch-Tutorial": "dbe154a9e56635e51c6b0c2ccea8ae36cfb585a7",
+    "graykode/nlp-tutorial": "d05e31ec81d56d70c1db89b99ab07e948f7ebc11",
+    "kuangliu/pytorch-cifar": "49b7aa97b0c12fe0d4054e670403a16b6b834ddd",
+    "eriklindernoren/PyTorch-GAN": "36d3c77e5ff20ebe0aeefd322326a134a279b93e",
+    "seungeunrho/minimalRL": "c8efed8481e3cd40e9739cfde220a55522555b57",
+    "jcjohnson/pytorch-examples": "0003fcdc606a79951e53bf8f46f8574fa4739f23",
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program. It is started in its own folder, or in `folder` of its repository, with `arguments`.
+
+    It is ended after `steps` calls of `backward()`. `data` maps a place, relative to the folder it starts in, to
+    a name in `layout.SOURCES`. `before` names programs of the same folder that must have run.
+    """
+
+    repository: str
+    path: str
+    arguments: str = ""
+    steps: int = 100
+    data: dict[str, str] = field(default_factory=dict)
+    folder: str = ""
+    before: tuple[str, ...] = ()
+    name: str = ""
+
+
+def _examples() -> list[Program]:
+    mnist = {"../data/MNIST": "mnist"}
+    words = "--data corpus --emsize 32 --nhid 32 --epochs 1 --batch_size 20 --log-interval 20"
+
+    def example(path: str, arguments: str = "", **more) -> Program:
+        return Program("pytorch/examples", path, arguments, **more)
+
+    return [
+        example("mnist/main.py", "--epochs 1", data=mnist),
+        example("mnist_rnn/main.py", "--epochs 1", data=mnist),
+        example("mnist_forward_forward/main.py", "--epochs 40 --train_size 500 --test_size 100",
+                data={"data/MNIST": "mnist"}),
+        example("mnist_hogwild/main.py", "--epochs 1 --num-processes 1 --dry-run", data=mnist),
+        example("vae/main.py", "--epochs 1", data=mnist),
+        example("siamese_network/main.py", "--epochs 1 --batch-size 8", steps=30, data=mnist),
+        example("dcgan/main.py", "--dataset fake --batchSize 4 --imageSize 64 --ngf 16 --ndf 16 --manualSeed 1 "
+                "--workers 0", steps=30),
+        example("gat/main.py", "--epochs 20 --val-every 1", data={"cora.tgz": "cora"}),
+        example("gcn/main.py", "--epochs 50 --val-every 1", data={"cora.tgz": "cora"}),
+        example("imagenet/main.py", "--dummy -a resnet18 -b 2 -j 0 --epochs 1 --seed 1 -p 1", steps=6),
+        example("regression/main.py"),
+        example("reinforcement_learning/reinforce.py", steps=40),
+        example("reinforcement_learning/actor_critic.py", steps=40),
+        example("super_resolution/main.py", "--upscale_factor 4 --batchSize 4 --testBatchSize 2 --nEpochs 2 "
+                "--threads 0", data={"dataset/BSDS300/images": "pictures"}),
+        example("time_sequence_prediction/train.py", "--steps 1", steps=8, before=("generate_sine_wave.py",)),
+        *(example("word_language_model/main.py", f"{words} --model {model}{more}", data={"corpus": "corpus"},
+                  name=f"examples word_language_model {model}")
+          for model, more in [("LSTM", " --tied"), ("GRU", ""), ("RNN_TANH", " --use-optimizer --lr 0.001"),
+                              ("Transformer", " --lr 1")]),
+    ]
+
+
+def _language_models() -> list[Program]:
+    nano = "config/train_shakespeare_char.py --device=cpu --compile=False --eval_iters=2 --log_interval=1 "
+    nano += "--block_size=32 --batch_size=8 --n_layer=2 --n_head=2 --n_embd=32 --max_iters=60 --lr_decay_iters=60"
+    mini = "--trainer.max_iters=60 --trainer.batch_size=8 --trainer.num_workers=0"
+    make = "--max-steps 60 --num-workers 0 --n-layer 2 --n-embd 32 --n-embd2 32"
+    return [
+        Program("karpathy/nanoGPT", "train.py", nano, before=("data/shakespeare_char/prepare.py",),
+                data={"data/shakespeare_char/input.txt": "text"}),
+        Program("karpathy/minGPT", "projects/adder/adder.py", mini + " --model.model_type=gpt-nano"),
+        Program("karpathy/minGPT", "projects/chargpt/chargpt.py",
+                mini + " --model.model_type=gpt-nano --data.block_size=32", data={"input.txt": "text"}),
+        *(Program("karpathy/makemore", "makemore.py", f"{make} --type {model}", name=f"makemore {model}")
+          for model in ["transformer", "bigram", "mlp", "rnn", "gru", "bow"]),
+    ]
+
+
+def _tutorials() -> list[Program]:
+    mnist, cifar = {"../../data/MNIST": "mnist"}, {"../../data/cifar-10-batches-py": "cifar10"}
+    yunjey = {"01-basics/feedforward_neural_network": mnist, "01-basics/linear_regression": {},
+              "01-basics/logistic_regression": mnist,
+              "02-intermediate/bidirectional_recurrent_neural_network": mnist,
+              "02-intermediate/convolutional_neural_network": mnist,
+              "02-intermediate/deep_residual_network": cifar,
+              "02-intermediate/language_model": {"data/train.txt": "short text"},
+              "02-intermediate/recurrent_neural_network": mnist,
+              "03-advanced/generative_adversarial_network": mnist,
+              "03-advanced/variational_autoencoder": mnist}
+    morvan = ["201_torch_numpy", "202_variable", "203_activation", "301_regression", "302_classification",
+              "303_build_nn_quickly", "304_save_reload", "305_batch_train", "306_optimizer", "401_CNN",
+              "402_RNN_classifier", "403_RNN_regressor", "404_autoencoder", "405_DQN_Reinforcement_learning",
+              "406_GAN", "406_conditional_GAN", "501_why_torch_dynamic_graph", "503_dropout",
+              "504_batch_normalization"]
+    nlp = ["1-1.NNLM/NNLM", "1-2.Word2Vec/Word2Vec-Skipgram(Softmax)", "2-1.TextCNN/TextCNN", "3-1.TextRNN/TextRNN",
+           "3-2.TextLSTM/TextLSTM", "3-3.Bi-LSTM/Bi-LSTM", "4-1.Seq2Seq/Seq2Seq",
+           "4-2.Seq2Seq(Attention)/Seq2Seq(Attention)", "4-3.Bi-LSTM(Attention)/Bi-LSTM(Attention)",
+           "5-1.Transformer/Transformer(Greedy_decoder)", "5-1.Transformer/Transformer", "5-2.BERT/BERT"]
+    johnson = ["autograd/two_layer_net_autograd", "autograd/two_layer_net_custom_function", "nn/dynamic_net",
+               "nn/two_layer_net_module", "nn/two_layer_net_nn", "nn/two_layer_net_optim",
+               "tensor/two_layer_net_tensor"]
+    return [
+        *(Program("yunjey/pytorch-tutorial", f"tutorials/{path}/main.py", data=data,
+                  steps=10 if "residual" in path else 30 if "language" in path else 100)
+          for path, data in yunjey.items()),
+        *(Program("MorvanZhou/PyTorch-Tutorial", f"tutorial-contents/{path}.py", data={"mnist/MNIST": "mnist"})
+          for path in morvan),
+        *(Program("graykode/nlp-tutorial", f"{path}.py", steps=50) for path in nlp),
+        *(Program("jcjohnson/pytorch-examples", f"{path}.py") for path in johnson),
+        Program("kuangliu/pytorch-cifar", "main.py", steps=2, data={"data/cifar-10-batches-py": "cifar10"}),
+    ]
+
+
+def _gans_and_agents() -> list[Program]:
+    gans = ["gan", "dcgan", "wgan", "wgan_gp", "wgan_div", "lsgan", "acgan", "aae", "cgan", "infogan", "began",
+            "bgan", "ebgan", "sgan", "softmax_gan", "relativistic_gan", "dragan", "cluster_gan"]
+    agents = ["REINFORCE", "actor_critic", "acer", "dqn", "ppo", "ppo-lstm", "ppo-continuous", "ddpg", "sac",
+              "vtrace"]
+    return [
+        *(Program("eriklindernoren/PyTorch-GAN", f"implementations/{gan}/{gan.replace('r_g', 'rg')}.py",
+                  "--batch_size 8 --n_epochs 1" if gan != "cluster_gan" else "-n 1 -b 8", steps=40,
+                  data={"../../data/mnist/MNIST": "mnist", "data/mnist/MNIST": "mnist"}) for gan in gans),
+        *(Program("seungeunrho/minimalRL", f"{agent}.py") for agent in agents),
+    ]
+
+
+PROGRAMS = [*_examples(), *_language_models(), *_tutorials(), *_gans_and_agents()]

@@ -1,0 +1,1 @@
+"""The one corner of `six` that a program asks for."""
