@@ -89,11 +89,20 @@ def set_detect_anomaly(enabled: bool, check_nan: bool = True) -> None:
     detect_anomaly(enabled, check_nan).__enter__()
 
 
-def Variable(data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Tensor:
-    """A tensor: what PyTorch before 0.4 wrapped them in."""
-    t = data.detach()
-    t.requires_grad = requires_grad
-    return t
+class _VariableType(type):
+    """Calling it makes a tensor; every tensor is an instance."""
+
+    def __call__(cls, data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Tensor:
+        t = data.detach()
+        t.requires_grad = requires_grad
+        return t
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, Tensor)
+
+
+class Variable(metaclass=_VariableType):
+    """A tensor: what PyTorch before 0.4 wrapped them in. `Variable(x, requires_grad=True)`."""
 
 
 def _many(tensors: Any) -> list[Tensor]:

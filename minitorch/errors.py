@@ -74,6 +74,31 @@ class NoAttributeError(AttributeError):
         return self.args[0] + nearest(self._wanted, self._names())
 
 
+def absent_from(module: str, names: Callable[[], Iterable[str]]) -> Callable[[str], Any]:
+    """The `__getattr__` of a module: an error that names the nearest of its `names`."""
+    shown = module.replace("minitorch", "torch", 1)
+
+    def absent(name: str) -> Any:
+        raise NoAttributeError(f"module '{shown}' has no attribute '{name}'", name, names)
+
+    return absent
+
+
+def check_keywords(kind: type, keywords: Iterable[str]) -> None:
+    """Raise TypeError for a keyword that the constructor of `kind`, one of this package's classes, does not have."""
+    init: Any = kind.__init__  # type: ignore[misc]
+    if getattr(init, "__module__", "").partition(".")[0] != "minitorch":
+        return
+    code = init.__code__ if hasattr(init, "__code__") else None
+    if code is None or code.co_flags & 8:  # **keywords
+        return
+    names = code.co_varnames[1:code.co_argcount + code.co_kwonlyargcount]
+    for keyword in keywords:
+        if keyword not in names:
+            raise TypeError(f"{kind.__name__}.__init__() got an unexpected keyword argument '{keyword}'"
+                            + nearest(keyword, names))
+
+
 def nearest(wanted: str, names: Iterable[str]) -> str:
     """The end of a message on a name that is not there: the nearest that is, or nothing.
 

@@ -1,4 +1,4 @@
-"""Models and weights from elsewhere: a cache directory, downloads that are checked, and models in other people's repositories.
+"""Weights and models from elsewhere: a cache directory, checked downloads, and the models of other repositories.
 
 The cache is `$TORCH_HOME/hub`, by default `~/.cache/torch/hub`: PyTorch's own, so that what it has fetched is found.
 """
@@ -77,12 +77,13 @@ def download_url_to_file(url: str, dst: str, hash_prefix: str | None = None, pro
     handle, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
         try:
-            with os.fdopen(handle, "wb") as file, urlopen(Request(url, headers={"User-Agent": "minitorch"})) as reply:
-                with _bar(reply.headers.get("Content-Length"), progress) as bar:
-                    while chunk := reply.read(1 << 17):
-                        file.write(chunk)
-                        digest.update(chunk)
-                        bar.update(len(chunk))
+            request = Request(url, headers={"User-Agent": "minitorch"})
+            with (os.fdopen(handle, "wb") as file, urlopen(request) as reply,
+                  _bar(reply.headers.get("Content-Length"), progress) as bar):
+                while chunk := reply.read(1 << 17):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    bar.update(len(chunk))
         except OSError as error:  # urllib's errors are OSErrors
             raise URLError(f"{url} could not be downloaded ({error}). Without a network, fetch it elsewhere and place "
                            f"it at {target}") from error
@@ -227,7 +228,7 @@ def _ask_for_trust(cache: Path, key: str, repo: str, trust_repo: Any) -> None:
     if key in trusted or key.partition("_")[0] in ("facebookresearch", "facebookincubator", "pytorch"):
         return
     if trust_repo is None:
-        sys.stderr.write(f"hub: the code of {repo} will run; pass trust_repo=True or 'check' to say that you trust it\n")
+        sys.stderr.write(f"hub: the code of {repo} will run; trust_repo=True says that you trust it\n")
         return
     if trust_repo is not True:
         answer = input(f"The repository {repo} is not trusted yet, and its code will run. Do you trust it (y/N)? ")

@@ -36,7 +36,7 @@ import numpy as np
 from .casting import aware
 from .device import common_kernels, cpu_kernels
 from .engine import Node, Output, caller, captured, is_array, lifted_kernels, mode, next_number
-from .errors import GraphError, NotStrided
+from .errors import GraphError, NotStrided, nearest
 from .inplace import check_out, write
 from .shapes import broadcast
 from .tensor import Tensor, edge_of, needs_grad
@@ -71,13 +71,39 @@ def composite(body: Callable | None = None, *, method: bool = True, function: bo
     """Publish a plain function of tensors, which is made of ops, as function and method."""
     if body is None:
         return functools.partial(composite, method=method, function=function, inplace=inplace)
-    body = aware(body)
+    body = aware(_aliased(body))
     if body.__name__ in HANDED_OVER:
         body = _handing_over(body)
     _publish(body, method, function)
     if inplace:
         _publish(_inplace(body), True, False)
     return body
+
+
+def _aliased(body: Callable) -> Callable:
+    """`body`, which also takes `axis` for `dim` and `keepdims` for `keepdim`."""
+    code: Any = body.__code__
+    names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
+    aliases = {alias: name for alias, name in _ALIASES.items() if name in names and alias not in names}
+    if not aliases or body.__name__ in ("size", "stride"):  # which PyTorch does not read by name either, and are quick
+        return body
+
+    @functools.wraps(body)
+    def call(*args, **kwargs):
+        if kwargs:
+            kwargs = {aliases.get(name, name): value for name, value in kwargs.items()}
+            if not kwargs.keys() <= allowed:
+                raise _unexpected(body.__name__, kwargs, allowed)
+        return body(*args, **kwargs)
+
+    allowed = frozenset(names)
+    return body if code.co_flags & CO_VARKEYWORDS else call
+
+
+def _unexpected(name: str, given: Any, allowed: Any) -> TypeError:
+    wrong = sorted(set(given) - set(allowed))[0]
+    near = nearest(wrong, allowed) or f"; it has {', '.join(allowed) or 'none'}"
+    return TypeError(f"{name}() got an unexpected keyword argument {wrong!r}{near}")
 
 
 def _handing_over(body: Callable) -> Callable:
@@ -317,8 +343,7 @@ class Op:
             args = tuple(given)
         unknown = set(kwargs) - set(self.attributes)
         if unknown and not self.takes_more:
-            raise TypeError(f"{self.name}() got an unexpected keyword argument {sorted(unknown)[0]!r}; "
-                            f"it has {', '.join(self.attributes) or 'none'}")
+            raise _unexpected(self.name, kwargs, self.attributes)
         return args, kwargs, out
 
     def lift(self, node: Node) -> Any:

@@ -16,7 +16,15 @@ _FIELDS = {
     "inverse info": "linalg_inv_ex",
     "solution residuals rank singular_values": "linalg_lstsq",
     "LU pivots": "linalg_lu_factor",
-    "P L U": "linalg_lu",
+    "P L U": "linalg_lu lu_unpack",
+    "LU pivots info": "linalg_lu_factor_ex",
+    "LD pivots": "linalg_ldl_factor",
+    "LD pivots info": "linalg_ldl_factor_ex",
+    "result info": "linalg_solve_ex",
+    "mantissa exponent": "frexp",
+    "a tau": "geqrf",
+    "solution cloned_coefficient": "triangular_solve",
+    "hist bin_edges": "histogram histogramdd",
 }
 _namedtuple: Any = namedtuple  # mypy would want its names to be literals
 

@@ -1,14 +1,68 @@
-"""Files that PyTorch 2.13, and the former `save`, wrote: zlib, base 85. test_serialization.py says what they hold."""
+"""Files to load: recorded ones that PyTorch 2.13 and the former `save` wrote, and ones built piece by piece."""
 import base64
+import io
+import struct
+import zipfile
 import zlib
 
+import minitorch as mt
+from minitorch.serialization import archive
 
-def content(recorded):
+
+def unpacked(recorded):
     """The bytes of a recorded file."""
     return zlib.decompress(base64.b85decode("".join(recorded.split())))
 
 
-# torch.save(value())
+def saved(obj, **keywords):
+    """What `save` writes."""
+    file = io.BytesIO()
+    mt.save(obj, file, **keywords)
+    return file.getvalue()
+
+
+def rewritten(content, change):
+    """A zip file with other contents of its records; None leaves one out."""
+    file, out = zipfile.ZipFile(io.BytesIO(content)), io.BytesIO()
+    records = [(name, change(name.partition("/")[2], file.read(name))) for name in file.namelist()]
+    archive.write(out.write, [record for record in records if record[1] is not None])
+    return out.getvalue()
+
+
+def edited(content, change):
+    """A zip file with another pickle."""
+    return rewritten(content, lambda name, part: change(part) if name == "data.pkl" else part)
+
+
+def of_pickle(content, storage=b"\0" * 16):
+    """A zip file with that pickle and one storage."""
+    out = io.BytesIO()
+    archive.write(out.write, [("a/data.pkl", content), ("a/byteorder", b"little"), ("a/data/0", storage),
+                              ("a/version", b"3\n")])
+    return out.getvalue()
+
+
+def text(t):
+    return b"X" + struct.pack("<I", len(t)) + t.encode()
+
+
+def number(n):
+    return b"\x8a\x0a" + n.to_bytes(10, "little", signed=True)
+
+
+def tuple_of(*parts):
+    return b"(" + b"".join(parts) + b"t"
+
+
+def tensor_pickle(offset=0, size=(4,), stride=(1,), count=4, kind="FloatStorage", key="0", location="cpu"):
+    """A tensor on a storage of 16 bytes, as a pickle."""
+    pid = tuple_of(text("storage"), f"ctorch\n{kind}\n".encode(), text(key), text(location), number(count)) + b"Q"
+    return (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + tuple_of(
+        pid, number(offset), tuple_of(*map(number, size)), tuple_of(*map(number, stride)), b"\x89",
+        b"ccollections\nOrderedDict\n)R") + b"R.")
+
+
+# torch.save(value()), where test_serialization.py says what value() is; zlib, base 85
 ZIP = r"""
 c-qZad3+po6`$Qr(sbJ9=uMGY!DFLkyH|EMy%M%{i(L%qwAH0p*V*0KooOe#`(}QdG|^}fH%;)Oh$tWkDuRml0VuYGqV>QdRk13H6}938-Y7!+9k
 ZL6*@m>)f1FS9+hpeV{l4#ezc=r_q%ZDj;JD^yuI6gv7IUJOmX!f%T}DKrr?_8@MO(N%mTS~G0-QVHz<>kbNTUKqc#<Wgs5+n2q*O^!Gf5=n^@5f

@@ -166,8 +166,8 @@ def test_every_layer_has_pytorchs_signature(torch):
         ours, theirs = getattr(nn, name), getattr(torch.nn, name, None)
         if theirs is None or name in ("Module", "Container"):
             continue
-        mine = [(p.name, p.default, p.kind) for p in inspect.signature(ours.__init__).parameters.values()]
-        other = [(p.name, p.default, p.kind) for p in inspect.signature(theirs.__init__).parameters.values()]
+        mine, other = ([(p.name, getattr(p.default, "__name__", p.default), p.kind)
+                        for p in inspect.signature(layer.__init__).parameters.values()] for layer in (ours, theirs))
         if name in ("Sigmoid", "Tanh", "LogSigmoid", "Softsign", "Tanhshrink", "Softmax2d"):
             continue  # nothing to set
         if name in ("RNN", "LSTM", "GRU"):

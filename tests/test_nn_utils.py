@@ -296,6 +296,18 @@ def test_skip_init_draws_nothing():
     assert mt.equal(mt.rand(3), expected)
 
 
+def test_modules_change_places_and_memory():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+    model.set_submodule("1.0", nn.Tanh(), strict=True)
+    assert repr(model[1][0]) == "Tanh()" and model.to_empty(device="cpu")[0].weight.shape == (2, 2)
+    for target, module, error in (("", nn.ReLU(), ValueError), ("0", None, ValueError), ("0.weight", nn.ReLU(),
+                                  AttributeError), ("2.0", nn.ReLU(), AttributeError)):
+        with pytest.raises(error):
+            model.set_submodule(target, module)
+    with pytest.raises(AttributeError):
+        model.set_submodule("1.7", nn.ReLU(), strict=True)
+
+
 # Beside PyTorch
 
 

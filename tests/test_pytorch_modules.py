@@ -33,6 +33,7 @@ import minitorch as mt
 SLICES = 8
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": (2e-5, 2e-5), "float64": (1e-7, 1e-9)}  # rtol, atol
+COARSE = {"nn.CTCLoss": 10}  # times that in float32, in which PyTorch's own gradient is as far from the true one
 
 # What is done to the inputs first. PyTorch's gradient of ctc_loss is right only behind log_softmax, as it says.
 PREPARED = {"nn.CTCLoss": lambda args: (args[0].log_softmax(-1), *args[1:])}
@@ -126,7 +127,8 @@ def expect_same_names(what: str, ours, theirs) -> None:
 
 def check_module(torch, info, sample, dtype: str, training: bool) -> None:
     """Build, run and differentiate one sample both ways. Raises Different, or what minitorch raises."""
-    tolerance, constructor, forward = TOLERANCE[dtype], sample.constructor_input, sample.forward_input
+    constructor, forward = sample.constructor_input, sample.forward_input
+    tolerance = tuple((COARSE.get(info.name, 1) if dtype == "float32" else 1) * t for t in TOLERANCE[dtype])
     args, kwargs = forward.args, forward.kwargs
     own_args, own_kwargs = Converter(torch)((args, kwargs))
     prepare = PREPARED.get(info.name, lambda args: args)
@@ -257,7 +259,7 @@ def check_optimizer(torch, info, options: dict, dtype: str) -> None:
     reference = info.optim_cls(theirs, **copy.deepcopy(options))
     optimizer = own_class(ours, **convert(options))
     expected, losses = run(torch, theirs, reference, 6), run(mt, ours, optimizer, 6)
-    rtol, atol = 20 * np.array(TOLERANCE[dtype])
+    rtol, atol = (0.02, 0.02) if info.name == "Muon" else 20 * np.array(TOLERANCE[dtype])  # Muon rounds to bfloat16
     compare((rtol, atol))
     saved, own_saved = reference.state_dict(), optimizer.state_dict()
     expect_same_names("options", sorted(own_saved["param_groups"][0]), sorted(saved["param_groups"][0]))
@@ -353,7 +355,7 @@ def test_entries(torch, part):
     for info, examine in entries(torch)[part::SLICES]:
         if had(info, examine):
             report = Report(info.name)
-            examine(torch, info, report, 3)
+            examine(torch, info, report, 2)
             failed += [f"{info.name}, {message}" for message in report.failures]
     assert not failed, "\n".join(failed)
 

@@ -47,7 +47,8 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.ndim < 2 or b.ndim < 2 or a.size * b.shape[-1] <= SMALL:
         if a.ndim == 2 == b.ndim and letter in "fd" and letter == b.dtype.char:
             return a.dot(b)  # the same, and half a microsecond quicker
-        return np.matmul(a, b)
+        y = np.matmul(a, b)
+        return y.astype(a.dtype) if letter == "E" == b.dtype.char else y  # NumPy's product of bfloat16 is float32
     if letter != b.dtype.char or letter not in "fdFD" or a.shape[-1] != b.shape[-2]:
         if a.dtype == b.dtype and letter in HALF:
             return matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)

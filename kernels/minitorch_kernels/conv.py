@@ -10,6 +10,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from .norm import cast, widen
 from .table import kernel
 
 
@@ -55,7 +56,7 @@ def _conv(xp, x, w, b, stride, padding, dilation, groups):
     x = _pad(xp, x, padding, padding)
     columns, (batch, *out) = _columns(xp, x, w.shape[2:], stride, dilation, groups)
     w = xp.reshape(w, (groups, outputs // groups, columns.shape[1]))
-    y = xp.swapaxes(xp.reshape(xp.matmul(w, columns), (outputs, batch, *out)), 0, 1)
+    y = xp.swapaxes(xp.reshape(_product(xp, w, columns), (outputs, batch, *out)), 0, 1)
     return y if b is None else y + xp.reshape(b, (1, outputs) + (1,) * len(out))
 
 
@@ -81,7 +82,12 @@ def _conv_dw(xp, dy, x, w_shape, stride, padding, dilation, groups):
     x = _pad(xp, x, padding, padding)
     columns, _ = _columns(xp, x, w_shape[2:], stride, dilation, groups)
     dy = xp.reshape(xp.swapaxes(dy, 0, 1), (groups, w_shape[0] // groups, columns.shape[2]))
-    return xp.reshape(xp.matmul(dy, xp.swapaxes(columns, 1, 2)), w_shape)
+    return xp.reshape(_product(xp, dy, xp.swapaxes(columns, 1, 2)), w_shape)
+
+
+def _product(xp, a, b):
+    """a @ b; products of 16-bit floats are summed in float32."""
+    return cast(xp.matmul(widen(a), widen(b)), a.dtype)
 
 
 def _columns(xp, x, window, stride, dilation, groups):

@@ -4,8 +4,8 @@ A number z of distribution function F(z; a) moves with a so that F stays what it
 (M. Figurnov, S. Mohamed, A. Mnih, Implicit reparameterization gradients, NeurIPS 2018). For the gamma and the beta
 distribution the quotient is an integral from z down to the lower end, or from z up to the upper one. In log z, or the
 logit of z, it is that of a bell-shaped function from a point beside its top outwards, which falls exponentially;
-the double exponential rule (H. Takahasi, M. Mori, Publ. RIMS 9 (1974) 721) takes it with relative error
-1e-13, 1e-3 at worst, where a is below 1e-2. Computed in float64.
+the double exponential rule (H. Takahasi, M. Mori, Publ. RIMS 9 (1974) 721) takes it, in float64: with a relative
+error of 1e-9 or less, and up to 1e-3 where a parameter is below 1e-2.
 """
 from __future__ import annotations
 

@@ -83,28 +83,64 @@ def erfc(xp, x):
     return xp.where(y < 0.46875, low, xp.where(x < 0, 2 - upper, upper)).astype(dtype)
 
 
+@kernel
+def erfcx(xp, x):
+    """exp(x²) erfc(x), without the underflow where x is large."""
+    x, dtype = _wide(x)
+    y = xp.abs(x)
+    small = xp.where(y < 0.46875, x, 0.0)
+    low = xp.exp(small * small) * (1 - small * _ratio(*_ERF, small * small))
+    upper = _scaled_erfc(xp, xp.maximum(y, 0.46875))
+    return xp.where(y < 0.46875, low, xp.where(x < 0, 2 * xp.exp(x * x) - upper, upper)).astype(dtype)
+
+
+@kernel
+def log_ndtr(xp, x):
+    """The logarithm of the normal distribution function, where that itself underflows too."""
+    x, dtype = _wide(x)
+    low, high = xp.minimum(x, -1.0), xp.maximum(x, -1.0)
+    return xp.where(x < -1, xp.log(erfcx(xp, -low / math.sqrt(2)) / 2) - low * low / 2,
+                    xp.log1p(-erfc(xp, high / math.sqrt(2)) / 2)).astype(dtype)
+
+
 def _upper_erfc(xp: Any, y: Any) -> Any:
     """erfc(y) for y >= 0.46875 (anything below, and nan for nan)."""
     y = xp.maximum(y, 0.46875)
+    coarse = xp.minimum(xp.floor(y * 16) / 16, 1e3)  # y² = coarse² + (y - coarse)(y + coarse): the first is exact
+    scale = xp.exp(-coarse * coarse) * xp.exp(-(y - coarse) * (y + coarse))
+    return scale * _scaled_erfc(xp, y)
+
+
+def _scaled_erfc(xp: Any, y: Any) -> Any:
+    """exp(y²) erfc(y) for y >= 0.46875."""
     middle = _ratio(*_ERFC, xp.minimum(y, 4.0))
     z = 1 / (xp.maximum(y, 4.0) ** 2)
     far = (1 / math.sqrt(math.pi) - z * _ratio(*_FAR_ERFC, z)) / xp.maximum(y, 4.0)
-    coarse = xp.minimum(xp.floor(y * 16) / 16, 1e3)  # y² = coarse² + (y - coarse)(y + coarse): the first is exact
-    scale = xp.exp(-coarse * coarse) * xp.exp(-(y - coarse) * (y + coarse))
-    return scale * xp.where(y <= 4, middle, far)
+    return xp.where(y <= 4, middle, far)
 
 
 @kernel
 def erfinv(xp, x):
     """The inverse of erf; ±inf at ±1, nan beyond."""
     x, dtype = _wide(x)
-    q = x / 2
+    return (_quantile(xp, x / 2, (1 - xp.abs(x)) / 2) / math.sqrt(2)).astype(dtype)
+
+
+@kernel
+def ndtri(xp, p):
+    """The quantile of the normal distribution: -inf at 0, inf at 1, nan outside."""
+    p, dtype = _wide(p)
+    return _quantile(xp, p - 0.5, xp.minimum(p, 1 - p)).astype(dtype)
+
+
+def _quantile(xp: Any, q: Any, tail: Any) -> Any:
+    """The normal quantile of 0.5 + q, where `tail` is 0.5 - |q|."""
     inner = xp.abs(q) <= 0.425
     low = q * _ratio(*_QUANTILE, xp.where(inner, 0.180625 - q * q, 0.0))
-    r = xp.sqrt(-xp.log(xp.where(inner, 0.1, (1 - xp.abs(x)) / 2)))
+    r = xp.sqrt(-xp.log(xp.where(inner, 0.1, tail)))
     near, far = _ratio(*_NEAR_TAIL, xp.minimum(r, 5.0) - 1.6), _ratio(*_FAR_TAIL, xp.minimum(r, 30.0) - 5)
     tail = xp.where(r == xp.inf, r, xp.where(r <= 5, near, far))
-    return (xp.where(inner, low, xp.where(x < 0, -tail, tail)) / math.sqrt(2)).astype(dtype)
+    return xp.where(inner, low, xp.where(q < 0, -tail, tail))
 
 
 # Gamma functions

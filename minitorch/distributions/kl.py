@@ -322,7 +322,7 @@ def _expected_log(q: Any, e: _Expected, p: Any) -> Any:
         t = q.scale.reciprocal()
         return q.loc * t - e.mean * t - (q.loc * t).exp() * e.exp_minus(t) - q.scale.log()  # type: ignore[misc]
     if isinstance(q, Normal):
-        distance = e.square - 2 * q.loc * e.mean + q.loc.pow(2)
+        distance = where(e.square == math.inf, math.inf, e.square - 2 * q.loc * e.mean + q.loc.pow(2))
         return -0.5 * (distance / q.scale.pow(2) + math.log(2 * math.pi)) - q.scale.log()
     if isinstance(q, Pareto):
         return q.alpha.log() + q.alpha * q.scale.log() - (q.alpha + 1) * e.log
@@ -339,9 +339,9 @@ def _across(p: Any, q: Any) -> Tensor:
     (low, high), (q_low, q_high) = (next(ends for kind, ends in _SUPPORT.items() if isinstance(d, kind))(d)
                                     for d in (p, q))
     outside = (low < q_low) | (high > q_high)
-    if outside is True:
-        batch = broadcast_shapes(p.batch_shape, q.batch_shape)
-        return full_like(p.mean, math.inf).expand(batch)
+    everywhere = outside.all() if isinstance(outside, Tensor) else outside
+    if everywhere:
+        return full_like(p.mean, math.inf).expand(broadcast_shapes(p.batch_shape, q.batch_shape))
     kl = -p.entropy() - _expected_log(q, _Expected(p), p)
     return where(outside, math.inf, kl) if isinstance(outside, Tensor) else kl
 

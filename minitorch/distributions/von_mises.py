@@ -38,13 +38,13 @@ class VonMises(Distribution):
     def variance(self) -> Tensor:
         """The circular variance, 1 - I1 / I0."""
         k = self.concentration
-        return 1 - (_log_modified_bessel_fn(k, 1) - _log_modified_bessel_fn(k)).exp()
+        return 1 - i1e(k) / i0e(k)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
         k = self.concentration
-        return k * (value - self.loc).cos() - math.log(2 * math.pi) - _log_modified_bessel_fn(k)
+        return k * ((value - self.loc).cos() - 1) - (2 * math.pi * i0e(k)).log()
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Rejection from a wrapped Cauchy distribution, in float64.
@@ -67,28 +67,3 @@ class VonMises(Distribution):
                 x = where(accepted, (u3 - 0.5).sign() * f.acos(), x)  # accepted anew, done or not, as PyTorch does it
                 done = done | accepted
             return ((x + math.pi + loc) % (2 * math.pi) - math.pi).to(self.loc.dtype)
-
-
-# Modified Bessel functions of order 0 and 1: I(x) up to 3.75, and sqrt(x) exp(-x) I(x) from there on, within 3e-7
-# (M. Abramowitz and I. A. Stegun, Handbook of mathematical functions, 1964, 9.8.1 to 9.8.4)
-_SMALL = ((1.0, 3.5156229, 3.0899424, 1.2067492, 0.2659732, 0.0360768, 0.0045813),
-          (0.5, 0.87890594, 0.51498869, 0.15084934, 0.02658733, 0.00301532, 0.00032411))
-_LARGE = ((0.39894228, 0.01328592, 0.00225319, -0.00157565, 0.00916281, -0.02057706, 0.02635537, -0.01647633,
-           0.00392377),
-          (0.39894228, -0.03988024, -0.00362018, 0.00163801, -0.01031555, 0.02282967, -0.02895312, 0.01787654,
-           -0.00420059))
-
-
-def _log_modified_bessel_fn(x: Tensor, order: int = 0) -> Tensor:
-    """log I_order(x) of x > 0."""
-    small = _polynomial((x / 3.75).square(), _SMALL[order])
-    small = (x * small if order else small).log()
-    large = x - 0.5 * x.log() + _polynomial(3.75 / x, _LARGE[order]).log()
-    return where(x < 3.75, small, large)
-
-
-def _polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Any:
-    value: Any = 0.0
-    for c in reversed(coefficients):
-        value = value * x + c
-    return value

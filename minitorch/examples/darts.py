@@ -29,7 +29,8 @@ Cell = dict[tuple[int, int], str]  # an operation for each edge that is kept
 
 
 def convolution(c: int, size: int) -> nn.Module:
-    return nn.Sequential(nn.ReLU(), nn.Conv2d(c, c, size, padding=size // 2, bias=False), nn.BatchNorm2d(c, affine=False))
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(c, c, size, padding=size // 2, bias=False),
+                         nn.BatchNorm2d(c, affine=False))
 
 
 def pooling(c: int, pool: type) -> nn.Module:
@@ -49,7 +50,7 @@ NAMES = list(OPERATIONS)
 # The network ---------------------------------------------------------------------------------------------------------
 
 class CellNet(nn.Module):
-    """Nodes 1 to 3 are sums over their edges; the result is all three side by side. With `cell`, only its edges."""
+    """Nodes 1 to 3 are sums over their edges; all three, side by side, are the result. With `cell`, its edges only."""
 
     def __init__(self, channels: int, cell: Cell | None):
         super().__init__()

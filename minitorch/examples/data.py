@@ -15,7 +15,7 @@ def cifar10(root: str, train: bool) -> tuple[mt.Tensor, mt.Tensor]:
     Raises RuntimeError, which says which files to put where, where that fails.
     """
     split = datasets.CIFAR10(root, train, download=True)
-    return mt.from_numpy(split.data.transpose(0, 3, 1, 2)).contiguous(), mt.tensor(split.targets)
+    return mt.from_numpy(split.data.transpose(0, 3, 1, 2)).contiguous(), mt.as_tensor(split.targets)
 
 
 def mnist(root: str, train: bool) -> tuple[mt.Tensor, mt.Tensor]:

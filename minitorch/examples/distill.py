@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -24,6 +24,7 @@ from minitorch.nn import functional as F
 BATCH = 100
 TEMPERATURE = 8.0  # divides the logits: the higher, the more the teacher's doubts show
 MISSING = 3        # the digit that a student never sees
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def teacher_network() -> nn.Module:
@@ -35,7 +36,7 @@ def teacher_network() -> nn.Module:
         nn.Flatten(), nn.Linear(64 * 9, 160), nn.ReLU(), nn.Dropout(0.5), nn.Linear(160, 10))
 
 
-def student_network(hidden: int = 128) -> nn.Module:
+def student_network(hidden: int = 128) -> nn.Sequential:
     """One hidden layer: 0.1 million products an image."""
     return nn.Sequential(nn.Flatten(), nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 10))
 
@@ -61,8 +62,8 @@ def shifted(images: mt.Tensor) -> mt.Tensor:
     return mt.roll(images, (down, right), (2, 3))
 
 
-def train(model: nn.Module, loss_of: Callable, images: mt.Tensor, targets: mt.Tensor, steps: int, name: str,
-          augment: bool = False) -> nn.Module:
+def train(model: Model, loss_of: Callable, images: mt.Tensor, targets: mt.Tensor, steps: int, name: str,
+          augment: bool = False) -> Model:
     """Adam on batches of `images` and `targets`, labels or a teacher's logits, with a rate that falls to 0."""
     optimizer = mt.optim.Adam(model.parameters(), lr=2e-3)
     schedule = mt.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -78,14 +79,15 @@ def train(model: nn.Module, loss_of: Callable, images: mt.Tensor, targets: mt.Te
 
     with tqdm(total=steps, desc=name, unit="step") as bar:
         while bar.n < steps:
-            for chosen in batches(len(images), BATCH):
+            for chosen in batches(len(images), min(BATCH, len(images))):
                 x = images[chosen]
                 loss = step(shifted(x) if augment else x, targets[chosen])
                 bar.update()
                 if bar.n == steps:
                     break
             bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
-    return model.eval()
+    model.eval()
+    return model
 
 
 @mt.no_grad()
@@ -101,7 +103,7 @@ def per_digit(model: nn.Module, images: mt.Tensor, labels: mt.Tensor) -> list[fl
 
 
 @mt.no_grad()
-def raise_bias(student: nn.Module, images: mt.Tensor) -> None:
+def raise_bias(student: nn.Sequential, images: mt.Tensor) -> None:
     """Have a tenth of `images` (of which no labels are needed) taken for the digit that the student never saw.
 
     Its teacher has called that digit unlikely every time, from which the student learned a bias that is too low.
@@ -117,7 +119,7 @@ def experiment(images: mt.Tensor, labels: mt.Tensor, test: tuple[mt.Tensor, mt.T
     teacher = train(teacher_network(), label_loss, images, labels, steps, "teacher", augment=True)
     advice = logits_of(teacher, images)
     scores = {"teacher": per_digit(teacher, *test)}
-    others = (labels != MISSING).nonzero()[:, 0]
+    others = mt.nonzero(labels != MISSING)[:, 0]
     for chosen, what in ((mt.arange(len(labels))[:few], f"{few} images"), (others, f"no {MISSING}s")):
         for loss_of, targets, how in ((label_loss, labels, "labels"), (distillation_loss, advice, "teacher")):
             name = f"{what}, {how}"
@@ -142,10 +144,9 @@ def draw(path: Path, scores: dict[str, list[float]], teacher: nn.Module, images:
         bars.barh(names[::-1], [100 * scores[name][-1] for name in names[::-1]], color="#0072b2", label="all digits")
         bars.plot([100 * scores[name][MISSING] for name in names], names, "o", color="#d55e00", label=f"{MISSING}s")
         for name in names:
-            bars.text(100 * scores[name][-1] - 1, name, f"{100 * scores[name][-1]:.1f}", ha="right", va="center",
-                      color="white")
-        bars.set(xlabel="test accuracy, %", xlim=(-2, 102), title="Students and what they learned from")
-        bars.legend(loc="lower left")
+            bars.text(102, name, f"{100 * scores[name][-1]:.1f}", va="center")
+        bars.set(xlabel="test accuracy, %", xlim=(-2, 112), title="Students and what they learned from")
+        figure.legend(loc="outside lower left", ncols=2)
         for k, i in enumerate(doubtful.tolist()):
             axes = figure.add_subplot(grid[k // 2, 4 + k % 2])
             axes.imshow(images[i, 0].numpy(), cmap="gray_r")

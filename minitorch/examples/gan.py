@@ -9,7 +9,6 @@ the digits are, so a third network, a classifier of real digits, counts at the e
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -77,19 +76,22 @@ def training_step(forger: nn.Module, critic: nn.Module) -> Callable:
     return step
 
 
-def train(forger: nn.Module, critic: nn.Module, images: mt.Tensor, epochs: int) -> list[mt.Tensor]:
-    """Images in [-1, 1]. Returns what the forger makes of the same ten noises after each epoch."""
+def train(forger: nn.Module, critic: nn.Module, images: mt.Tensor, steps: int) -> list[mt.Tensor]:
+    """Images in [-1, 1]. Returns what the forger makes of the same ten noises, ten times along the way."""
     initialize(forger)
     initialize(critic)
     step, noise = training_step(forger, critic), mt.randn(10, NOISE)
     made: list[mt.Tensor] = []
-    with tqdm(total=epochs * (len(images) // BATCH), unit="step") as bar:
-        for epoch in range(epochs):
+    with tqdm(total=steps, unit="step") as bar:
+        while bar.n < steps:
             for chosen in batches(len(images), BATCH):
                 critic_loss, forger_loss = step(images[chosen])
                 bar.update()
-            bar.set_postfix(epoch=epoch + 1, critic=f"{critic_loss.item():.3f}", forger=f"{forger_loss.item():.3f}")
-            made.append(forge(forger, noise))
+                if bar.n * 10 // steps > len(made):
+                    made.append(forge(forger, noise))
+                    bar.set_postfix(critic=f"{critic_loss.item():.3f}", forger=f"{forger_loss.item():.3f}")
+                if bar.n == steps:
+                    break
     return made
 
 
@@ -129,21 +131,20 @@ def verdict(model: nn.Module, images: mt.Tensor) -> tuple[float, mt.Tensor]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    chosen = options(__doc__, arguments, epochs=30)
+    chosen = options(__doc__, arguments, steps=6000)
     images, labels = mnist(chosen.data, train=True)
     images = 2 * images - 1
     forger, critic = generator(), discriminator()
-    made = train(forger, critic, images, chosen.epochs)
+    made = train(forger, critic, images, chosen.steps)
     forged = forge(forger, mt.randn(1000, NOISE))
     save_grid(chosen.out / "gan_samples.png", forged[:100] / 2 + 0.5)
-    rows = made[::max(1, len(made) // 9)]
-    save_grid(chosen.out / "gan_epochs.png", mt.cat(rows) / 2 + 0.5)
+    save_grid(chosen.out / "gan_training.png", mt.cat(made) / 2 + 0.5)
 
     model = judge(images, labels)
     test, _ = mnist(chosen.data, train=False)
     (real_share, _), (share, counts) = verdict(model, 2 * test - 1), verdict(model, forged)
     print(f"of 1000 forged digits: {', '.join(f'{n} of {digit}' for digit, n in enumerate(counts.tolist()))}")
-    print(f"a classifier of real digits is sure of {100 * share:.1f} % of them, of {100 * real_share:.1f} % of real ones")
+    print(f"a classifier is sure of {100 * share:.1f} % of them, and of {100 * real_share:.1f} % of real digits")
 
 
 if __name__ == "__main__":

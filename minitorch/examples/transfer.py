@@ -3,9 +3,9 @@
     python -m minitorch.examples.transfer --data DIR
 
 Needs the checkpoint that `resnet_cifar` leaves in the folder --out. Three ways are compared, for 1 to 50 images a
-digit: the network's features as they are, with a new linear layer on top (frozen); all of it trained further, from where
-CIFAR-10 left it (fine-tuned); and the same network trained from random numbers (from scratch).
-Yosinski et al., "How transferable are features in deep neural networks?", 2014.
+digit: the network's features as they are, with a new linear layer on top (frozen); all of it trained further, from
+where CIFAR-10 left it (fine-tuned); and the same network trained from random numbers (from scratch). Yosinski et
+al., "How transferable are features in deep neural networks?", 2014.
 """
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from minitorch.examples.data import mnist
 from minitorch.examples.options import options, picture
 from minitorch.examples.resnet_cifar import ResNet, normalize
 from minitorch.nn import functional as F
+from minitorch.vision.utils import make_grid
 
 SHOTS = (1, 2, 5, 10, 20, 50)  # images of each digit to learn from
 
@@ -54,14 +55,14 @@ def learning(parameters: Any, loss_of: Callable, lr: float, steps: int) -> Calla
 
 
 @mt.no_grad()
-def features(model: ResNet, images: mt.Tensor) -> mt.Tensor:
-    """What the last layer sees of each image, (N, 64); batch norms count with what they saw in training."""
+def features(model: ResNet, digits: mt.Tensor) -> mt.Tensor:
+    """What the last layer sees of each digit, (N, 64); batch norms count with what they saw in training."""
     model.eval()
-    return mt.cat([model.features(images[i:i + 500]) for i in range(0, len(images), 500)])
+    return mt.cat([model.features(as_photographs(digits[i:i + 500])) for i in range(0, len(digits), 500)])
 
 
 def frozen(model: ResNet, x: mt.Tensor, y: mt.Tensor, steps: int = 300) -> nn.Module:
-    """A linear layer for the features of x.
+    """A linear layer for the features of the digits x.
 
     As the network stays as it is, its features are computed once; the layer learns from them alone, in no time.
     """
@@ -72,18 +73,19 @@ def frozen(model: ResNet, x: mt.Tensor, y: mt.Tensor, steps: int = 300) -> nn.Mo
     return head
 
 
-def trained(model: ResNet, x: mt.Tensor, y: mt.Tensor, lr: float, steps: int = 40) -> nn.Module:
-    """The whole model trained on x; its last layer is new."""
+def trained(model: ResNet, x: mt.Tensor, y: mt.Tensor, steps: int = 60) -> nn.Module:
+    """The whole model trained on the digits x; its last layer is new."""
     model.fc = nn.Linear(model.fc.in_features, 10)
     model.train()
-    step = learning(model.parameters(), lambda x, y: F.cross_entropy(model(x), y), lr, steps)
+    x = as_photographs(x)
+    step = learning(model.parameters(), lambda x, y: F.cross_entropy(model(x), y), 2e-3, steps)
     for _ in range(steps):
         chosen = mt.randperm(len(x))[:100]
         step(x[chosen], y[chosen])
     return model.fc
 
 
-def compare(pretrained: dict, images: mt.Tensor, labels: mt.Tensor, test: tuple[mt.Tensor, mt.Tensor],
+def compare(pretrained: dict, digits: mt.Tensor, labels: mt.Tensor, test: tuple[mt.Tensor, mt.Tensor],
             shots: tuple[int, ...] = SHOTS, repeats: int = 1) -> dict[str, list[float]]:
     """The test accuracy of each way for each number of shots, the mean of `repeats` draws of the images."""
     def score(model: ResNet, head: nn.Module) -> float:
@@ -103,19 +105,19 @@ def compare(pretrained: dict, images: mt.Tensor, labels: mt.Tensor, test: tuple[
                 way.append(0.0)
             for _ in range(repeats):
                 chosen = few_of_each(labels, n)
-                x, y = images[chosen], labels[chosen]
+                x, y = digits[chosen], labels[chosen]
                 model = fresh(pretrained)
                 scores["frozen"][-1] += score(model, frozen(model, x, y))
                 bar.update()
-                for name, state, lr in (("fine-tuned", pretrained, 2e-3), ("from scratch", None, 5e-3)):
+                for name, state in (("fine-tuned", pretrained), ("from scratch", None)):
                     model = fresh(state)
-                    scores[name][-1] += score(model, trained(model, x, y, lr))
+                    scores[name][-1] += score(model, trained(model, x, y))
                     bar.update()
     return scores
 
 
-def draw(path: Path, scores: dict[str, list[float]], images: mt.Tensor) -> None:
-    """The accuracies by number of shots, and what the network is shown."""
+def draw(path: Path, scores: dict[str, list[float]], digits: mt.Tensor) -> None:
+    """The accuracies by number of shots, and some of the digits."""
 
     def figure(plt: Any, figure: Any) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -127,9 +129,7 @@ def draw(path: Path, scores: dict[str, list[float]], images: mt.Tensor) -> None:
         left.minorticks_off()
         left.grid(alpha=0.3)
         left.legend()
-        low, high = images.min(), images.max()
-        rows = ((images[:20] - low) / (high - low)).reshape(4, 5, 3, 32, 32).permute(0, 3, 1, 4, 2)
-        right.imshow(rows.reshape(4 * 32, 5 * 32, 3).numpy())
+        right.imshow(make_grid(digits[:20], nrow=5).permute(1, 2, 0).numpy())
         right.axis("off")
 
     picture(path, figure, figsize=(9, 4))
@@ -141,11 +141,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not checkpoint.exists():
         raise SystemExit(f"there is no checkpoint {checkpoint}: python -m minitorch.examples.resnet_cifar writes it")
     pretrained = mt.load(checkpoint)["model"]
-    images, labels = mnist(chosen.data, train=True)
-    test, test_labels = mnist(chosen.data, train=False)
-    images, test = as_photographs(images), as_photographs(test)
-    scores = compare(pretrained, images, labels, (test, test_labels), repeats=chosen.repeats)
-    draw(chosen.out / "transfer.png", scores, test)
+    test = mnist(chosen.data, train=False)
+    scores = compare(pretrained, *mnist(chosen.data, train=True), test, repeats=chosen.repeats)
+    draw(chosen.out / "transfer.png", scores, test[0])
     print(f"{'images a digit':16}" + "".join(f"{n:8}" for n in SHOTS))
     for name, values in scores.items():
         print(f"{name:16}" + "".join(f"{100 * v:6.1f} %" for v in values))

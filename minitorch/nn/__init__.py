@@ -7,12 +7,18 @@
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
+from ..errors import NoAttributeError
 from . import functional, init, modules, parallel, parameter, utils
 from .modules import *  # noqa: F403  every layer, from the files of its family
 from .parallel import DataParallel
 from .parameter import Buffer, Parameter
 
-if TYPE_CHECKING:  # `modules` finds the layers in the files of their families
-    def __getattr__(name: str) -> Any: ...
+
+def __getattr__(name: str) -> Any:  # `modules` finds the layers in the files of their families
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        return import_module(f"{__name__}.{name}")
+    raise NoAttributeError(f"module 'torch.nn' has no attribute '{name}'", name, lambda: globals())

@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..errors import NoAttributeError
 from ..op import FUNCTIONS
 from ..ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ..ops.embedding import embedding_bag as embedding_bag
@@ -41,8 +42,11 @@ _NAMES = """
     grid_sample affine_grid
 """.split()  # noqa: SIM905
 globals().update({_name: FUNCTIONS[_name] for _name in _NAMES})
-if TYPE_CHECKING:
-    def __getattr__(name: str) -> Any: ...
+
+
+def __getattr__(name: str) -> Any:
+    raise NoAttributeError(f"module 'torch.nn.functional' has no attribute '{name}'", name, lambda: globals())
+
 
 _relu = FUNCTIONS["relu"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import no_grad
-from ..errors import ShapeError
+from ..errors import ShapeError, absent_from
 from ..op import FUNCTIONS
 from ..tensor import Tensor
 
@@ -230,3 +230,5 @@ uniform, normal, constant, eye, dirac, orthogonal, sparse = map(
     _old_name, (uniform_, normal_, constant_, eye_, dirac_, orthogonal_, sparse_))
 xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal = map(
     _old_name, (xavier_uniform_, xavier_normal_, kaiming_uniform_, kaiming_normal_))
+
+__getattr__ = absent_from(__name__, lambda: globals())

@@ -8,6 +8,8 @@ from typing import Any
 
 from .. import dtypes
 from ..engine import no_grad
+from ..errors import check_keywords
+from ..op import FUNCTIONS
 from ..tensor import Handle, Tensor
 from . import hooks, state
 from .hooks import register_module_forward_hook as register_module_forward_hook
@@ -35,6 +37,12 @@ class Module:
     training: bool
     forward: Callable[..., Any]
     _version = 1  # of what a state dict holds; goes into its metadata
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Any:
+        if keywords:
+            check_keywords(cls, keywords)
+        new = super().__new__
+        return new(cls) if new is object.__new__ else new(cls, *args, **keywords)
 
     def __init__(self) -> None:
         put = object.__setattr__.__get__(self)
@@ -137,6 +145,23 @@ class Module:
             if not isinstance(module, Module):
                 raise AttributeError(f"`{part}` is not an nn.Module")
         return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put `module` at a dotted path, with `strict` only in the place of another.
+
+        Raises ValueError for an empty path or what is no module, AttributeError where the path leads nowhere.
+        """
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{type(parent).__name__} has no attribute `{name}`")
+        if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+            raise AttributeError(f"`{name}` is not an nn.Module")
+        setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path. Raises AttributeError."""
@@ -259,7 +284,7 @@ class Module:
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
         """Replace each parameter's and buffer's values by `fn` of them; the parameter objects stay."""
-        for child in self.children():
+        for child in self.children() if recurse else ():
             child._apply(fn)
         with no_grad():
             for p in self._parameters.values():
@@ -299,6 +324,10 @@ class Module:
     def share_memory(self) -> Module:
         """Move parameters and buffers to memory that other processes see too."""
         return self._apply(lambda t: t.share_memory_())
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Module:
+        """Move to a device without the values."""
+        return self._apply(lambda t: FUNCTIONS["empty_like"](t, device=device), recurse)
 
     # State
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import dtypes
+from .. import dtypes, return_types
 from ..dtypes import promote
 from ..errors import DTypeError
-from ..op import composite, op
+from ..inplace import write
+from ..op import composite, joint, op
 from ..tensor import Tensor
 from .elementwise import conjugate, floating, floats, pow, refuse, zeros_of
 
@@ -155,6 +156,42 @@ def float_power(input, exponent):
     wide = [v.to(dtypes.complex128 if v.dtype.is_complex else dtypes.float64) if isinstance(v, Tensor) else
             v if isinstance(v, complex) else float(v) for v in (input, exponent)]
     return pow(*wide)
+
+
+@op(inplace=True)
+def deg2rad(k, x, /):
+    """Degrees as radians: x pi / 180."""
+    refuse("deg2rad", x, "c")
+    return floating(x) * (math.pi / 180), lambda dy: dy * (math.pi / 180)
+
+
+@op(inplace=True)
+def rad2deg(k, x, /):
+    """Radians as degrees: x 180 / pi."""
+    refuse("rad2deg", x, "c")
+    return floating(x) * (180 / math.pi), lambda dy: dy * (180 / math.pi)
+
+
+@op(method=False, function=False)
+def frexp_(k, x, /):
+    refuse("frexp", x, "biuc")
+    mantissa, exponent = k.xp.frexp(x)
+    return [mantissa, exponent.astype("int32")], joint(lambda dy, needs: [
+        None if dy[0] is None else dy[0] * k.exp2(-exponent.astype(x.dtype))])
+
+
+@composite
+def frexp(input, *, out=None):
+    """(mantissa, exponent): x = mantissa 2^exponent, with a mantissa in [0.5, 1) or 0.
+
+    >>> from minitorch import tensor
+    >>> frexp(tensor([3.0])).exponent
+    tensor([2], dtype=torch.int32)
+    """
+    found = frexp_(input)
+    if out is not None:
+        found = [write(o, y, resize=True) for o, y in zip(out, found)]
+    return return_types.frexp(*found)
 
 
 def _alike(*arrays: Any) -> Any:

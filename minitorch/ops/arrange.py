@@ -214,6 +214,12 @@ def constant_pad(k, x, /, pad, value=0):
 _diagonal = diagonal  # `diag` and others have an argument of that name
 
 
+@composite
+def constant_pad_nd(input, pad, value=0):
+    """`constant_pad`, as PyTorch names it."""
+    return constant_pad(input, pad, value)
+
+
 def _padded(k: Any, x: Any, pad: list[int]) -> Any:
     return constant_pad(x, pad) if isinstance(x, Tensor) else constant_pad.op.body(k, x, pad)[0]
 

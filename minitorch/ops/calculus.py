@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import shapes
+from .. import dtypes, shapes
 from ..errors import ShapeError
 from ..op import FUNCTIONS, composite
 from ..tensor import Tensor
@@ -49,6 +49,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     (tensor([1.0000, 1.5000, 3.0000, 4.0000]),)
     """
     dims = shapes.axes("gradient", input, dim)
+    spacing = 1 if spacing is None else spacing
     if not isinstance(spacing, (tuple, list)):
         spacing = [spacing] * len(dims)
     if edge_order not in (1, 2):
@@ -61,7 +62,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
             raise ShapeError("gradient: expected each dimension size to be at least edge_order+1, got "
                              f"{list(input.shape)}")
     if input._array.dtype.kind in "biu":
-        input = input.to(FUNCTIONS["get_default_dtype"]() if "get_default_dtype" in FUNCTIONS else None)
+        input = input.to(dtypes.get_default_dtype())
     return tuple([_slope(input, d, step, edge_order) for d, step in zip(dims, spacing)])
 
 

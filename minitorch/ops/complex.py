@@ -116,6 +116,12 @@ def conj(k, x, /):
     return x.conj() if x.dtype.kind == "c" else x, lambda dy: dy.conj()
 
 
+@op(inplace=True)
+def conj_physical(k, x, /):
+    """The complex conjugate in memory of its own."""
+    return x.conj() if x.dtype.kind == "c" else x.copy(), lambda dy: dy.conj()
+
+
 @op
 def angle(k, x, /):
     """The angle of a complex number in radians; of a real one 0 or pi."""

@@ -87,6 +87,8 @@ def sum_to_size(input, *size):
     shape = tuple(input.shape)
     if len(wanted) > len(shape) or any(n not in (1, m) for n, m in zip(wanted[::-1], shape[::-1])):
         raise ShapeError(f"sum_to_size: size {list(wanted)} is not expandable to size {list(shape)}.")
+    if not wanted:
+        return input.sum()
     extra = len(shape) - len(wanted)
     dims = [*range(extra), *[i + extra for i, n in enumerate(wanted) if n == 1 and shape[i + extra] != 1]]
     return input.sum(dims, keepdim=True).reshape(wanted) if dims else input.view(wanted)

@@ -155,6 +155,25 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
     return t
 
 
+@composite(method=False)
+def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False,
+                   pin_memory=False):
+    """Memory as it is found, whose dimensions lie in it in the order `physical_layout`."""
+    if sorted(physical_layout) != list(range(len(size))):
+        raise RuntimeError(f"empty_permuted: physical_layout must be a permutation of {len(size)} dimensions, got "
+                           f"{physical_layout}")
+    t = empty([size[d] for d in physical_layout], dtype=dtype, device=device)
+    return t.permute([list(physical_layout).index(d) for d in range(len(size))]).detach().requires_grad_(requires_grad)
+
+
+@composite(function=False)
+def new_empty_strided(self, size, stride, *, dtype=None, layout=None, device=None, requires_grad=False,
+                      pin_memory=False):
+    """`empty_strided` of the type and device of this tensor."""
+    return empty_strided(size, stride, dtype=dtype or self.dtype, device=self.device if device is None else device,
+                         requires_grad=requires_grad)
+
+
 # Sequences
 
 @factory
@@ -222,7 +241,11 @@ def _spaced(xp: Any, name: str, start: Any, end: Any, steps: int, dtype: Any, cu
     if dtype.kind in "iu":
         start, end = int(start), int(end)
     i = xp.arange(steps)
-    gap = work.type((end - start) / max(steps - 1, 1)) if work.kind != "V" else (end - start) / max(steps - 1, 1)
+    if work == np.float32:  # PyTorch's steps: rounded ends, a rounded gap, and one rounding of end + i * gap
+        start, end = np.float32(start), np.float32(end)
+        start, end, gap = float(start), float(end), float((end - start) / np.float32(max(steps - 1, 1)))
+    else:
+        gap = work.type((end - start) / max(steps - 1, 1)) if work.kind != "V" else (end - start) / max(steps - 1, 1)
     x = xp.where(i < steps // 2 + (steps == 1), start + i * gap, end - (steps - 1 - i) * gap)
     return curve(x.astype(work)).astype(dtype)
 

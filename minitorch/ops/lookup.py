@@ -93,6 +93,38 @@ def nonzero(input, *, out=None, as_tuple=False):
 
 
 @composite
+def nonzero_static(input, *, size, fill_value=-1, out=None):
+    """The first `size` rows of `nonzero`, filled up with `fill_value`."""
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = nonzero(input)
+    missing = size - found._array.shape[0]
+    return into(out, found.constant_pad((0, 0, 0, missing), fill_value) if missing > 0 else found[:size].clone())
+
+
+@composite(method=False)
+def unravel_index(indices, shape):
+    """The coordinates, a tensor a dimension, of flat positions in a tensor of that shape.
+
+    >>> import minitorch as torch
+    >>> torch.unravel_index(torch.tensor(5), (2, 3))
+    (tensor(1), tensor(2))
+    """
+    if not isinstance(indices, Tensor) or indices._array.dtype.kind not in "iu":
+        raise ValueError(f"unravel_index: expects an integer tensor, got {getattr(indices, 'dtype', type(indices))}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not all(isinstance(n, int) for n in sizes):
+        raise TypeError(f"unravel_index: 'shape' must be a sequence of integers, got {shape}")
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"unravel_index: 'shape' cannot have negative values, but got {sizes}")
+    found, rest = [], indices
+    for n in sizes[::-1]:
+        found.append(rest.remainder(n) if n else rest)
+        rest = rest.div(n, rounding_mode="floor") if n else rest
+    return tuple(found[::-1])
+
+
+@composite
 def argwhere(input):
     """`nonzero`: a row of indices for each element that is not zero."""
     return nonzero(input)

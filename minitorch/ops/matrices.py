@@ -120,6 +120,25 @@ def matrix_exp(input):
 WIDE = {dtypes.float32: dtypes.float64, dtypes.complex64: dtypes.complex128}
 
 
+@composite(inplace=True)
+def renorm(input, p, dim, maxnorm, *, out=None):
+    """`input` with those slices along `dim` whose p-norm exceeds `maxnorm` scaled down to it.
+
+    >>> from minitorch import tensor
+    >>> renorm(tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    at = shapes.axis("renorm", input, dim)
+    if p <= 0 or maxnorm < 0:
+        raise RuntimeError(f"renorm: expects a positive p and maxnorm >= 0, got {p} and {maxnorm}")
+    if input.ndim < 2:
+        raise ShapeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    norms = vector_norm_(input, p, tuple([d for d in range(input.ndim) if d != at]), True)
+    scale = (maxnorm / (norms + 1e-7)).masked_fill(norms <= maxnorm, 1.0)
+    return into(out, input * scale)
+
+
 def multi_dot(tensors, *, out=None):
     """The product of several matrices, in the order that takes the fewest multiplications; the ends may be vectors.
 

@@ -44,6 +44,9 @@ for _python, _name in {"mul": "mul", "truediv": "div", "pow": "pow"}.items():  #
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
 
 
+Tensor.__rdiv__ = Tensor.__rtruediv__
+
+
 def _invert(self):
     if self._array.dtype.kind not in "biu":
         raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")

@@ -6,6 +6,7 @@ import numpy as np
 from .. import shapes
 from ..device import device as as_device
 from ..device import device_of, move
+from ..errors import DTypeError
 from ..op import op
 from .random import source_of
 
@@ -63,9 +64,10 @@ def binomial(k, count, prob, /, generator=None):
     >>> binomial(tensor([10., 100.]), tensor([0.5, 0.5]))
     tensor([ 4., 51.])
     """
-    _floating("binomial", prob)
+    if prob.dtype not in (np.float32, np.float64):
+        raise ValueError(f"binomial: prob expects float32 or float64, got {prob.dtype}")
     if count.dtype != prob.dtype:
-        raise ValueError(f"binomial: expects count and prob of one dtype, got {count.dtype} and {prob.dtype}")
+        raise DTypeError(f"binomial: count expects the dtype of prob, {prob.dtype}, got {count.dtype}")
     shape = shapes.broadcast("binomial", count.shape, prob.shape)
     n, p = (np.broadcast_to(move(x, as_device("cpu")), shape) for x in (count, prob))
     return move(source_of(generator).binomial(n, p), device_of(prob))

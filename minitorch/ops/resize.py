@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import shapes
 from ..errors import ShapeError
+from ..op import FUNCTIONS
 from ..tensor import Tensor
 from .shape import squeeze, swapaxes, swapdims, t, transpose, unsqueeze
 
@@ -48,4 +49,11 @@ def resize_(x: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     return x
 
 
+def resize_as_(x: Tensor, other: Tensor, *, memory_format: Any = None) -> Tensor:
+    """`x` with the shape of `other`, in place: the elements follow each other as they lie."""
+    return resize_(x, other.shape)
+
+
 Tensor.resize_ = resize_
+Tensor.resize_as_ = resize_as_  # type: ignore[attr-defined]
+FUNCTIONS["resize_as_"] = resize_as_

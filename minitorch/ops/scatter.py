@@ -9,7 +9,8 @@ from ..errors import DTypeError, ShapeError
 from ..limits import iinfo
 from ..op import composite, joint, op
 from ..tensor import Tensor
-from .gather import _along, _flat, _gathered, gather_, into
+from .gather import _along, _flat, _gathered, _slices, gather_, into
+from .shape import reshape
 
 
 @op(method=False, function=False)
@@ -90,6 +91,22 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     added = scatter_add_(Tensor._wrap(input._array * 0), ones, index, dim)
     counts = (added + 1 if include_self else added).clamp(min=1)
     return total / counts if input.is_floating_point() else total.div(counts, rounding_mode="floor")
+
+
+@composite(inplace=True)
+def index_reduce(input, dim, index, source, reduce, *, include_self=True):
+    """A copy of `input` in which the slices of `source` are combined with those that `index` names along `dim`.
+
+    `reduce` is "prod", "mean", "amax" or "amin"; without `include_self` what was there does not count.
+    """
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"index_reduce: reduce argument must be either prod, mean, amax or amin, got {reduce!r}")
+    if input.ndim == 0:
+        return reshape(index_reduce(reshape(input, 1), 0, reshape(index, -1), reshape(source, -1), reduce,
+                                    include_self=include_self), ())
+    at = _slices("index_reduce", input, dim, index if index.ndim else reshape(index, 1), source)
+    wide = reshape(index, [-1 if i == at else 1 for i in range(input.ndim)]).expand(source._array.shape)
+    return scatter_reduce(input, at, wide, source, reduce, include_self=include_self)
 
 
 @op(method=False, function=False)

@@ -28,8 +28,8 @@ class Adam(Optimizer):
                  fused: bool | None = None, decoupled_weight_decay: bool = False):
         _check_tensors(lr, betas, bool(foreach) and not capturable)
         super().__init__(params, checked(
-            lr=lr, betas=tuple(map(number, betas)), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, foreach=foreach,
-            capturable=capturable, differentiable=differentiable, fused=fused,
+            lr=lr, betas=tuple(map(number, betas)), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
+            maximize=maximize, foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused,
             decoupled_weight_decay=decoupled_weight_decay))
 
     def _step_group(self, group: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..device import kernels_of, move
 from ..engine import enable_grad, whole
+from ..errors import check_keywords
 from ..tensor import Handle, Tensor
 
 required = object()  # as a default: an option that every parameter group must give
@@ -37,6 +38,11 @@ class Optimizer:
     """
 
     takes_complex = False  # whether the step is linear in the gradient, and so right for complex parameters
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Any:
+        if keywords:
+            check_keywords(cls, keywords)
+        return super().__new__(cls)
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, Tensor):

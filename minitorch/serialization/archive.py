@@ -13,7 +13,8 @@ from ..errors import CheckpointError
 from .files import Source
 
 ALIGNMENT = 64
-LARGE = 0xFFFFFFFF  # a size or place from here on stands in the fields of zip64
+LARGE = 0xFFFFFFFF  # a size or place from here on stands in the fields of zip64,
+ELSEWHERE = 0xFFFFFFFF  # and this in its own
 _LOCAL, _CENTRAL, _END = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I"), struct.Struct("<4s4H2IH")
 _END64, _LOCATOR = struct.Struct("<4sQ2H2I4Q"), struct.Struct("<4sIQI")
 _VERSION, _UTF8, _DATE = 45, 0x0800, 0x21  # 1 January 1980
@@ -27,25 +28,27 @@ def write(out: Callable[[Any], Any], records: Iterable[tuple[str, Any]], checksu
         size = content.nbytes
         crc = zlib.crc32(content) if checksums else 0
         encoded = name.encode()
-        wide = struct.pack("<2H2Q", 1, 16, size, size) if size >= LARGE else b""
-        start = place + _LOCAL.size + len(encoded) + len(wide)
+        sizes = struct.pack("<2H2Q", 1, 16, size, size) if size >= LARGE else b""
+        start = place + _LOCAL.size + len(encoded) + len(sizes)
         padding = -(start + 4) % ALIGNMENT
-        extra = wide + struct.pack("<2sH", b"FB", padding) + b"\0" * padding
-        stored = LARGE if wide else size
+        extra = sizes + struct.pack("<2sH", b"FB", padding) + b"\0" * padding
+        stored = ELSEWHERE if sizes else size
         out(_LOCAL.pack(b"PK\3\4", _VERSION, _UTF8, 0, 0, _DATE, crc, stored, stored, len(encoded), len(extra)))
         out(encoded + extra)
         out(content)
-        far = struct.pack("<2H3Q", 1, 24, size, size, place) if wide or place >= LARGE else b""
+        far = struct.pack("<2H3Q", 1, 24, size, size, place) if sizes or place >= LARGE else b""
         directory.append(_CENTRAL.pack(
-            b"PK\1\2", _VERSION, _VERSION, _UTF8, 0, 0, _DATE, crc, *(LARGE if far else size,) * 2, len(encoded),
-            len(far), 0, 0, 0, 0, LARGE if far else place) + encoded + far)
+            b"PK\1\2", _VERSION, _VERSION, _UTF8, 0, 0, _DATE, crc, *(ELSEWHERE if far else size,) * 2, len(encoded),
+            len(far), 0, 0, 0, 0, ELSEWHERE if far else place) + encoded + far)
         place = start + 4 + padding + size
     entries, length, count = b"".join(directory), sum(map(len, directory)), len(directory)
     out(entries)
-    if place + length >= LARGE or count >= 0xFFFF:
+    wide = place + length >= LARGE or count >= 0xFFFF
+    if wide:
         out(_END64.pack(b"PK\6\6", 44, _VERSION, _VERSION, 0, 0, count, count, length, place))
         out(_LOCATOR.pack(b"PK\6\7", 0, place + length, 1))
-    out(_END.pack(b"PK\5\6", 0, 0, min(count, 0xFFFF), min(count, 0xFFFF), min(length, LARGE), min(place, LARGE), 0))
+    numbers = (0xFFFF, 0xFFFF, ELSEWHERE, ELSEWHERE) if wide else (count, count, length, place)
+    out(_END.pack(b"PK\5\6", 0, 0, *numbers, 0))
 
 
 class Record(NamedTuple):

@@ -78,7 +78,7 @@ def read_tar(source: Source, build: Unpickler, restore: Restore) -> Any:
         with tarfile.open(fileobj=source.raw, mode="r:") as tar:
             storages, tensors, content = [
                 Source(io.BytesIO(_member(tar, name)), name) for name in ("storages", "tensors", "pickle")]
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"a tar file, but not of PyTorch, or a damaged one ({error})") from None
     plain = Unpickler()
     known: dict[int, Any] = {}

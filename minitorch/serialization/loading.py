@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import io
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..device import cupy, device, move
@@ -48,6 +48,7 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights
                                "with safetensors; this one is of PyTorch's older format")
         else:
             value = (legacy.read if kind == "legacy" else legacy.read_tar)(source, build, place)
+        build.finish()
         _move(build.tensors)
         return value
 
@@ -56,18 +57,9 @@ def get_unsafe_globals_in_checkpoint(f: Any) -> list[str]:
     """The names that a file refers to, and that `load` would refuse."""
     with opened(f) as source:
         content = Archive(source).read("data.pkl").tobytes()
-        strings: list[str] = []
-        found = []
-        for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name == "GLOBAL":
-                found.append(str(argument).split(" ", 1))
-            elif opcode.name == "STACK_GLOBAL":
-                found.append(strings[-2:])
-            elif isinstance(argument, str):
-                strings.append(argument)
     declared = settings.declared_by_name()
-    return [".".join(name) for name in dict.fromkeys(map(tuple, found))
-            if ".".join(name) not in declared and not _known(*name)]
+    return [f"{module}.{name}" for module, name in dict.fromkeys(_references(content))
+            if f"{module}.{name}" not in declared and not _known(module, name)]
 
 
 def default_restore_location(storage: Loaded, location: str) -> Loaded:
@@ -165,6 +157,22 @@ def _move(tensors: list[tuple[Tensor, Loaded]]) -> None:
         if id(root) not in moved:
             moved[id(root)] = move(root, storage.device)
         t._array = view_of(moved[id(root)].reshape(-1).view("u1"), t._array, start)
+
+
+def _references(content: bytes) -> Iterator[tuple[Any, Any]]:
+    """The names that a pickle refers to: module and name, which newer protocols take from the stack."""
+    pushed: list[Any] = [None, None]
+    memo: dict[Any, Any] = {}
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name == "GLOBAL":
+            yield tuple(str(argument).split(" ", 1))  # type: ignore[misc]
+        elif opcode.name == "STACK_GLOBAL":
+            yield pushed[-2], pushed[-1]
+        if "PUT" in opcode.name or opcode.name == "MEMOIZE":
+            memo[len(memo) if argument is None else argument] = pushed[-1]
+        else:
+            pushed = [pushed[-1], memo.get(argument) if "GET" in opcode.name else
+                      argument if isinstance(argument, str) else None]
 
 
 def _known(module: str, name: str) -> bool:

@@ -211,6 +211,7 @@ def _table() -> dict[tuple[str, str], Any]:
                                                             frozenset, bytes, bytearray, complex, slice, range)}
     return {
         **numbers, **kinds, **tensors, **plain,
+        ("builtins", "xrange"): range, ("builtins", "unicode"): str, ("builtins", "long"): int,  # Python 2's names
         ("torch.storage", "UntypedStorage"): UntypedStorage,
         ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor_v2,

@@ -35,6 +35,7 @@ class Unpickler:
         self.fetch, self.encoding, self._declared = fetch, encoding, declared or {}
         self.tensors: list[tuple[Tensor, Loaded]] = []
         self._storages: dict[int, Loaded] = {}
+        self._late: dict[int, list[Callable]] = {}
         self._safe = set(map(id, self._declared.values()))
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
@@ -63,11 +64,9 @@ class Unpickler:
         """A tensor on a storage's memory."""
         if not isinstance(elements, Elements):
             raise RefusedError(f"a tensor has a {type(elements).__name__} for its storage")
-        array = elements.view(offset, size, stride, dtype)
-        for name in metadata or ():  # views that PyTorch computes only when they are read
-            array = {"conj": np.conj, "neg": np.negative}[name](array) if metadata[name] else array
-        t = Tensor._wrap(array)
+        t = Tensor._wrap(elements.view(offset, size, stride, dtype))
         t.requires_grad = bool(requires_grad)
+        self._late[id(t)] = [_LATE[name] for name in metadata or () if metadata[name]]
         return self._keep(t, elements.storage)
 
     def empty(self) -> Tensor:
@@ -78,7 +77,14 @@ class Unpickler:
         result = object.__new__(kind)
         result._array = t._array
         result.requires_grad = requires_grad
+        self._late[id(result)] = self._late.get(id(t), [])
         return self._keep(result, self._storages[id(t)])
+
+    def finish(self) -> None:
+        """Compute what PyTorch computes only when it is read; to be called when the storages have been read."""
+        for t, _ in self.tensors:
+            for function in self._late.get(id(t), []):
+                t._array = function(t._array)
 
     def _keep(self, t: Tensor, storage: Loaded) -> Tensor:
         self.tensors.append((t, storage))
@@ -276,6 +282,7 @@ def _group(count: int) -> Callable:
     return lambda machine, _: machine._tuple(count)
 
 
+_LATE: dict[str, Callable] = {"conj": np.conj, "neg": np.negative}
 _CALLABLE = (type, type(_name))
 
 _STEPS: dict[str, Callable[[Unpickler, Any], Any]] = {

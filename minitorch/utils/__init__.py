@@ -2,6 +2,8 @@
 
 import importlib
 
+from ..errors import absent_from
+
 
 def __getattr__(name):
     if not name.startswith("_"):
@@ -11,4 +13,6 @@ def __getattr__(name):
         except ModuleNotFoundError as error:
             if error.name != full_name:
                 raise
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pkgutil
+
+    return absent_from(__name__, lambda: [module.name for module in pkgutil.iter_modules(__path__)])(name)

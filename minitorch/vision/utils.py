@@ -1,10 +1,13 @@
-"""Look at images: put a batch into one grid, save it to a file."""
+"""Look at images: put a batch into one grid, draw on one, save it to a file."""
 from __future__ import annotations
 
 import math
 
 from minitorch.tensor import Tensor
+from minitorch.vision.drawing import draw_bounding_boxes, draw_keypoints, draw_segmentation_masks
 from minitorch.vision.transforms.functional import to_pil_image
+
+__all__ = ["draw_bounding_boxes", "draw_keypoints", "draw_segmentation_masks", "make_grid", "save_image"]
 
 
 def make_grid(
@@ -15,11 +18,13 @@ def make_grid(
     value_range: tuple[float, float] | None = None,
     scale_each: bool = False,
     pad_value: float = 0.0,
+    range: tuple[float, float] | None = None,
 ) -> Tensor:
     """Lay images out in a grid of `nrow` columns: a tensor (3, H', W') (or (C, H', W') for C > 1).
 
-    `tensor` is a batch (N, C, H, W), a list of images (C, H, W), or one image. `normalize` maps `value_range`, by
-    default the least and the largest value (of each image with `scale_each`), to (0, 1).
+    `tensor` is a batch (N, C, H, W), a list of images (C, H, W), or one image. `normalize` maps `value_range` (its name
+    before torchvision 0.9: `range`), by default the least and the largest value (of each image with `scale_each`), to
+    (0, 1).
 
     Raises TypeError where that is no tensor or list of tensors.
 
@@ -27,7 +32,7 @@ def make_grid(
     >>> make_grid(zeros(5, 1, 4, 4), nrow=3).shape
     torch.Size([3, 14, 20])
     """
-    from minitorch import stack
+    from minitorch import cat, stack
 
     if isinstance(tensor, (list, tuple)) and all(isinstance(image, Tensor) for image in tensor):
         tensor = stack(list(tensor), 0)
@@ -39,7 +44,10 @@ def make_grid(
     while images.ndim < 4:
         images = images.unsqueeze(0)
     if images.shape[1] == 1:
-        images = images.expand((-1, 3, -1, -1))
+        images = cat([images, images, images], 1)
+    value_range = range if value_range is None else value_range
+    if value_range is not None and not isinstance(value_range, tuple):
+        raise TypeError("make_grid: value_range has to be a tuple (min, max) if specified. min and max are numbers")
     if normalize:
         parts = images.unbind(0) if scale_each else [images]
         images = stack([_scaled(part, value_range) for part in parts], 0).reshape(images.shape)

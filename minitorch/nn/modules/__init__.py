@@ -24,6 +24,7 @@ from .. import (
     transformer,
 )
 from ..module import Module
+from . import utils
 
 # a file here: its names in PyTorch
 _FILES = {

@@ -3,6 +3,7 @@
 As in PyTorch, a schedule computes the next rate from the present one, so that several can act on one optimizer; given
 an epoch, `step` uses the closed form where there is one.
 """
+from ...errors import absent_from
 from .base import LRScheduler, _LRScheduler
 from .combined import ChainedScheduler, SequentialLR
 from .cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
@@ -22,3 +23,5 @@ from .plateau import ReduceLROnPlateau
 __all__ = ["ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR",
            "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR",
            "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR", "_LRScheduler"]
+
+__getattr__ = absent_from(__name__, lambda: globals())

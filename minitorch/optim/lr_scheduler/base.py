@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...engine import whole
+from ...errors import check_keywords
 from ...tensor import Tensor
 from ..optimizer import Optimizer, number
 
@@ -29,6 +30,11 @@ class LRScheduler:
 
     _is_initial = False
     _members: tuple[str, ...] = ("optimizer",)  # what a state dict leaves out
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Any:
+        if keywords:
+            check_keywords(cls, keywords)
+        return super().__new__(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
         self.optimizer = only_optimizer(optimizer)
@@ -97,7 +103,8 @@ class LRScheduler:
 
 
 LRScheduler.step = whole(LRScheduler.step)  # type: ignore[method-assign]
-_LRScheduler = LRScheduler
+class _LRScheduler(LRScheduler):
+    """The base under its former name, which programs derive from; the schedules here are no subclasses of it."""
 
 
 def only_optimizer(optimizer: Any) -> Optimizer:

@@ -12,9 +12,10 @@ from ... import dtypes
 from ...errors import CheckpointError
 from ..files import Source
 
-NAMES = {"BOOL": dtypes.bool, "U8": dtypes.uint8, "I8": dtypes.int8, "U16": dtypes.uint16, "I16": dtypes.int16,
-         "U32": dtypes.uint32, "I32": dtypes.int32, "U64": dtypes.uint64, "I64": dtypes.int64, "F16": dtypes.float16,
-         "BF16": dtypes.bfloat16, "F32": dtypes.float32, "F64": dtypes.float64, "C64": dtypes.complex64}
+NAMES = {"BOOL": dtypes.bool, "U8": dtypes.uint8, "I8": dtypes.int8, "I16": dtypes.int16, "U16": dtypes.uint16,
+         "F16": dtypes.float16, "BF16": dtypes.bfloat16, "I32": dtypes.int32, "U32": dtypes.uint32,
+         "F32": dtypes.float32, "C64": dtypes.complex64, "F64": dtypes.float64, "I64": dtypes.int64,
+         "U64": dtypes.uint64}  # narrow types first
 _NAME_OF = {dtype: name for name, dtype in NAMES.items()}
 MAX_HEADER = 100_000_000  # bytes: the published limit
 
@@ -71,14 +72,17 @@ def read(source: Source) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 def write(out: Callable[[Any], Any], arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
     """Write C-contiguous `arrays`, the widest types first, so that all of them are aligned."""
     described: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
-    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    kinds = {name: dtypes.from_numpy(a.dtype) for name, a in arrays.items()}
+    for name, dtype in kinds.items():
+        if dtype not in _NAME_OF:
+            raise SafetensorError(f"safetensors: {name} is {dtype}, which the format does not have")
+    ranks = {dtype: rank for rank, dtype in enumerate(reversed(NAMES.values()))}
+    order = sorted(arrays, key=lambda name: (ranks[kinds[name]], name))
     end = 0
     for name in order:
         a = arrays[name]
-        dtype = dtypes.from_numpy(a.dtype)
-        if dtype not in _NAME_OF:
-            raise SafetensorError(f"safetensors: {name} is {dtype}, which the format does not have")
-        described[name] = {"dtype": _NAME_OF[dtype], "shape": list(a.shape), "data_offsets": [end, end + a.nbytes]}
+        described[name] = {"dtype": _NAME_OF[kinds[name]], "shape": list(a.shape),
+                           "data_offsets": [end, end + a.nbytes]}
         end += a.nbytes
     text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)

@@ -1,5 +1,6 @@
 """Datasets, samplers and the loader that turns them into batches, under PyTorch's names."""
 
+from minitorch.errors import absent_from
 from minitorch.utils.data.collate import default_collate, default_collate_fn_map, default_convert
 from minitorch.utils.data.dataloader import DataLoader
 from minitorch.utils.data.dataset import (
@@ -46,3 +47,5 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+__getattr__ = absent_from(__name__, lambda: globals())

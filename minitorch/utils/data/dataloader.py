@@ -5,6 +5,7 @@ import itertools
 import warnings
 from typing import Generic, TypeVar
 
+from minitorch.errors import check_keywords
 from minitorch.utils.data.collate import default_collate, default_convert
 from minitorch.utils.data.dataset import IterableDataset
 from minitorch.utils.data.iterate import Progress, SerialIterator, WorkerIterator
@@ -34,6 +35,10 @@ class DataLoader(Generic[T_co]):
     _frozen = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
     _initialized = False
     _reported_length = None  # of a stream, once `len` was asked for
+
+    def __new__(cls, *args, **keywords):
+        check_keywords(cls, keywords)
+        return super().__new__(cls)
 
     def __init__(
         self,

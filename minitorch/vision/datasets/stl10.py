@@ -8,7 +8,8 @@ import numpy as np
 from minitorch.vision.datasets.utils import DatasetError, download_from_mirrors, extract_archive, verify_str_arg
 from minitorch.vision.datasets.vision import PlanarArrayDataset
 
-_FILES = {"train": ["train_X.bin", "train_y.bin"], "unlabeled": ["unlabeled_X.bin"], "test": ["test_X.bin", "test_y.bin"]}
+_FILES = {"train": ["train_X.bin", "train_y.bin"], "unlabeled": ["unlabeled_X.bin"],
+          "test": ["test_X.bin", "test_y.bin"]}
 
 
 class STL10(PlanarArrayDataset):

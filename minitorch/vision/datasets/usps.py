@@ -14,8 +14,8 @@ from minitorch.vision.datasets.vision import ImageArrayDataset
 class USPS(ImageArrayDataset):
     """9,298 handwritten digits, 16x16: 7,291 for training, 2,007 for testing (J. Hull, 1994).
 
-    `data` is a uint8 array (N, 16, 16), `targets` a list. usps.bz2 or usps.t.bz2, in LIBSVM's text format, is looked for
-    in `root`; `download=True` fetches it if it is missing.
+    `data` is a uint8 array (N, 16, 16), `targets` a list. usps.bz2 or usps.t.bz2, in LIBSVM's text format, is looked
+    for in `root`; `download=True` fetches it if it is missing.
 
     Raises DatasetError (a RuntimeError) where it is missing, damaged or cannot be downloaded.
     """

@@ -70,8 +70,8 @@ class WeightsEnum(Enum):
 def builder(enum: Any, load: Callable[..., Any] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a model function of one that returns an untrained model, and register it.
 
-    It gets the arguments `weights` (a member of `enum`, its name, or None), `progress`, and the older `pretrained`. With
-    weights, `load(make, weights, progress, kwargs)` returns the model; by default the model is made with as many
+    It gets the arguments `weights` (a member of `enum`, its name, or None), `progress`, and the older `pretrained`.
+    With weights, `load(make, weights, progress, kwargs)` returns the model; by default the model is made with as many
     classes as the weights have, and its state loaded.
     """
     def decorate(make: Callable[..., Any]) -> Callable[..., Any]:

@@ -91,7 +91,7 @@ ViT_H_14 *IMAGENET1K_SWAG_E2E_V1 vit_h_14_swag-80465313.pth 633470440 518 518 51
 ViT_H_14 IMAGENET1K_SWAG_LINEAR_V1 vit_h_14_lc_swag-c1eb923e.pth 632045800 224 224 224 bicubic 85.708 97.73
 """
 
-NORMALISATIONS: dict[str, dict[str, tuple[float, ...]]] = {
+NORMALISATIONS: dict[str, dict[str, Any]] = {
     "half": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
     "caffe": {"mean": (0.48235, 0.45882, 0.40784), "std": (1 / 255, 1 / 255, 1 / 255)},
 }
@@ -124,9 +124,10 @@ def _enums() -> dict[str, Any]:
         values[member.lstrip("*")] = _weights(row)
         if member.startswith("*"):
             values["DEFAULT"] = values[member[1:]]
-    return {name: WeightsEnum(name, {k: v for k, v in values.items() if k != "DEFAULT"} |  # an alias comes last
-                              {"DEFAULT": values["DEFAULT"]}, module=__name__)  # type: ignore[call-overload]
-            for name, values in members.items()}
+    make: Any = WeightsEnum
+    for values in members.values():
+        values["DEFAULT"] = values.pop("DEFAULT")  # last, so that it is the alias
+    return {name: make(name, values, module=__name__) for name, values in members.items()}
 
 
 ENUMS = _enums()

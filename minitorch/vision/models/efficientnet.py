@@ -58,8 +58,8 @@ class MBConvConfig(_MBConvConfig):
     def __init__(self, expand_ratio: float, kernel: int, stride: int, input_channels: int, out_channels: int,
                  num_layers: int, width_mult: float = 1.0, depth_mult: float = 1.0,
                  block: Callable[..., nn.Module] | None = None):
-        scaled = (self.adjust_channels(channels, width_mult) for channels in (input_channels, out_channels))
-        super().__init__(expand_ratio, kernel, stride, *scaled, self.adjust_depth(num_layers, depth_mult),
+        super().__init__(expand_ratio, kernel, stride, self.adjust_channels(input_channels, width_mult),
+                         self.adjust_channels(out_channels, width_mult), self.adjust_depth(num_layers, depth_mult),
                          block or MBConv)
 
     @staticmethod

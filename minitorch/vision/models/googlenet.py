@@ -118,8 +118,8 @@ class GoogLeNet(nn.Module):
 def _load_googlenet(make, weights, progress, kwargs):
     kwargs.setdefault("aux_logits", False)
     if kwargs["aux_logits"]:
-        warnings.warn("auxiliary heads in the pretrained googlenet model are NOT pretrained, so make sure to train them",
-                      stacklevel=3)
+        warnings.warn("auxiliary heads in the pretrained googlenet model are NOT pretrained, so make sure to train "
+                      "them", stacklevel=3)
     model, aux_logits = load(make, weights, progress, kwargs)
     if not aux_logits:
         model.aux_logits, model.aux1, model.aux2 = False, None, None

@@ -1,6 +1,7 @@
 """MnasNet: a network that a search found for the latency of telephones."""
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from minitorch import nn
@@ -21,8 +22,8 @@ __all__ = [
 
 _MOMENTUM = 1 - 0.9997  # the paper's 0.9997 is the share of the old mean that is kept
 _WIDTHS = (32, 16, 24, 40, 80, 96, 192, 320)
-_STACKS = ((3, 2, 3, 3), (5, 2, 3, 3), (5, 2, 6, 3), (3, 1, 6, 2), (5, 2, 6, 4), (3, 1, 6, 1))  # kernel, stride,
-# expansion, blocks
+# kernel, stride, expansion, blocks
+_STACKS = ((3, 2, 3, 3), (5, 2, 3, 3), (5, 2, 6, 3), (3, 1, 6, 2), (5, 2, 6, 4), (3, 1, 6, 1))
 
 
 class _InvertedResidual(nn.Module):
@@ -53,7 +54,7 @@ class MNASNet(nn.Module):
         self.alpha = alpha
         self.num_classes = num_classes
         widths = [_make_divisible(width * alpha, 8) for width in _WIDTHS]
-        stacks = [_stack(*pair, *row) for pair, row in zip(zip(widths[1:], widths[2:]), _STACKS)]
+        stacks = [_stack(*pair, *row) for pair, row in zip(pairwise(widths[1:]), _STACKS)]
         self.layers = nn.Sequential(
             *_conv(3, widths[0], 3, 2), nn.ReLU(inplace=True),
             *_conv(widths[0], widths[0], 3, groups=widths[0]), nn.ReLU(inplace=True),

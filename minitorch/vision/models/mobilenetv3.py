@@ -61,10 +61,11 @@ class InvertedResidual(nn.Module):
     """1x1 to more channels, depthwise, squeeze-and-excitation, 1x1 to fewer; a shortcut where the shape stays."""
 
     def __init__(self, cnf: InvertedResidualConfig, norm_layer: Callable[..., nn.Module],
-                 se_layer: Callable[..., nn.Module] = partial(SqueezeExcitation, scale_activation=nn.Hardsigmoid)):
+                 se_layer: Callable[..., nn.Module] | None = None):
         super().__init__()
         if cnf.stride not in (1, 2):
             raise ValueError(f"illegal stride value {cnf.stride}")
+        se_layer = se_layer or partial(SqueezeExcitation, scale_activation=nn.Hardsigmoid)
         wide = cnf.expanded_channels
         common: dict[str, Any] = {"norm_layer": norm_layer, "activation_layer": nn.Hardswish if cnf.use_hs else nn.ReLU}
         layers: list[nn.Module] = []

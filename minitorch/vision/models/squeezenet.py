@@ -58,7 +58,8 @@ class SqueezeNet(nn.Module):
                 layers.append(Fire(channels, squeezed, expanded, expanded))
         self.features = nn.Sequential(*layers)
         last = nn.Conv2d(512, num_classes, kernel_size=1)
-        self.classifier = nn.Sequential(nn.Dropout(p=dropout), last, nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d((1, 1)))
+        self.classifier = nn.Sequential(nn.Dropout(p=dropout), last, nn.ReLU(inplace=True),
+                                        nn.AdaptiveAvgPool2d((1, 1)))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 if module is last:

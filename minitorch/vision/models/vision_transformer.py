@@ -25,6 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 Norm = Callable[..., nn.Module]
+LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class ConvStemConfig(NamedTuple):
@@ -62,7 +63,7 @@ class EncoderBlock(nn.Module):
     """Self-attention, then `MLPBlock`, each after a normalisation and beside a shortcut."""
 
     def __init__(self, num_heads: int, hidden_dim: int, mlp_dim: int, dropout: float, attention_dropout: float,
-                 norm_layer: Norm = partial(nn.LayerNorm, eps=1e-6)):
+                 norm_layer: Norm = LayerNorm):
         super().__init__()
         self.num_heads = num_heads
         self.ln_1 = norm_layer(hidden_dim)
@@ -82,7 +83,7 @@ class Encoder(nn.Module):
     """Positions are added, then come the blocks: (N, seq_length, hidden_dim) to the same shape."""
 
     def __init__(self, seq_length: int, num_layers: int, num_heads: int, hidden_dim: int, mlp_dim: int,
-                 dropout: float, attention_dropout: float, norm_layer: Norm = partial(nn.LayerNorm, eps=1e-6)):
+                 dropout: float, attention_dropout: float, norm_layer: Norm = LayerNorm):
         super().__init__()
         self.pos_embedding = nn.Parameter(empty(1, seq_length, hidden_dim).normal_(std=0.02))
         self.dropout = nn.Dropout(dropout)
@@ -102,7 +103,7 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, image_size: int, patch_size: int, num_layers: int, num_heads: int, hidden_dim: int,
                  mlp_dim: int, dropout: float = 0.0, attention_dropout: float = 0.0, num_classes: int = 1000,
-                 representation_size: int | None = None, norm_layer: Norm = partial(nn.LayerNorm, eps=1e-6),
+                 representation_size: int | None = None, norm_layer: Norm = LayerNorm,
                  conv_stem_configs: list[ConvStemConfig] | None = None):
         super().__init__()
         if image_size % patch_size:

@@ -43,7 +43,7 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
     _check_boxes("batched_nms", boxes)
     kept = []
     for category in np.unique(idxs.cpu().numpy()):
-        members = (idxs == int(category)).nonzero().reshape(-1)
+        members = idxs.eq(int(category)).nonzero().reshape(-1)
         kept.append(members[nms(boxes[members], scores[members], iou_threshold)].cpu().numpy())
     indices = as_tensor(np.concatenate(kept) if kept else np.zeros(0, np.int64), device=boxes.device)
     return indices[scores[indices].sort(descending=True)[1]]

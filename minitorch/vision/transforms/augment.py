@@ -15,7 +15,7 @@ BILINEAR = InterpolationMode.BILINEAR
 class _WithProbability(Transform):
     """A fixed change with the probability `p`."""
 
-    _shown = ("p",)
+    _shown: tuple[str, ...] = ("p",)
 
     def __init__(self, p: float = 0.5):
         super().__init__()

@@ -10,6 +10,7 @@ from minitorch.vision.transforms.compose import Transform
 from minitorch.vision.transforms.geometry import _below, _fill
 from minitorch.vision.transforms.modes import InterpolationMode
 
+SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness")
 NEAREST, BILINEAR = InterpolationMode.NEAREST, InterpolationMode.BILINEAR
 
 
@@ -115,15 +116,19 @@ class AutoAugment(_Augmentation):
 
     def forward(self, img):
         _, height, width = F.get_dimensions(img)
-        chosen, draws, signs = self.get_params(len(self.policies))
-        space = _imagenet_space(10, height, width)
-        space["Invert"] = None, False
-        for (name, probability, level), draw, sign in zip(self.policies[chosen], draws.tolist(), signs.tolist()):
-            if draw <= probability:
-                magnitudes, signed = space[name]
-                magnitude = 0.0 if level is None else magnitudes[level]
-                img = self._apply(img, name, -magnitude if signed and sign == 0 else magnitude)
+        space = {**_imagenet_space(10, height, width), "Invert": (None, False)}
+        for (name, _, level), negative in self._draw_pair():
+            magnitudes, signed = space[name]
+            magnitude = 0.0 if level is None else magnitudes[level]
+            img = self._apply(img, name, -magnitude if signed and negative else magnitude)
         return img
+
+    def _draw_pair(self):
+        """The steps to apply, each with whether its magnitude is negative."""
+        chosen, draws, signs = self.get_params(len(self.policies))
+        for step, draw, sign in zip(self.policies[chosen], draws.tolist(), signs.tolist()):
+            if draw <= step[1]:
+                yield step, sign == 0
 
 
 class RandAugment(_Augmentation):
@@ -225,9 +230,8 @@ def _space(bins, shear, shifts, degrees, factor, bits):
     from minitorch import arange
 
     posterize = (bits[0] - (arange(bins) / ((bins - 1) / bits[1])).round().int()).tolist()
-    space = {name: (_levels(top, bins), True) for name, top in (
-        ("ShearX", shear), ("ShearY", shear), ("TranslateX", shifts[0]), ("TranslateY", shifts[1]), ("Rotate", degrees),
-        ("Brightness", factor), ("Color", factor), ("Contrast", factor), ("Sharpness", factor))}
+    strongest = (shear, shear, *shifts, degrees, factor, factor, factor, factor)
+    space = {name: (_levels(top, bins), True) for name, top in zip(SIGNED, strongest)}
     return {**space, "Posterize": (posterize, False), "Solarize": (_levels(255.0, bins)[::-1], False),
             "AutoContrast": (None, False), "Equalize": (None, False)}
 
@@ -263,7 +267,8 @@ def _apply_op(img, op_name: str, magnitude: float, interpolation, fill):
     if op_name == "Posterize":
         return F.posterize(img, int(magnitude))
     if op_name == "Solarize":
-        return F.solarize(img, magnitude)
+        in_unit_range = isinstance(img, Tensor) and img.is_floating_point()
+        return F.solarize(img, magnitude / 255 if in_unit_range else magnitude)
     if op_name in _PLAIN:
         return _PLAIN[op_name](img)
     raise ValueError(f"The provided operator {op_name} is not recognized.")

@@ -11,7 +11,8 @@ from minitorch.vision.pillow import is_pil_image, pil
 
 
 def to_tensor(pic) -> Tensor:
-    """A PIL image, or an array (H, W) or (H, W, C), as a tensor (C, H, W); 8-bit values become the default type in [0, 1].
+    """A PIL image, or an array (H, W) or (H, W, C), as a tensor (C, H, W); 8-bit values become the default type
+    in [0, 1].
 
     Raises TypeError for anything else, ValueError for an array with another number of dimensions.
 

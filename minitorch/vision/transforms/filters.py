@@ -17,8 +17,8 @@ def invert(img):
 
 
 def posterize(img, bits: int):
-    """Keep the highest `bits` bits of each 8-bit value."""
-    return _recoloured("posterize", img, bits, bytes_only=True)
+    """Keep the highest `bits` bits of each 8-bit value; values in [0, 1] to as many levels."""
+    return _recoloured("posterize", img, bits)
 
 
 def solarize(img, threshold: float):
@@ -33,7 +33,7 @@ def autocontrast(img):
 
 def equalize(img):
     """Make each channel's histogram of 8-bit values as flat as a tone curve can."""
-    return _recoloured("equalize", img, bytes_only=True)
+    return _recoloured("equalize", img)
 
 
 def adjust_sharpness(img, sharpness_factor: float):
@@ -69,7 +69,7 @@ def gaussian_blur(img, kernel_size, sigma=None):
 
 
 def elastic_transform(img, displacement: Tensor, interpolation=InterpolationMode.BILINEAR, fill=None):
-    """Take each pixel from elsewhere: `displacement` (1, H, W, 2) holds the way (x, y) in halves of the image's size."""
+    """Take each pixel from elsewhere: `displacement` (1, H, W, 2) is the way (x, y) in halves of the image's size."""
     if not isinstance(displacement, Tensor):
         raise TypeError("elastic_transform: Argument displacement should be a Tensor")
     interpolation = interpolation_mode("elastic_transform", interpolation)
@@ -97,13 +97,11 @@ def perspective_coefficients(startpoints, endpoints) -> list[float]:
     return solution.astype(np.float32).tolist()
 
 
-def _recoloured(name, img, *arguments, bytes_only=False):
+def _recoloured(name, img, *arguments):
     backend = backend_of(name, img, "recolours")
     if isinstance(img, Tensor):
         if img.ndim < 3:
             raise TypeError(f"{name}: Input image tensor should have at least 3 dimensions, but found {img.ndim}")
-        if bytes_only and img.element_size() != 1:
-            raise TypeError(f"{name}: Only torch.uint8 image tensors are supported, but found {img.dtype}")
         _check_channels(name, img)
     return getattr(backend, name)(img, *arguments)
 

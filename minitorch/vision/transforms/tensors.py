@@ -151,6 +151,10 @@ def invert(image):
 
 
 def posterize(image, bits):
+    if image.is_floating_point():
+        levels = 2 ** int(bits)
+        return (image * levels).floor().clamp(0, levels - 1) / levels
+    _check_bytes("posterize", image)
     return image & (256 - 2 ** (8 - int(bits)))
 
 
@@ -176,6 +180,9 @@ def equalize(image):
     """Each channel by itself, as Pillow does it."""
     from minitorch import as_tensor
 
+    if image.is_floating_point():
+        return equalize((image * 255.999).to(_uint8())).to(image.dtype) / 255
+    _check_bytes("equalize", image)
     channels = image.cpu().numpy().reshape(-1, *image.shape[-2:])
     result = np.stack([_equalized(channel) for channel in channels]) if len(channels) else channels
     return as_tensor(result.reshape(tuple(image.shape)), device=image.device)
@@ -221,6 +228,18 @@ def _equalized(channel):
         return channel
     curve = (np.cumsum(counts) - counts + step // 2) // step  # of the pixels that are darker
     return np.clip(curve, 0, 255).astype(np.uint8)[channel]
+
+
+def _uint8():
+    from minitorch import uint8
+
+    return uint8
+
+
+def _check_bytes(name, image):
+    if image.dtype != _uint8():
+        raise TypeError(f"{name}: Only torch.uint8 and floating-point image tensors are supported, but found "
+                        f"{image.dtype}")
 
 
 def _top(image):
