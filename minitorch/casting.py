@@ -25,7 +25,8 @@ FULL = frozenset("""
     soft_margin_loss triplet_margin_loss multi_margin_loss multilabel_margin_loss
 """.split())  # noqa: SIM905
 WIDEST = frozenset(["cat", "stack", "index_copy"])
-NAMES = LOW | FULL | WIDEST
+AS_THEY_ARE = frozenset(["dot", "vdot", "mv", "addmv", "inner", "outer"])  # although made of products
+NAMES = LOW | FULL | WIDEST | AS_THEY_ARE
 
 
 def aware(body: Callable) -> Callable:
@@ -35,6 +36,12 @@ def aware(body: Callable) -> Callable:
 
     @functools.wraps(body)
     def call(*args, **kwargs):
+        if mode.autocast is not None and body.__name__ in AS_THEY_ARE:
+            wanted, mode.autocast = mode.autocast, None
+            try:
+                return body(*args, **kwargs)
+            finally:
+                mode.autocast = wanted
         if mode.autocast is not None:
             target = _target(body.__name__, [a._array for a in (*args, *kwargs.values()) if hasattr(a, "_array")])
             args = tuple([_tensor_as(a, target) for a in args])

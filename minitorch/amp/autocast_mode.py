@@ -20,7 +20,7 @@ class autocast:
     """Within the block, or the decorated function, products of matrices and convolutions run in `dtype`.
 
     What else runs in which type follows PyTorch's lists for the CPU (casting.py): losses and sums that need it in
-    float32, the rest in the type of its arguments; GRU, LSTM and RNN keep theirs. `dtype` is bfloat16 (the default on
+    float32, the rest in the type of its arguments; of the recurrent layers GRU too runs in `dtype` here. `dtype` is bfloat16 (the default on
     the CPU, which needs the package ml_dtypes) or float16. With "cuda" and no GPU it warns and does nothing.
 
     >>> import minitorch as torch

@@ -8,6 +8,7 @@ from ..engine import no_grad
 from ..ops.choose import where
 from ..ops.creation import empty, zeros
 from ..ops.random import rand
+from ..special import i0e, i1e
 from ..tensor import Tensor
 from . import constraints
 from .distribution import Distribution

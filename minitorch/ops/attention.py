@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..casting import aware
 from .. import dtypes
 from ..errors import DTypeError, ShapeError
 from ..op import FUNCTIONS, joint, op
@@ -28,6 +29,7 @@ def attend(k, query, key, value, attn_mask=None, /, is_causal=False, scale=1.0):
     return y, joint(gradients)
 
 
+@aware
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
                                  dropout_p: float = 0.0, is_causal: bool = False,
                                  scale: float | None = None, enable_gqa: bool = False) -> Tensor:
