@@ -54,6 +54,7 @@ _ELSEWHERE.update({name: module for module, names in {
         autocast_increment_nesting autocast_decrement_nesting""",
     "cuda.memory": "OutOfMemoryError",
     "device": "get_default_device set_default_device",
+    "func": "vmap",
     "jit": "ScriptModule ScriptFunction",
     "random": "fork_rng",
     "scaled": "_scaled_mm",
@@ -64,8 +65,9 @@ _ELSEWHERE.update({name: module for module, names in {
         set_num_interop_threads get_num_interop_threads compiled_with_cxx11_abi is_vulkan_available typename _assert""",
     "sparse": "sparse_coo_tensor spmm dsmm smm hspmm",
     "sparse.coo": "sparse_coo",
-    "storage": "is_storage UntypedStorage TypedStorage " + " ".join(
-        f"{word}Storage" for word in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split()),
+    "storage": """
+        is_storage UntypedStorage TypedStorage FloatStorage DoubleStorage HalfStorage BFloat16Storage ByteStorage
+        CharStorage ShortStorage IntStorage LongStorage BoolStorage""",
 }.items() for name in names.split()})
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .errors import NoAttributeError
 from .limits import finfo, iinfo
 from .op import FUNCTIONS, composite
 from .shapes import axis
@@ -215,24 +214,11 @@ _PROPERTIES = {
     "is_cuda": lambda self: not isinstance(self._array, np.ndarray),
     "is_cpu": lambda self: isinstance(self._array, np.ndarray),
     "output_nr": lambda self: getattr(self._node, "index", 0),
-    **{f"is_{kind}": lambda self: False for kind in ("sparse", "quantized", "meta", "mkldnn", "mps", "nested")},
+    **{f"is_{kind}": lambda self: False for kind in ("sparse", "quantized", "meta", "mkldnn", "nested",
+                                                     "mps", "xpu", "xla", "ipu", "mtia", "maia", "vulkan")},
 }
 for _name, _get in _PROPERTIES.items():
     setattr(Tensor, _name, property(_get))
-
-
-
-def _no_attribute(self: Tensor, name: str) -> Any:
-    """Names the nearest attribute there is; an error within a property of that name passes through."""
-    if name.startswith("__"):  # asked for by NumPy, copy, pickle at every turn
-        raise AttributeError(name)
-    kind = self.__class__
-    if hasattr(kind, name):
-        return object.__getattribute__(self, name)
-    raise NoAttributeError(f"'{kind.__name__}' object has no attribute '{name}'", name, lambda: dir(kind))
-
-
-Tensor.__getattr__ = _no_attribute  # type: ignore[method-assign]
 
 FUNCTIONS.update(finfo=finfo, iinfo=iinfo, layout=layout, memory_format=memory_format, strided=strided,
                  contiguous_format=contiguous_format, preserve_format=preserve_format, channels_last=channels_last,

@@ -18,8 +18,8 @@ LOW = frozenset("""
     conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d multi_head_attention_forward
 """.split())  # noqa: SIM905
 FULL = frozenset("""
-    avg_pool3d adaptive_avg_pool3d max_pool3d max_unpool2d max_unpool3d grid_sample cdist trace prod quantile nanquantile
-    polar view_as_complex cholesky cholesky_inverse cholesky_solve inverse pinverse lu_solve ormqr stft
+    avg_pool3d adaptive_avg_pool3d max_pool3d max_unpool2d max_unpool3d grid_sample cdist trace prod quantile
+    nanquantile polar view_as_complex cholesky cholesky_inverse cholesky_solve inverse pinverse lu_solve ormqr stft
     cross_entropy nll_loss mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy kl_div ctc_loss
     binary_cross_entropy_with_logits cosine_embedding_loss hinge_embedding_loss poisson_nll_loss margin_ranking_loss
     soft_margin_loss triplet_margin_loss multi_margin_loss multilabel_margin_loss

@@ -109,7 +109,7 @@ def trace_module(mod: Module, inputs: dict[str, Any], **options: Any) -> Module:
 def _twin(module: Module) -> Module:
     """An object with the module's own attributes, whose type is its type and ScriptModule."""
     kind = type(module)
-    twin = object.__new__(type(kind.__name__, (kind, ScriptModule), {"__module__": kind.__module__,
+    twin: Any = object.__new__(type(kind.__name__, (kind, ScriptModule), {"__module__": kind.__module__,
                                                                      "__doc__": kind.__doc__}))
     object.__setattr__(twin, "__dict__", module.__dict__)
     return twin

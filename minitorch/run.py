@@ -1,4 +1,4 @@
-"""`minitorch run FILE` and `run -m MODULE`: PyTorch programs, on minitorch under the names `torch` and `torchvision`."""
+"""`minitorch run FILE` and `run -m MODULE`: PyTorch programs, with `torch` and `torchvision` lent to minitorch."""
 from __future__ import annotations
 
 import importlib
@@ -14,8 +14,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-import minitorch
 
 from .errors import nearest
 
@@ -60,6 +58,8 @@ def lend_names() -> Iterator[None]:
 
     There `torch.__version__` names the PyTorch that minitorch is shaped like.
     """
+    import minitorch
+
     own_version, minitorch.__version__ = minitorch.__version__, f"{SHAPED_LIKE}+minitorch.{minitorch.__version__}"
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in LENT}
     finder = _Finder()

@@ -1,4 +1,4 @@
-"""Switches of the whole framework under PyTorch's names. Most only remember: what they ask for is so, or is not there."""
+"""Switches of the whole framework under PyTorch's names. Most only remember: what they ask for is so anyway."""
 from __future__ import annotations
 
 import warnings

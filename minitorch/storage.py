@@ -164,7 +164,7 @@ class TypedStorage:
                 f"\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]")
 
 
-KINDS = {f"{word}Storage": type(f"{word}Storage", (TypedStorage,), {"dtype": d, "__module__": "torch"})
+KINDS: dict[str, Any] = {f"{word}Storage": type(f"{word}Storage", (TypedStorage,), {"dtype": d, "__module__": "torch"})
          for word, d in _WORDS.items()}
 globals().update(KINDS)
 

@@ -86,6 +86,7 @@ class Tensor:
         nelement: Any
         numel: Any
         polygamma: Any
+        polygamma_: Any
         positive: Any
         resize_: Any
         resolve_conj: Any

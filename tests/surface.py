@@ -31,7 +31,8 @@ class Surface:
         self.p = torch.nn.Parameter(self.x.clone())
         self.img = (torch.arange(2 * 3 * 8 * 8) % 23).float().view(2, 3, 8, 8) / 10
         self.lin = torch.nn.Linear(3, 2)
-        self.net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Sequential(torch.nn.ReLU()), torch.nn.Linear(4, 1))
+        inner = torch.nn.Sequential(torch.nn.ReLU())
+        self.net = torch.nn.Sequential(torch.nn.Linear(3, 4), inner, torch.nn.Linear(4, 1))
         self.data = list(range(5))
 
     D = property(lambda self: self.torch.distributions)

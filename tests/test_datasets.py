@@ -1,4 +1,5 @@
 """Image datasets from tiny files in the published formats, damaged ones too, and from the real ones where they lie."""
+import bz2
 import gzip
 import hashlib
 import http.server
@@ -8,6 +9,7 @@ import struct
 import tarfile
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +20,7 @@ import minitorch
 from minitorch.utils.data import DataLoader
 from minitorch.vision import datasets
 from minitorch.vision import transforms as T
+from minitorch.vision.datasets import matlab
 from minitorch.vision.datasets import utils as files
 
 rng = np.random.default_rng(2)
@@ -278,6 +281,161 @@ def test_damaged_binary_cifar(tmp_path):
         (tmp_path / "cifar-10-batches-bin" / "test_batch.bin").write_bytes(content)
         with pytest.raises(datasets.DatasetError, match=f"test_batch.bin: .*{message}"):
             datasets.CIFAR10(tmp_path, train=False)
+
+
+# Relatives: other files of the same kinds
+
+
+def test_emnist(tmp_path):
+    folder = tmp_path / "EMNIST" / "raw"
+    write_mnist(folder)
+    for part, old in (("train", "train"), ("test", "t10k")):
+        for kind in ("images-idx3", "labels-idx1"):
+            source = (folder / f"{old}-{kind}-ubyte").read_bytes()
+            (folder / f"emnist-letters-{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(source))
+    dataset = datasets.EMNIST(tmp_path, "letters", train=False, download=True)
+    assert len(dataset) == 5 and dataset.classes[0] == "N/A" and len(dataset.classes) == 27
+    counts = [len(datasets.EMNIST.classes_split_dict[split]) for split in datasets.EMNIST.splits]
+    assert counts == [62, 47, 47, 27, 10, 10]
+    with pytest.raises(RuntimeError, match=r"emnist-digits-train-images-idx3-ubyte.gz is missing"):
+        datasets.EMNIST(tmp_path, split="digits")
+    with pytest.raises(ValueError, match=r"Unknown value 'hex' for argument split. Valid values are {'byclass'"):
+        datasets.EMNIST(tmp_path, "hex")
+
+
+def test_emnist_is_downloaded(tmp_path, server, monkeypatch):
+    served, address = server
+    write_mnist(served, compressed=True)
+    with zipfile.ZipFile(served / "gzip.zip", "w") as archive:
+        for part, old in (("train", "train"), ("test", "t10k")):
+            for kind in ("images-idx3", "labels-idx1"):
+                archive.write(served / f"{old}-{kind}-ubyte.gz", f"gzip/emnist-mnist-{part}-{kind}-ubyte.gz")
+    monkeypatch.setattr(datasets.EMNIST, "url", address + "gzip.zip")
+    monkeypatch.setattr(datasets.EMNIST, "md5", md5(served / "gzip.zip"))
+    assert len(datasets.EMNIST(tmp_path, "mnist", download=True)) == 12
+
+
+def mat_file(arrays, order="<", compress=True):
+    """A MATLAB file of version 5 as its specification describes it."""
+    def element(kind, data):
+        return struct.pack(order + "II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    codes = {"u1": (9, 2), "f8": (6, 9), "i4": (12, 5)}
+    content = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(order + "H", 0x0100) + struct.pack(order + "H", 0x4D49)
+    for name, array in arrays.items():
+        kind, number = codes[array.dtype.str[1:]]
+        shape = np.array(array.shape, order + "i4").tobytes()
+        values = array.astype(array.dtype.newbyteorder(order)).tobytes(order="F")
+        short = struct.pack(order + "HH", *((1, len(name)) if order == "<" else (len(name), 1))) + name.encode()
+        data = element(6, struct.pack(order + "II", kind, 0)) + element(5, shape) + short.ljust(8, b"\0")
+        matrix = element(14, data + element(number, values))
+        content += struct.pack(order + "II", 15, len(packed := zlib.compress(matrix))) + packed if compress else matrix
+    return content
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_matlab_files(tmp_path, order, compress):
+    arrays = {"X": rng.integers(0, 256, (3, 4, 2), dtype=np.uint8), "y": rng.random((5, 1)),
+              "n": np.arange(6, dtype="i4")[None]}
+    (tmp_path / "a.mat").write_bytes(mat_file(arrays, order, compress))
+    got = matlab.read_mat(tmp_path / "a.mat")
+    for name, array in arrays.items():
+        assert got[name].dtype == array.dtype
+        np.testing.assert_array_equal(got[name], array)
+    damaged = (tmp_path / "a.mat").read_bytes()[:-9]
+    for content, message in ((damaged, "damaged"), (b"HDF" * 100, "of another kind"), (b"", "got 0 bytes")):
+        (tmp_path / "bad.mat").write_bytes(content)
+        with pytest.raises(datasets.DatasetError, match=message):
+            matlab.read_mat(tmp_path / "bad.mat")
+
+
+def test_matlab_files_of_scipy(tmp_path):
+    scipy_io = pytest.importorskip("scipy.io")
+    arrays = {"X": rng.integers(0, 256, (3, 4, 2, 5), dtype=np.uint8), "y": rng.random((5, 1)).astype("f4"),
+              "small": np.arange(3.0)[None], "empty": np.zeros((0, 3))}
+    for compress in (False, True):
+        scipy_io.savemat(tmp_path / "a.mat", arrays, do_compression=compress)
+        got = matlab.read_mat(tmp_path / "a.mat")
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(got[name], array)
+    scipy_io.savemat(tmp_path / "a.mat", {"z": np.array([[1j]])})
+    with pytest.raises(datasets.DatasetError, match="complex"):
+        matlab.read_mat(tmp_path / "a.mat")
+
+
+def test_svhn(tmp_path):
+    images = rng.integers(0, 256, (32, 32, 3, 6), dtype=np.uint8)
+    labels = np.array([[1], [10], [3], [9], [10], [5]], np.uint8)
+    (tmp_path / "test_32x32.mat").write_bytes(mat_file({"X": images, "y": labels}))
+    dataset = datasets.SVHN(tmp_path, split="test", transform=T.ToTensor(), download=True)
+    assert dataset.labels.tolist() == [1, 0, 3, 9, 0, 5] and dataset.data.shape == (6, 3, 32, 32)
+    batch, targets = next(iter(DataLoader(dataset, batch_size=6)))
+    np.testing.assert_array_equal((batch * 255).round().numpy(), images.transpose(3, 2, 0, 1))
+    assert targets.tolist() == [1, 0, 3, 9, 0, 5] and "Split: test" in repr(dataset)
+    pytest.importorskip("PIL")
+    image, target = datasets.SVHN(str(tmp_path), "test", target_transform=lambda t: -t)[3]
+    np.testing.assert_array_equal(np.asarray(image), images[..., 3])
+    assert target == -9
+    with pytest.raises(RuntimeError, match=r"SVHN: Dataset not found.*Place train_32x32.mat in"):
+        datasets.SVHN(tmp_path)
+    with pytest.raises(ValueError, match="Unknown value 'val'"):
+        datasets.SVHN(tmp_path, "val")
+    (tmp_path / "train_32x32.mat").write_bytes(mat_file({"X": images, "y": labels[:5]}))
+    with pytest.raises(datasets.DatasetError, match=r"expected arrays X .*'y': \(5, 1\)"):
+        datasets.SVHN(tmp_path)
+
+
+def test_stl10(tmp_path):
+    folder = tmp_path / "stl10_binary"
+    folder.mkdir()
+    images = {part: rng.integers(0, 256, (count, 3, 96, 96), dtype=np.uint8)
+              for part, count in (("train", 4), ("unlabeled", 2), ("test", 3))}
+    for part, array in images.items():
+        array.transpose(0, 1, 3, 2).tofile(folder / f"{part}_X.bin")
+    for part, labels in (("train", [1, 10, 3, 4]), ("test", [5, 6, 7])):
+        np.array(labels, np.uint8).tofile(folder / f"{part}_y.bin")
+    (folder / "fold_indices.txt").write_text("3 1\n0 2\n")
+    (folder / "class_names.txt").write_text("airplane\nbird\n")
+    train = datasets.STL10(tmp_path, transform=T.ToTensor(), download=True)
+    assert train.labels.tolist() == [0, 9, 2, 3] and train.classes == ["airplane", "bird"]
+    np.testing.assert_array_equal((train[1][0] * 255).round().numpy(), images["train"][1])
+    np.testing.assert_array_equal(datasets.STL10(tmp_path, "test").data, images["test"])
+    both = datasets.STL10(tmp_path, "train+unlabeled")
+    assert both.labels.tolist() == [0, 9, 2, 3, -1, -1] and len(both) == 6
+    assert datasets.STL10(tmp_path, "unlabeled").labels.tolist() == [-1, -1]
+    assert datasets.STL10(tmp_path, folds=0).labels.tolist() == [3, 9]
+    for folds, message in ((10, r"range \[0, 10\)"), ("1", "None or int")):
+        with pytest.raises(ValueError, match=message):
+            datasets.STL10(tmp_path, folds=folds)
+    (folder / "test_y.bin").unlink()
+    with pytest.raises(RuntimeError, match=r"Missing: test_y.bin. Place the unpacked files in"):
+        datasets.STL10(tmp_path, split="test")
+    (folder / "train_y.bin").write_bytes(b"\1")
+    with pytest.raises(datasets.DatasetError, match="4 images, but 1 labels"):
+        datasets.STL10(tmp_path)
+
+
+def test_usps(tmp_path):
+    values = rng.uniform(-1, 1, (3, 256))
+    lines = [f"{label} " + " ".join(f"{i}:{value:.6f}" for i, value in enumerate(row, 1))
+             for label, row in zip((1, 10, 5), values)]
+    (tmp_path / "usps.t.bz2").write_bytes(bz2.compress("\n".join(lines).encode()))
+    dataset = datasets.USPS(tmp_path, train=False, transform=T.ToTensor(), download=True)
+    assert dataset.targets == [0, 9, 4] and dataset[0][0].shape == (1, 16, 16)
+    np.testing.assert_allclose(dataset.data.reshape(3, 256), (values + 1) / 2 * 255, atol=1.001)
+    with pytest.raises(RuntimeError, match=r"USPS: Dataset not found.*Place usps.bz2 in"):
+        datasets.USPS(tmp_path)
+    (tmp_path / "usps.bz2").write_bytes(b"<html>")
+    with pytest.raises(datasets.DatasetError, match="expected lines"):
+        datasets.USPS(tmp_path)
+
+
+def test_datasets_that_are_not_there():
+    with pytest.raises(AttributeError, match=r"'VOCDetection'.*ImageFolder"):
+        datasets.VOCDetection  # noqa: B018
+    with pytest.raises(AttributeError, match="nearest that exists is 'CIFAR10'"):
+        datasets.CIFAR  # noqa: B018
 
 
 # Without Pillow, in batches: the values must be the same

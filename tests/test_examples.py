@@ -169,6 +169,7 @@ def test_vae(tmp_path, monkeypatch):
     assert path.shape == (3, 5, 1, 28, 28)
     mean, _ = model.encode(images[:4])
     assert mt.allclose(path[1, 0], model.decode(mean[1:2])[0], atol=1e-6)
+    assert mt.allclose(path[1, 1], model.decode(mean[1:2] * 0.75 + mean[2:3] * 0.25)[0], atol=1e-6)
     vae.draw(tmp_path, model, images, labels)
     assert len(list(tmp_path.glob("*.png"))) == 3
 
@@ -199,6 +200,20 @@ def test_gan(monkeypatch):
     monkeypatch.setattr(gan, "discriminator", lambda outputs: distill.student_network(4))
     share, counts = gan.verdict(gan.judge(images, labels, epochs=1), images)
     assert 0 <= share <= 1 and counts.sum() == 16
+
+
+def test_gan_losses():
+    """Both by their definition; the forger's against a critic that has taken its step."""
+    forger, critic = gan.generator(4), gan.discriminator(4)
+    step, real = gan.training_step(forger, critic), mt.rand(4, 1, 28, 28)
+    mt.manual_seed(7)
+    forged = forger(mt.randn(4, gan.NOISE)).detach()
+    p, q = (critic(x).sigmoid().detach().numpy() for x in (real, forged))
+    mt.manual_seed(7)
+    critic_loss, forger_loss = step(real)
+    expected = -np.mean(0.9 * np.log(p) + 0.1 * np.log(1 - p)) - np.mean(np.log(1 - q))
+    assert abs(critic_loss.item() - expected) < 1e-5
+    assert abs(forger_loss.item() + np.mean(np.log(critic(forged).sigmoid().detach().numpy()))) < 1e-5
 
 
 def test_gan_step_trains_each_network_for_its_own_end():

@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from surface import run
 
 HERE = Path(__file__).parent
-ROWS = [re.fullmatch(r"(\d+) (\S+) \| (.+)", line).groups() for line in (HERE / "surface_rows.txt").read_text().splitlines()]
+LINES = (HERE / "surface_rows.txt").read_text().splitlines()
+ROWS = [re.fullmatch(r"(\d+) (\S+) \| (.+)", line).groups() for line in LINES]
 RECORDED = HERE / "surface_recorded.json"
-NEEDS = {"T.": "PIL", "tv.": "PIL", "pil": "PIL", "float8": "ml_dtypes", "bfloat16": "ml_dtypes", "scaled_mm": "ml_dtypes",
-         "events(": "tensorboard"}
+NEEDS = {"T.": "PIL", "tv.": "PIL", "pil": "PIL", "float8": "ml_dtypes", "bfloat16": "ml_dtypes",
+         "scaled_mm": "ml_dtypes", "events(": "tensorboard"}
 TOLERANCE = 2e-5  # of float32 after a few operations in another order
 
 

@@ -10,6 +10,7 @@ import minitorch
 from minitorch.vision import transforms as T
 from minitorch.vision import utils
 from minitorch.vision.transforms import functional as F
+from minitorch.vision.transforms import v2
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 rng = np.random.default_rng(1)
@@ -640,3 +641,243 @@ def test_save_image():
     file = io.BytesIO()
     utils.save_image(F.to_tensor(RGB), file, format="png")
     np.testing.assert_array_equal(np.asarray(Image.open(file)), RGB)
+
+
+# Tone, sharpness, warps: closed forms, Pillow, torchvision
+
+
+def test_tone_curves_on_tensors():
+    x = minitorch.tensor([[[0, 100, 255]]], dtype=minitorch.uint8)
+    assert F.invert(x).tolist() == [[[255, 155, 0]]]
+    assert F.solarize(x, 100).tolist() == [[[0, 155, 0]]]
+    assert F.posterize(x, 2).tolist() == [[[0, 64, 192]]]
+    assert F.autocontrast(minitorch.tensor([[[10.0, 20.0, 30.0]]]) / 40).tolist() == [[[0.0, 0.5, 1.0]]]
+    assert F.autocontrast(x[..., :1]).tolist() == [[[0]]]
+    assert F.adjust_gamma(x, 2.0).tolist() == [[[0, 39, 255]]]
+    with pytest.raises(TypeError, match="Threshold should be less than bound"):
+        F.solarize(x, 256)
+    with pytest.raises(TypeError, match="1 or 3, but found 2"):
+        F.invert(minitorch.zeros(2, 3, 3))
+    with pytest.raises(ValueError, match="non-negative"):
+        F.adjust_gamma(x, -1)
+
+
+@pytest.mark.parametrize("name, arguments, tolerance", [
+    ("invert", (), 0), ("posterize", (3,), 0), ("solarize", (90,), 0), ("autocontrast", (), 1), ("equalize", (), 0),
+    ("adjust_sharpness", (2.5,), 1), ("adjust_sharpness", (0.3,), 1), ("adjust_gamma", (1.7, 1.1), 1),
+])  # fmt: skip
+@pytest.mark.parametrize("pixels", [RGB, GRAY], ids=["rgb", "gray"])
+def test_tensors_agree_with_pillow(name, arguments, tolerance, pixels):
+    by_pillow = np.asarray(getattr(F, name)(as_kind(pixels, "pil"), *arguments)).astype(int)
+    by_tensor = pixels_of(getattr(F, name)(as_kind(pixels, "tensor"), *arguments)).astype(int)
+    assert np.abs(by_pillow - by_tensor).max() <= tolerance
+
+
+def test_gaussian_blur():
+    image = np.zeros((1, 9, 11), np.float64)
+    image[0, 4, 5] = 1
+    x, y = np.arange(-2, 3), np.arange(-1, 2)
+    across, down = np.exp(-(x**2) / (2 * 0.7**2)), np.exp(-(y**2) / (2 * 1.3**2))
+    expected = np.outer(down / down.sum(), across / across.sum())
+    got = F.gaussian_blur(minitorch.from_numpy(image), (5, 3), (0.7, 1.3))
+    np.testing.assert_allclose(got[0, 3:6, 3:8].numpy(), expected, rtol=1e-6)
+    assert got.sum().item() == pytest.approx(1)
+    flat = F.gaussian_blur(as_kind(np.full((8, 8), 77, np.uint8), "pil"), 7)
+    assert np.asarray(flat).tolist() == [[77] * 8] * 8 and flat.mode == "L"
+    for bad, message in (((4,), "odd"), (([3, 3, 3],), "length should be 2"), ((3, -1.0), "positive")):
+        with pytest.raises(ValueError, match=message):
+            F.gaussian_blur(minitorch.zeros(1, 5, 5), *bad)
+
+
+def test_perspective_and_elastic_identity():
+    corners = [[0, 0], [8, 0], [8, 6], [0, 6]]
+    for kind in ("pil", "tensor"):
+        unmoved = pixels_of(F.perspective(as_kind(RGB, kind), corners, corners))
+        assert np.abs(unmoved.astype(int) - RGB).max() <= 1
+        still = minitorch.zeros(1, 7, 9, 2)
+        np.testing.assert_array_equal(pixels_of(F.elastic_transform(as_kind(RGB, kind), still)), RGB)
+    one_right = still + minitorch.tensor([2 / 9, 0.0])
+    moved = F.elastic_transform(as_kind(GRAY, "tensor"), one_right, fill=5)
+    np.testing.assert_array_equal(moved[0, :, :-1].numpy(), GRAY[:, 1:])
+    assert (moved[0, :, -1] == 5).all()
+    with pytest.raises(ValueError, match=r"should be \(1, 7, 9, 2\)"):
+        F.elastic_transform(as_kind(RGB, "tensor"), still[:, 1:])
+    with pytest.raises(ValueError, match="greater than 0"):
+        F.resize(as_kind(RGB, "tensor"), (0, 4))
+    with pytest.raises(ValueError, match="four corners"):
+        F.perspective(as_kind(RGB, "pil"), corners[:3], corners[:3])
+
+
+def test_linear_transformation():
+    matrix, mean = minitorch.randn(12, 12), minitorch.randn(12)
+    x = minitorch.randn(2, 3, 2, 2)
+    got = T.LinearTransformation(matrix, mean)(x)
+    expected = (x.numpy().reshape(2, 12) - mean.numpy()) @ matrix.numpy()
+    np.testing.assert_allclose(got.numpy().reshape(2, 12), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="square"):
+        T.LinearTransformation(matrix[:4], mean)
+    with pytest.raises(ValueError, match="incompatible shape"):
+        T.LinearTransformation(matrix, mean)(x[..., :1])
+
+
+# A smooth image: no pixel decides by a hair
+SMOOTH = (np.add.outer(np.arange(23) * 5, np.arange(31) * 4)[..., None] + [0, 9, 20]).astype(np.uint8)
+BILINEAR = T.InterpolationMode.BILINEAR
+AUGMENTATIONS = {
+    "RandomInvert": {"p": 0.7}, "RandomPosterize": {"bits": 3}, "RandomSolarize": {"threshold": 100},
+    "RandomAdjustSharpness": {"sharpness_factor": 2.0}, "RandomAutocontrast": {}, "RandomEqualize": {},
+    "GaussianBlur": {"kernel_size": 5}, "RandomPerspective": {"p": 0.9, "fill": 7}, "ElasticTransform": {"fill": 3},
+    "AutoAugment": {"interpolation": BILINEAR, "fill": 9}, "RandAugment": {"num_ops": 3, "interpolation": BILINEAR},
+    "TrivialAugmentWide": {"interpolation": BILINEAR}, "AugMix": {},
+    "RandomRotation": {"degrees": 40, "interpolation": BILINEAR, "expand": True, "fill": 50},
+    "RandomAffine": {"degrees": 17, "translate": (0.2, 0.2), "shear": 20, "interpolation": BILINEAR, "fill": 20},
+}  # fmt: skip
+
+
+def as_theirs(value):
+    theirs = pytest.importorskip("torchvision.transforms")
+    return getattr(theirs.InterpolationMode, value.name) if isinstance(value, T.InterpolationMode) else value
+
+
+def assert_nearly(got, expected):
+    """Bytes that differ by rounding; a tenth of a percent of them by the side of a threshold."""
+    difference = np.abs(got.astype(int) - expected.astype(int))
+    assert got.shape == expected.shape and np.mean(difference > 1) <= 0.02 and np.median(difference) <= 1
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentations_draw_as_torchvision(name, version):
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("torchvision.transforms" + (".v2" if version == "v2" else ""))
+    arguments = AUGMENTATIONS[name]
+    ours = getattr(T if version == "v1" else v2, name)(**arguments)
+    other = getattr(theirs, name)(**{key: as_theirs(value) for key, value in arguments.items()})
+    planes = np.ascontiguousarray(SMOOTH.transpose(2, 0, 1))
+    for seed in range(4):
+        for image, copy in ((Image.fromarray(SMOOTH), Image.fromarray(SMOOTH)),
+                            (minitorch.from_numpy(planes), torch.from_numpy(planes))):
+            seeded(seed)
+            got, expected = ours(image), other(copy)
+            assert_nearly(pixels_of(got), expected.numpy().transpose(1, 2, 0) if isinstance(expected, torch.Tensor)
+                          else np.asarray(expected))
+            assert minitorch.rand(1).item() == torch.rand(1).item()
+
+
+def test_old_names_of_arguments():
+    assert T.RandomRotation(10, resample=2).interpolation is BILINEAR
+    grid = utils.make_grid(minitorch.arange(8.0).reshape(2, 1, 2, 2), padding=0, normalize=True, range=(0, 7))
+    assert grid[0, 0].tolist() == pytest.approx([0, 1 / 7, 4 / 7, 5 / 7])
+    with pytest.raises(TypeError, match="value_range has to be a tuple"):
+        utils.make_grid(grid, normalize=True, value_range=3)
+    with pytest.raises(AttributeError, match="nearest that exists is 'RandomCrop'"):
+        T.RandomCrops  # noqa: B018
+
+
+# v2: whole samples
+
+
+def test_samples_keep_their_structure():
+    flip = v2.RandomHorizontalFlip(p=1.0)
+    image = minitorch.arange(6.0).reshape(1, 2, 3)
+    other = minitorch.ones(1, 2, 3)
+    sample = {"image": image, "target": [3, "name", other], "pair": (None, 2.5)}
+    got = flip(sample)
+    assert got["image"].tolist() == image.flip(-1).tolist() and got["target"][2] is other  # the first tensor only
+    assert got["target"][:2] == [3, "name"] and got["pair"] == (None, 2.5)
+    out, label = flip(image, 7)
+    assert out.tolist() == got["image"].tolist() and label == 7
+    pictures = [Image.fromarray(RGB), Image.fromarray(RGB)]
+    for _ in range(8):
+        first, second, passed = v2.RandomResizedCrop(5)(*pictures, image)
+        assert passed is image
+        np.testing.assert_array_equal(np.asarray(first), np.asarray(second))
+
+
+def test_v2_conversions():
+    picture = Image.fromarray(RGB)
+    pipeline = v2.Compose([v2.ToImage(), v2.ToDtype(minitorch.float32, scale=True), v2.Normalize([0.5], [0.5])])
+    got, label = pipeline(picture, 4)
+    np.testing.assert_allclose(got.numpy(), RGB.transpose(2, 0, 1) / 127.5 - 1, atol=1e-6)
+    assert label == 4 and v2.ToImage()(GRAY).shape == (1, 7, 9)
+    plain = v2.ToDtype(minitorch.float32)(minitorch.tensor([[[7]]], dtype=minitorch.uint8))
+    assert plain.dtype == minitorch.float32 and plain.item() == 7
+    assert v2.ToDtype({minitorch.Tensor: None})(plain) is plain
+    with pytest.raises(ValueError, match="No dtype was specified"):
+        v2.ToDtype({int: minitorch.float32})(plain)
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert v2.ToTensor()(picture).max().item() <= 1
+    assert v2.ToPILImage()(v2.PILToTensor()(picture)).tobytes() == picture.tobytes()
+    gray = as_kind(GRAY, "tensor")
+    assert v2.RGB()(gray).shape == (3, 7, 9) and v2.Identity()(gray) is gray
+    assert v2.Lambda(lambda x: -x, int)((3, "a")) == (-3, "a")
+
+
+class Brighter(v2.Transform):
+    def make_params(self, flat_inputs):
+        return {"by": len(flat_inputs)}
+
+    def transform(self, inpt, params):
+        return inpt + params["by"]
+
+
+def test_v2_containers_and_own_transforms():
+    x = minitorch.zeros(1, 2, 2)
+    assert Brighter()(x, 3)[0].max().item() == 1
+    assert v2.RandomApply([Brighter()], p=1.0)(x).max().item() == 1 and v2.RandomApply([Brighter()], p=0.0)(x) is x
+    assert v2.RandomOrder([Brighter(), Brighter()])(x).max().item() == 2
+    assert v2.RandomChoice([Brighter(), v2.Identity()], p=[0.0, 2.0])(x) is x
+    assert "Brighter()" in repr(v2.Compose([Brighter()]))
+    for bad, error in ((lambda: v2.Compose([]), ValueError), (lambda: v2.Compose(3), TypeError),
+                       (lambda: v2.RandomChoice([Brighter()], p=[1, 2]), ValueError)):
+        with pytest.raises(error):
+            bad()
+    with pytest.raises(NotImplementedError, match="must define transform"):
+        v2.Transform()(x)
+    with pytest.raises(AttributeError, match="'SanitizeBoundingBoxes'"):
+        v2.SanitizeBoundingBoxes  # noqa: B018
+
+
+@pytest.mark.parametrize("name, arguments", [
+    ("RandomCrop", {"size": (7, 5)}), ("RandomCrop", {"size": 9, "padding": 2}),
+    ("RandomCrop", {"size": 12, "pad_if_needed": True}), ("ColorJitter", {"brightness": 0.4, "hue": 0.2}),
+    ("RandomErasing", {"p": 0.9}), ("GaussianNoise", {}), ("RandomChannelPermutation", {}),
+    ("RandomPhotometricDistort", {}), ("RandomZoomOut", {}), ("RandomResize", {"min_size": 4, "max_size": 9}),
+    ("RandomShortestSize", {"min_size": [4, 6], "max_size": 8}), ("ScaleJitter", {"target_size": (8, 8), "scale_range": (0.5, 2.0)}),
+    ("RandomGrayscale", {"p": 0.5}), ("Pad", {"padding": 2, "padding_mode": "reflect"}),
+])  # fmt: skip
+def test_v2_draws_as_torchvision(name, arguments):
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("torchvision.transforms.v2")
+    planes = np.ascontiguousarray(RGB.transpose(2, 0, 1))
+    for seed in range(5):
+        seeded(seed)
+        got = getattr(v2, name)(**arguments)(minitorch.from_numpy(planes)).numpy()
+        assert_nearly(got, getattr(theirs, name)(**arguments)(torch.from_numpy(planes)).numpy())
+        assert minitorch.rand(1).item() == torch.rand(1).item()
+
+
+@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
+def test_mixing(name):
+    images = minitorch.stack([minitorch.full((1, 6, 8), float(i)) for i in range(3)])
+    labels = minitorch.tensor([0, 2, 1])
+    minitorch.manual_seed(2)
+    mixed, soft = getattr(v2, name)(num_classes=4)(images, labels)
+    share = soft[0, 0].item()
+    assert 0 < share < 1 and soft[0, 1].item() == pytest.approx(1 - share) and soft.sum().item() == pytest.approx(3)
+    assert mixed[0].mean().item() == pytest.approx(2 * (1 - share), abs=1e-5)  # the one before it is the last, of 2
+    by_name = getattr(v2, name)(num_classes=4)({"x": images, "labels": labels})
+    assert by_name["labels"].shape == (3, 4)
+    for sample, message in (((images, labels[:2]), "batch size"), ((images[0], labels), "4 dims"),
+                            ((images, 3), "must be a tensor"), (images, "where the labels are")):
+        with pytest.raises(ValueError, match=message):
+            getattr(v2, name)(num_classes=4)(sample)
+    with pytest.raises(ValueError, match="num_classes must be passed"):
+        getattr(v2, name)()(images, labels)
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("torchvision.transforms.v2")
+    seeded(4)
+    x, y = getattr(theirs, name)(num_classes=4)(torch.from_numpy(images.numpy()), torch.tensor([0, 2, 1]))
+    mixed, soft = getattr(v2, name)(num_classes=4)(images, labels)
+    np.testing.assert_allclose(mixed.numpy(), x.numpy(), atol=1e-6)
+    np.testing.assert_allclose(soft.numpy(), y.numpy(), atol=1e-6)

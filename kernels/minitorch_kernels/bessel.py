@@ -188,7 +188,7 @@ def _incomplete(xp: Any, a: Any, x: Any, upper: bool) -> Any:
     from .special import lgamma
 
     (a, dtype), (x, _) = _wide(a), _wide(x)
-    a, x = a + 0 * x, x + 0 * a
+    a, x = a + xp.zeros(x.shape), x + xp.zeros(a.shape)
     usual = (a > 0) & (x > 0) & (a < xp.inf) & (x < xp.inf)
     b, z = xp.where(usual, a, 1.0), xp.where(usual, x, 1.0)
     front = xp.exp(b * xp.log(z) - z - lgamma(xp, b))
@@ -239,7 +239,7 @@ def _nonzero(xp: Any, x: Any) -> Any:
 def zeta(xp, s, q):
     """Σ (q + k)^-s over k = 0, 1, ...: inf for s = 1, nan for s < 1; by Euler and Maclaurin's formula."""
     (s, dtype), (q, _) = _wide(s), _wide(q)
-    s, q = s + 0 * q, q + 0 * s
+    s, q = s + xp.zeros(q.shape), q + xp.zeros(s.shape)
     whole = q == xp.floor(q)
     wrong = (s < 1) | ((q < 0) & (s != xp.floor(s)))
     a = xp.where((q <= 0) & whole, 1.0, q)

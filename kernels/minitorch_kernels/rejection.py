@@ -65,7 +65,8 @@ class Rejection:
         1986, X.4.3).
         """
         work = work_dtype("binomial", prob.dtype)
-        n, p = count.astype(work), prob.astype(work)
+        n: np.ndarray = count.astype(work)
+        p: np.ndarray = prob.astype(work)
         rare = np.where(p > 0.5, 1 - p, p)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean, log_miss = n * rare, np.log1p(-rare)
@@ -77,7 +78,7 @@ class Rejection:
         small = (alpha < 1) & (alpha > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             power = np.where(small, 1 / alpha.astype(work), 0)
-            boosted = np.where(small, alpha + alpha.dtype.type(1), alpha).astype(work)
+            boosted: np.ndarray = np.where(small, alpha + alpha.dtype.type(1), alpha).astype(work)
             d = np.where(alpha > 0, (boosted - work(_THIRD)).astype(np.float64), 0)
             c = 1 / np.sqrt(9 * d)
         return self._draw(_gammas, [d, c, power], 3.4)

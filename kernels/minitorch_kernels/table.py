@@ -23,8 +23,8 @@ from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
-FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "softmax", "norm", "loss",
-            "indexing", "places", "optim", "recurrent", "attention", "reparameterize")
+FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "softmax", "norm",
+            "loss", "indexing", "places", "optim", "recurrent", "attention", "reparameterize")
 BACKENDS = {"numpy": "numpy", "numba": "numba", "cuda": "cupy"}  # backend: the package that its versions need
 
 

@@ -13,15 +13,16 @@ from ..op import OPS
 from ..tensor import Tensor
 
 _dtypes = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}  # what a region has that names no dtype
-_state = {"cache": True}
+_state: dict[str, Any] = {"cache": True}
 
 
 class autocast:
     """Within the block, or the decorated function, products of matrices and convolutions run in `dtype`.
 
     What else runs in which type follows PyTorch's lists for the CPU (casting.py): losses and sums that need it in
-    float32, the rest in the type of its arguments; of the recurrent layers GRU too runs in `dtype` here. `dtype` is bfloat16 (the default on
-    the CPU, which needs the package ml_dtypes) or float16. With "cuda" and no GPU it warns and does nothing.
+    float32, the rest in the type of its arguments; of the recurrent layers GRU too runs in `dtype` here. `dtype` is
+    bfloat16 (the default on the CPU, which needs the package ml_dtypes) or float16. With "cuda" and no GPU it warns
+    and does nothing.
 
     >>> import minitorch as torch
     >>> x = torch.ones(2, 2)

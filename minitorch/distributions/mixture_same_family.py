@@ -85,7 +85,7 @@ class MixtureSameFamily(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         with no_grad():
-            chosen = self._mixture_distribution.sample(sample_shape)
+            chosen = self._mixture_distribution.expand(self._batch_shape).sample(sample_shape)
             samples = self._component_distribution.sample(sample_shape)
             axis = len(Size(sample_shape)) + len(self._batch_shape)
             index = chosen.reshape(chosen.shape + (1,) * (len(self._event_shape) + 1))

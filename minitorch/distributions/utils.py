@@ -38,7 +38,9 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     for v in values:
         if not isinstance(v, (Tensor, int, float)):
             raise ValueError(f"broadcast_all: expects tensors and numbers, got {type(v).__name__}")
-    return tuple(broadcast_tensors(*[v if isinstance(v, Tensor) else tensor(v, **like) for v in values]))
+    tensors = [v if isinstance(v, Tensor) else tensor(v, **like) for v in values]
+    same = all([t.shape == tensors[0].shape for t in tensors])
+    return tuple(tensors if same else broadcast_tensors(*tensors))
 
 
 def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:

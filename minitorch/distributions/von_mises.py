@@ -5,16 +5,18 @@ import math
 from typing import Any, ClassVar
 
 from ..engine import no_grad
+from ..op import OPS
 from ..ops.choose import where
 from ..ops.creation import empty, zeros
 from ..ops.random import rand
-from ..special import i0e, i1e
 from ..tensor import Tensor
 from . import constraints
 from .distribution import Distribution
 from .utils import broadcast_all
 
 __all__ = ["VonMises"]
+
+i0e, i1e = OPS["i0e"].call, OPS["i1e"].call  # exp(-x) I0(x), exp(-x) I1(x), of the modified Bessel functions
 
 
 class VonMises(Distribution):

@@ -5,6 +5,7 @@ import mmap
 import os
 import tempfile
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,8 @@ def reduce_tensor(x: Tensor) -> tuple:
     if memory is None or x._node is not None:
         return x.__reduce_ex__(2)
     start = array.ctypes.data - np.frombuffer(memory, np.uint8).ctypes.data
-    extra = {name: value for name, value in x.__dict__.items() if not name.startswith("_")}
     place = memory.path, len(memory), start, array.shape, array.strides, array.dtype
-    return _attach, (type(x), place, x._requires_grad, extra)
+    return _attach, (type(x), place, x._requires_grad, x._attributes())
 
 
 def _attach(kind: type[Tensor], place: tuple, requires_grad: bool, extra: dict) -> Tensor:
@@ -82,7 +82,5 @@ def _map(number: int, path: str, size: int) -> _Shared:
 def _remove(path: str, owner: int) -> None:
     """Take the file's name away: those who have mapped it keep the memory. A forked child owns nothing."""
     if os.getpid() == owner:
-        try:
+        with suppress(OSError):
             os.unlink(path)
-        except OSError:
-            pass

@@ -128,6 +128,7 @@ def multi_head_attention_forward(
                              "with static_k or static_v")
     if bias_k is not None and bias_v is not None:
         along, size = (1, (n, -1, -1)) if batch_first else (0, (-1, n, -1))
+        bias_k, bias_v = bias_k.reshape(1, 1, -1), bias_v.reshape(1, 1, -1)
         k, v = _cat([k, bias_k.expand(size)], along), _cat([v, bias_v.expand(size)], along)
     q = _heads(q, num_heads, batch_first)
     k = _heads(k, num_heads, batch_first) if static_k is None else _static("static_k", static_k, q)

@@ -189,7 +189,8 @@ def softsign(k, x, /):
     refuse("softsign", x, "b")
     x = floating(x)
     if x.dtype.kind == "c":  # d|x| = Re(conj(sgn x) dx)
-        return x / (1 + k.abs(x)), lambda dy: (dy - k.sgn(x) * (conjugate(dy) * x).real / (1 + k.abs(x))) / (1 + k.abs(x))
+        return x / (1 + k.abs(x)), lambda dy: (dy - k.sgn(x) * (conjugate(dy) * x).real /
+                                               (1 + k.abs(x))) / (1 + k.abs(x))
     return x / (1 + k.abs(x)), lambda dy: dy / ((1 + k.abs(x)) * (1 + k.abs(x)))
 
 

@@ -176,8 +176,8 @@ def rad2deg(k, x, /):
 def frexp_(k, x, /):
     refuse("frexp", x, "biuc")
     mantissa, exponent = k.xp.frexp(x)
-    return [mantissa, exponent.astype("int32")], joint(lambda dy, needs: [
-        None if dy[0] is None else dy[0] * k.exp2(-exponent.astype(x.dtype))])
+    slope = k.xp.ldexp(k.xp.ones((), x.dtype), -exponent)
+    return [mantissa, exponent.astype("int32")], joint(lambda dy, needs: [dy[0] * slope])
 
 
 @composite

@@ -71,9 +71,9 @@ def _slope(f: Tensor, d: int, spacing: Any, order: int) -> Tensor:
     n = f._array.shape[d]
     if isinstance(spacing, Tensor) and spacing.ndim:
         if spacing.ndim != 1 or spacing._array.size != n:
-            raise ShapeError(f"gradient: expected spacing of dimension {d} to be a vector of {n} coordinates, got shape "
-                             f"{list(spacing.shape)}")
-        h = spacing.diff().reshape([-1 if i == d else 1 for i in range(f.ndim)])
+            raise ShapeError(f"gradient: expected spacing of dimension {d} to be a vector of {n} coordinates, got "
+                             f"shape {list(spacing.shape)}")
+        h = spacing.diff().to(f.dtype).reshape([-1 if i == d else 1 for i in range(f.ndim)])
         left, right = narrow(h, d, 0, n - 2), narrow(h, d, 1, n - 2)
         ends = [[narrow(h, d, i, 1) for i in pair] for pair in ((0, 1), (n - 2, n - 3))] if n > 2 else \
             [[h, h], [h, h]]

@@ -6,13 +6,13 @@ from typing import Any
 
 from .. import shapes
 from ..errors import DTypeError, ShapeError
-from ..op import FUNCTIONS, composite
+from ..op import composite
 from ..tensor import Tensor
 from .gather import into
 from .join import chunk, split, split_with_sizes, unbind
 
-_VIEWS = """alias as_strided detach diagonal expand narrow permute select slice squeeze t transpose unfold unsqueeze view
-view_as_complex view_as_real"""
+_VIEWS = """alias as_strided detach diagonal expand narrow permute select slice squeeze t transpose unfold unsqueeze
+view view_as_complex view_as_real"""
 _PIECES = {"split_copy": split, "split_with_sizes_copy": split_with_sizes, "unbind_copy": unbind,
            "unsafe_chunk": chunk, "unsafe_split": split, "unsafe_split_with_sizes": split_with_sizes}
 
@@ -94,13 +94,10 @@ def sum_to_size(input, *size):
     return input.sum(dims, keepdim=True).reshape(wanted) if dims else input.view(wanted)
 
 
-@composite(function=False)
+@composite
 def resize_as_(self, the_template, *, memory_format=None):
     """`resize_` to the shape of another tensor."""
     return self.resize_(the_template.shape)
-
-
-FUNCTIONS["resize_as_"] = Tensor.resize_as_
 
 
 def _replaced(name: str, input: Tensor, src: Tensor, part: Any) -> Tensor:

@@ -178,8 +178,8 @@ def tensorsolve(A, B, dims=None, *, out=None):
         A = permute(A, [d for d in range(A.ndim) if d not in moved] + moved)
     n, shape = B._array.size, A._array.shape[B.ndim:]
     if prod(shape) != n or A._array.size != n * n:
-        raise ShapeError("linalg.tensorsolve: Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
-                         f"prod(self.shape[:other.ndim]), but got {list(A.shape)} and {list(B.shape)}")
+        raise ShapeError("linalg.tensorsolve: Expected self to satisfy the requirement prod(self.shape[other.ndim:]) "
+                         f"== prod(self.shape[:other.ndim]), but got {list(A.shape)} and {list(B.shape)}")
     return into(out, reshape(solve(reshape(A, n, n), reshape(B, n)), shape))
 
 

@@ -61,8 +61,8 @@ def take_along_dim(input, indices, dim=None, *, out=None):
         raise ShapeError(f"take_along_dim: input and indices should have the same number of dimensions, but got "
                          f"{input.ndim} dimensions for input, and {indices.ndim} for indices")
     at = shapes.axis("take_along_dim", input, dim)
-    indices = Tensor._wrap(kernels_of(input._array).xp.where(indices._array < 0, indices._array + input._array.shape[at],
-                                                             indices._array))
+    index = indices._array
+    indices = Tensor._wrap(kernels_of(index).xp.where(index < 0, index + input._array.shape[at], index))
     mine, theirs = list(input._array.shape), list(indices._array.shape)
     mine[at] = theirs[at] = 1
     common = list(shapes.broadcast("take_along_dim", mine, theirs))

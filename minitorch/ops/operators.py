@@ -27,7 +27,7 @@ def _checked(name: str, reflected: bool = False) -> Callable:
         if not isinstance(other, _OPERANDS):
             return NotImplemented
         if not isinstance(self, Tensor):
-            raise TypeError(f"descriptor for {name!r} of Tensor objects doesn't apply to a {type(self).__name__} object")
+            raise TypeError(f"descriptor {name!r} of Tensor objects doesn't apply to a {type(self).__name__} object")
         return FUNCTIONS[name](other, self) if reflected else FUNCTIONS[name](self, other)
 
     return operator
@@ -40,11 +40,9 @@ for _python, _name in {"floordiv": "floor_divide", "mod": "remainder", "matmul":
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Tensor, f"__{_name}__", _checked(_name))
-for _python, _name in {"mul": "mul", "truediv": "div", "pow": "pow"}.items():  # [0] * tensor(3) is the list's
+for _python, _name in {"mul": "mul", "truediv": "div", "div": "div", "pow": "pow"}.items():
+    # [0] * tensor(3) is the list's
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
-
-
-Tensor.__rdiv__ = Tensor.__rtruediv__
 
 
 def _invert(self):

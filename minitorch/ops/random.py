@@ -101,6 +101,8 @@ def source_of(generator: Generator | None) -> kernels.Generator:
         generator = default_generator
     elif not isinstance(generator, Generator):
         raise TypeError(f"generator: expects a Generator, got {type(generator).__name__}")
+    if mode.drawing is not None:
+        mode.drawing(generator)
     return generator.source if mode.recorder is None else mode.recorder.source(generator)
 
 

@@ -18,7 +18,7 @@ def _standard_gamma(k, x, /, generator=None):
     >>> from minitorch import manual_seed, tensor
     >>> manual_seed(0) and None
     >>> _standard_gamma(tensor([0.5, 2.0]))
-    tensor([0.4014, 1.4586])
+    tensor([0.0008, 0.6315])
     """
     _floating("_standard_gamma", x)
     y = move(source_of(generator).standard_gamma(move(x, as_device("cpu"))), device_of(x))
@@ -62,7 +62,7 @@ def binomial(k, count, prob, /, generator=None):
     >>> from minitorch import manual_seed, tensor
     >>> manual_seed(0) and None
     >>> binomial(tensor([10., 100.]), tensor([0.5, 0.5]))
-    tensor([ 4., 51.])
+    tensor([ 7., 51.])
     """
     if prob.dtype not in (np.float32, np.float64):
         raise ValueError(f"binomial: prob expects float32 or float64, got {prob.dtype}")

@@ -14,7 +14,6 @@ from .elementwise import default, floating, floats, refuse
 
 @op(method=False, function=False)
 def polygamma_(k, x, /, n):
-    """The n-th derivative of digamma."""
     return k.polygamma(floating(x), n), lambda dy: k.mul(dy, k.polygamma(x, n + 1))
 
 

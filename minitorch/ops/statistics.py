@@ -102,7 +102,8 @@ def _counted(name: str, points: Tensor, bins: list, limits: Any, weight: Tensor 
                          f"{len(bins)}")
     edges = [_edges(name, points[:, d], b, None if limits is None else limits[2 * d:2 * d + 2])
              for d, b in enumerate(bins)]
-    inside, flat, sizes = k.xp.ones(x.shape[0], bool), 0, [e._array.size - 1 for e in edges]
+    flat: Any = 0
+    inside, sizes = k.xp.ones(x.shape[0], bool), [e._array.size - 1 for e in edges]
     for d, (e, size) in enumerate(zip(edges, sizes)):
         e = e._array
         place = k.xp.searchsorted(e, x[:, d], "right") - 1
@@ -111,8 +112,8 @@ def _counted(name: str, points: Tensor, bins: list, limits: Any, weight: Tensor 
         flat = flat * size + place
     w = k.xp.ones(x.shape[0], x.dtype) if weight is None else weight._array.reshape(-1)
     if w.size != x.shape[0] or w.dtype != x.dtype:
-        raise ShapeError(f"{name}: if weight tensor is provided it should have the shape of the input, without its "
-                         f"innermost dimension, and its dtype, got {weight.dtype} of shape {list(weight.shape)}")
+        raise ShapeError(f"{name}: if weight tensor is provided it should have a weight for each point, of the "
+                         f"input's dtype, got {w.size} of {w.dtype} for {x.shape[0]} of {x.dtype}")
     counts = k.xp.bincount(flat[inside], w[inside], int(np.prod(sizes))).astype(x.dtype).reshape(sizes)
     if density:
         counts = counts / counts.sum()
@@ -144,11 +145,11 @@ def _check_weights(name: str, w: Tensor | None, n: int, kinds: str, said: str) -
     if w is None:
         return
     if w.ndim > 1:
-        raise ShapeError(f"cov: expected {name} to have one or fewer dimensions but got {name} with {w.ndim} dimensions")
+        raise ShapeError(f"cov: expected {name} to have one or fewer dimensions but got {w.ndim} dimensions")
     if w._array.dtype.kind not in kinds:
         raise RuntimeError(f"cov: expected {name} to have {said} dtype but got {name} with {w.dtype} dtype")
     if w._array.size != n:
-        raise ShapeError(f"cov: expected {name} to have the same numel as there are observations in the input, {n}, got "
-                         f"{w._array.size}")
+        raise ShapeError(f"cov: expected {name} to have the same numel as there are observations in the input, {n}, "
+                         f"got {w._array.size}")
     if bool((w._array < 0).any()):
         raise RuntimeError(f"cov: {name} cannot be negative")

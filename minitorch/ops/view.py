@@ -27,7 +27,7 @@ def overwrite(k, base, part, /, path):
         return view_cleared(dy, path) if isinstance(dy, Tensor) else view_cleared.op.body(k, dy, path)[0]
 
     def dpart(dy):
-        return view_read(dy, path) if isinstance(dy, Tensor) else _follow(dy, path).copy()
+        return view_read(dy, path) if isinstance(dy, Tensor) else _read(dy, path)
 
     return base, dbase, dpart
 
@@ -49,7 +49,7 @@ def view_read(k, x, /, path):
         return view_spread(dy, path, shape) if isinstance(dy, Tensor) else \
             view_spread.op.body(k, dy, path, shape)[0]
 
-    return _follow(x, path).copy(), dx
+    return _read(x, path), dx
 
 
 @op(method=False, function=False)
@@ -57,7 +57,13 @@ def view_spread(k, x, /, path, shape):
     """Zeros of `shape`, with `x` where `path` leads: the adjoint of `view_read`."""
     y = k.xp.zeros(shape, x.dtype)
     _follow(y, path)[...] = x
-    return y, lambda dy: view_read(dy, path) if isinstance(dy, Tensor) else _follow(dy, path).copy()
+    return y, lambda dy: view_read(dy, path) if isinstance(dy, Tensor) else _read(dy, path)
+
+
+def _read(x: Any, path: tuple) -> Any:
+    """A copy of what `path` leads to; `as_strided` counts in memory, which for a gradient is in the usual order."""
+    strided = any([step.name == "as_strided" for step, _, _ in path])
+    return _follow(kernels_of(x).xp.ascontiguousarray(x) if strided else x, path).copy()
 
 
 def _follow(array: Any, path: tuple) -> Any:

@@ -78,7 +78,7 @@ def from_dense(x: Tensor, sparse_dim: int | None = None, wanted: Any = None) -> 
     n = x.ndim if sparse_dim is None else sparse_dim
     if not 0 <= n <= x.ndim or (n == 0 and x.ndim):
         raise IndexError(f"to_sparse: sparse_dim expects 1 to {x.ndim}, got {sparse_dim}")
-    filled = x.detach() != 0
+    filled: Any = x.detach() != 0
     if n < x.ndim:
         filled = filled.flatten(n).any(-1)
     where = filled.nonzero().t().contiguous()
@@ -150,11 +150,11 @@ class SparseTensor(Tensor):
         self._v.requires_grad = wanted
 
     @property
-    def grad(self) -> SparseTensor | None:
+    def grad(self) -> Any:
         return None if self._v._grad is None else self._like(self._v._grad)
 
     @grad.setter
-    def grad(self, value: SparseTensor | None) -> None:
+    def grad(self, value: Any) -> None:
         self._v._grad = None if value is None else value._v
 
     def size(self, dim: int | None = None) -> Any:
@@ -244,7 +244,7 @@ class SparseTensor(Tensor):
         return y if dtype is None else y.to(dtype)
 
     def to_sparse(self, sparse_dim: int | None = None, *, layout: Any = None, blocksize: Any = None,
-                  dense_dim: Any = None) -> SparseTensor:
+                  dense_dim: Any = None) -> Tensor:
         if layout is strided:
             return self.to_dense()
         return self if sparse_dim in (None, self.sparse_dim()) else from_dense(self.to_dense(), sparse_dim, layout)

@@ -1,7 +1,6 @@
 """The operations that sparse tensors have, by the name of the op: products, arithmetic, sums, rearrangements."""
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -166,8 +165,9 @@ def _unary(name: str) -> None:
     _operation(function)
 
 
-for _name in ("abs", "asin", "asinh", "atan", "atanh", "ceil", "erf", "erfinv", "expm1", "floor", "isnan", "isinf", "log1p",
-              "neg", "positive", "relu", "round", "sgn", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc"):
+for _name in ("abs", "asin", "asinh", "atan", "atanh", "ceil", "erf", "erfinv", "expm1", "floor", "isinf", "isnan",
+              "log1p", "neg", "positive", "relu", "round", "sgn", "sign", "sin", "sinh", "sqrt", "square", "tan",
+              "tanh", "trunc"):
     _unary(_name)
 
 _reflected: dict[str, Callable] = {

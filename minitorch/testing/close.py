@@ -148,7 +148,8 @@ def _tensors(a: Tensor, b: Tensor, rtol: Any, atol: Any, equal_nan: bool, checks
         worst = np.unravel_index(int(np.argmax(np.where(np.isnan(hidden), np.inf, hidden))), x.shape)
         place = f" at index {tuple(map(int, worst))}" if x.ndim else ""
         name = f"Greatest {name}" if x.ndim else name.capitalize()
-        lines.append(f"{name} difference: {values[worst].item()}{place}" + ("" if exact else f" (up to {allowed} allowed)"))
+        limit = "" if exact else f" (up to {allowed} allowed)"
+        lines.append(f"{name} difference: {values[worst].item()}{place}{limit}")
     return "\n".join(lines)
 
 

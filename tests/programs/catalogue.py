@@ -15,6 +15,13 @@ REPOSITORIES = {  # name on GitHub: the commit that is run
     "eriklindernoren/PyTorch-GAN": "36d3c77e5ff20ebe0aeefd322326a134a279b93e",
     "seungeunrho/minimalRL": "c8efed8481e3cd40e9739cfde220a55522555b57",
     "jcjohnson/pytorch-examples": "0003fcdc606a79951e53bf8f46f8574fa4739f23",
+    "hunkim/PyTorchZeroToAll": "e5a260fac0b4ff1e2ec434fc6f0d962ac97fc289",
+    "vinhkhuc/PyTorch-Mini-Tutorials": "bb967869a6ad2c3919b67b0623ce33e36349d413",
+    "L1aoXingyu/pytorch-beginner": "a57dd7ea35c9965a41f4963dee62d38884f92a65",
+    "karpathy/ng-video-lecture": "52201428ed7b46804849dea0b3ccf0de9df1a5c3",
+    "locuslab/TCN": "2f8c2b817050206397458dfd1f5a25ce8a32fe65",
+    "tkipf/pygcn": "1600b5b748b3976413d1e307540ccc62605b4d6d",
+    "Diego999/pyGAT": "3664f2dc90cbf971564c0bf186dc794f12446d0c",
 }
 
 
@@ -53,15 +60,14 @@ def _examples() -> list[Program]:
         example("siamese_network/main.py", "--epochs 1 --batch-size 8", steps=30, data=mnist),
         example("dcgan/main.py", "--dataset fake --batchSize 4 --imageSize 64 --ngf 16 --ndf 16 --manualSeed 1 "
                 "--workers 0", steps=30),
-        example("gat/main.py", "--epochs 20 --val-every 1", data={"cora.tgz": "cora"}),
-        example("gcn/main.py", "--epochs 50 --val-every 1", data={"cora.tgz": "cora"}),
+        example("gat/main.py", "--epochs 20 --val-every 1", data={"cora.tgz": "cora archive"}),
+        example("gcn/main.py", "--epochs 50 --val-every 1", data={"cora.tgz": "cora archive"}),
         example("imagenet/main.py", "--dummy -a resnet18 -b 2 -j 0 --epochs 1 --seed 1 -p 1", steps=6),
         example("regression/main.py"),
         example("reinforcement_learning/reinforce.py", steps=40),
         example("reinforcement_learning/actor_critic.py", steps=40),
         example("super_resolution/main.py", "--upscale_factor 4 --batchSize 4 --testBatchSize 2 --nEpochs 2 "
                 "--threads 0", data={"dataset/BSDS300/images": "pictures"}),
-        example("time_sequence_prediction/train.py", "--steps 1", steps=8, before=("generate_sine_wave.py",)),
         *(example("word_language_model/main.py", f"{words} --model {model}{more}", data={"corpus": "corpus"},
                   name=f"examples word_language_model {model}")
           for model, more in [("LSTM", " --tied"), ("GRU", ""), ("RNN_TANH", " --use-optimizer --lr 0.001"),
@@ -77,6 +83,7 @@ def _language_models() -> list[Program]:
     return [
         Program("karpathy/nanoGPT", "train.py", nano, before=("data/shakespeare_char/prepare.py",),
                 data={"data/shakespeare_char/input.txt": "text"}),
+        Program("karpathy/ng-video-lecture", "bigram.py"),
         Program("karpathy/minGPT", "projects/adder/adder.py", mini + " --model.model_type=gpt-nano"),
         Program("karpathy/minGPT", "projects/chargpt/chargpt.py",
                 mini + " --model.model_type=gpt-nano --data.block_size=32", data={"input.txt": "text"}),
@@ -96,10 +103,10 @@ def _tutorials() -> list[Program]:
               "02-intermediate/recurrent_neural_network": mnist,
               "03-advanced/generative_adversarial_network": mnist,
               "03-advanced/variational_autoencoder": mnist}
-    morvan = ["201_torch_numpy", "202_variable", "203_activation", "301_regression", "302_classification",
+    morvan = ["202_variable", "203_activation", "301_regression", "302_classification",
               "303_build_nn_quickly", "304_save_reload", "305_batch_train", "306_optimizer", "401_CNN",
-              "402_RNN_classifier", "403_RNN_regressor", "404_autoencoder", "405_DQN_Reinforcement_learning",
-              "406_GAN", "406_conditional_GAN", "501_why_torch_dynamic_graph", "503_dropout",
+              "402_RNN_classifier", "403_RNN_regressor", "404_autoencoder",
+              "406_GAN", "501_why_torch_dynamic_graph", "503_dropout",
               "504_batch_normalization"]
     nlp = ["1-1.NNLM/NNLM", "1-2.Word2Vec/Word2Vec-Skipgram(Softmax)", "2-1.TextCNN/TextCNN", "3-1.TextRNN/TextRNN",
            "3-2.TextLSTM/TextLSTM", "3-3.Bi-LSTM/Bi-LSTM", "4-1.Seq2Seq/Seq2Seq",
@@ -114,23 +121,55 @@ def _tutorials() -> list[Program]:
           for path, data in yunjey.items()),
         *(Program("MorvanZhou/PyTorch-Tutorial", f"tutorial-contents/{path}.py", data={"mnist/MNIST": "mnist"})
           for path in morvan),
-        *(Program("graykode/nlp-tutorial", f"{path}.py", steps=50) for path in nlp),
+        *(Program("graykode/nlp-tutorial", f"{path}.py", steps=10 if "BERT" in path else 50) for path in nlp),
         *(Program("jcjohnson/pytorch-examples", f"{path}.py") for path in johnson),
         Program("kuangliu/pytorch-cifar", "main.py", steps=2, data={"data/cifar-10-batches-py": "cifar10"}),
     ]
 
 
+def _lessons() -> list[Program]:
+    zero = ["01_basics", "02_manual_gradient", "03_auto_gradient", "05_linear_regression", "06_logistic_regression",
+            "07_diabets_logistic", "08_1_dataset_loader", "08_2_dataset_loade_logistic", "09_01_softmax_loss",
+            "09_2_softmax_mnist", "10_1_cnn_mnist", "11_1_toy_inception_mnist", "12_1_rnn_basics", "12_2_hello_rnn",
+            "12_3_hello_rnn_seq", "12_4_hello_rnn_emb", "13_1_rnn_classification_basics", "13_2_rnn_classification",
+            "13_3_char_rnn", "13_4_pack_pad", "14_1_seq2seq", "14_2_seq2seq_att"]
+    beginner = ["01-Linear Regression/Linear_Regression", "02-Logistic Regression/Logistic_Regression",
+                "03-Neural Network/neural_network", "05-Recurrent Neural Network/recurrent_network",
+                "06-Natural Language Process/N-Gram", "06-Natural Language Process/bag-of-word",
+                "06-Natural Language Process/seq-lstm", "08-AutoEncoder/Variational_autoencoder",
+                "08-AutoEncoder/conv_autoencoder", "08-AutoEncoder/simple_autoencoder",
+                "09-Generative Adversarial network/conv_gan", "09-Generative Adversarial network/simple_Gan",
+                "11-backward/backward"]
+    return [
+        *(Program("hunkim/PyTorchZeroToAll", f"{path}.py", steps=40,
+                  data={"data/MNIST": "mnist", "mnist_data/MNIST": "mnist"}) for path in zero),
+        *(Program("vinhkhuc/PyTorch-Mini-Tutorials", f"{path}.py")
+          for path in ["0_multiply", "1_linear_regression", "6_lstm"]),
+        *(Program("L1aoXingyu/pytorch-beginner", f"{path}.py", steps=20,
+                  data={"data/MNIST": "mnist", "mnist/MNIST": "mnist"}) for path in beginner),
+        Program("locuslab/TCN", "TCN/adding_problem/add_test.py", "--levels 3 --seq_len 50 --epochs 1"),
+        Program("locuslab/TCN", "TCN/copy_memory/copymem_test.py", "--levels 3 --blank_len 50 --epochs 1 --iters 100"),
+        Program("locuslab/TCN", "TCN/mnist_pixel/pmnist_test.py", "--levels 3 --epochs 1 --batch_size 8", steps=30,
+                data={"data/mnist/MNIST": "mnist"}),
+        Program("locuslab/TCN", "TCN/poly_music/music_test.py", "--levels 2 --nhid 20 --epochs 1"),
+        Program("tkipf/pygcn", "pygcn/train.py", "--epochs 50", data={"../data/cora": "cora"}),
+        Program("Diego999/pyGAT", "train.py", "--epochs 4 --nb_heads 2", data={"data/cora": "cora"}),
+        Program("Diego999/pyGAT", "train.py", "--epochs 4 --nb_heads 2 --sparse", data={"data/cora": "cora"},
+                name="pyGAT train.py --sparse"),
+    ]
+
+
 def _gans_and_agents() -> list[Program]:
     gans = ["gan", "dcgan", "wgan", "wgan_gp", "wgan_div", "lsgan", "acgan", "aae", "cgan", "infogan", "began",
-            "bgan", "ebgan", "sgan", "softmax_gan", "relativistic_gan", "dragan", "cluster_gan"]
-    agents = ["REINFORCE", "actor_critic", "acer", "dqn", "ppo", "ppo-lstm", "ppo-continuous", "ddpg", "sac",
+            "ebgan", "sgan", "softmax_gan", "relativistic_gan"]
+    agents = ["REINFORCE", "actor_critic", "acer", "dqn", "ppo", "ppo-lstm", "ppo-continuous", "sac",
               "vtrace"]
     return [
         *(Program("eriklindernoren/PyTorch-GAN", f"implementations/{gan}/{gan.replace('r_g', 'rg')}.py",
-                  "--batch_size 8 --n_epochs 1" if gan != "cluster_gan" else "-n 1 -b 8", steps=40,
+                  "--batch_size 8 --n_epochs 1", steps=40,
                   data={"../../data/mnist/MNIST": "mnist", "data/mnist/MNIST": "mnist"}) for gan in gans),
         *(Program("seungeunrho/minimalRL", f"{agent}.py") for agent in agents),
     ]
 
 
-PROGRAMS = [*_examples(), *_language_models(), *_tutorials(), *_gans_and_agents()]
+PROGRAMS = [*_examples(), *_language_models(), *_tutorials(), *_lessons(), *_gans_and_agents()]

@@ -70,27 +70,38 @@ def _pictures(_: Path, place: Path) -> None:
             Image.fromarray(coarse).resize((481, 321)).save(place / part / f"{i}.jpg")
 
 
+@source("cora archive")
+def _cora_archive(_: Path, place: Path) -> None:
+    with tarfile.open(place, "w:gz") as archive:
+        for name, text in _cora().items():
+            entry = tarfile.TarInfo(f"cora/{name}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+
+
 @source("cora")
-def _cora(_: Path, place: Path) -> None:
-    """A graph in the form of Cora's archive: 1,700 papers of 7 kinds, who cite rather their own kind."""
+def _cora_folder(_: Path, place: Path) -> None:
+    place.mkdir(exist_ok=True)
+    for name, text in _cora().items():
+        (place / name).write_text(text)
+
+
+def _cora() -> dict[str, str]:
+    """A graph in the form of Cora's files: 1,700 papers of 7 kinds, who cite rather their own kind."""
     rng = np.random.default_rng(0)
     papers, words, kinds = 1700, 100, 7
     kind = rng.integers(0, kinds, papers)
     has = rng.random((papers, words)) < np.where(np.arange(words) % kinds == kind[:, None], 0.3, 0.05)
-    has[:, 0] = True
-    content = "".join(f"{1000 + i}\t" +
-                      "\t".join("01"[int(w)] for w in has[i]) + f"\tkind{kind[i]}\n" for i in range(papers))
+    has[:, 0] = True  # no paper without a word
+    content = "".join("\t".join([str(1000 + i), *("01"[int(w)] for w in has[i]), f"kind{kind[i]}\n"])
+                      for i in range(papers))
     pairs = set()
     while len(pairs) < 4000:
         one, other = rng.integers(0, papers, 2)
         if one != other and (kind[one] == kind[other] or rng.random() < 0.1):
             pairs.add((int(one), int(other)))
     cites = "".join(f"{1000 + one}\t{1000 + other}\n" for one, other in sorted(pairs))
-    with tarfile.open(place, "w:gz") as archive:
-        for name, text in [("cora/cora.content", content), ("cora/cora.cites", cites)]:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
+    return {"cora.content": content, "cora.cites": cites}
 
 
 def _link(target: Path, place: Path) -> None:

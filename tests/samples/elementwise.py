@@ -314,3 +314,14 @@ register(OpCase("imag", np.imag, [Sample(lambda rng: (rng.standard_normal(5) + 0
 register(OpCase("to_copy", lambda x, dtype=None: x.astype(dtype or x.dtype), [
     Sample(arrays_like((2, 3)), {"dtype": np.dtype("float64")}), Sample(arrays_like((2, 3))),
     Sample((INTS,), {"dtype": np.dtype("float32")})], torch=None))
+
+# Degrees and radians, parts of floating point numbers
+
+register(OpCase("deg2rad", np.deg2rad, [*shapes(-200, 200), Sample((INTS,))]))
+register(OpCase("rad2deg", np.rad2deg, [*shapes(-4, 4), Sample((INTS,))], tol={"float16": 4e-3}))
+register(OpCase("conj_physical", np.conj, [
+    Sample(lambda rng: (rng.standard_normal(3) + 1j,), dtypes=WIDE), Sample((INTS,)), Sample(arrays_like((2, 3)))]))
+register(OpCase("frexp", lambda x: (np.frexp(x)[0], np.frexp(x)[1].astype(np.int32)), [
+    Sample(arrays_like((3, 4), low=0.3, high=0.4)), Sample(arrays_like((0, 2))),
+    Sample((np.array([0.0, -6.0, 8.0]),), grad=False)],
+    errors=[BadInput((INTS,), {}, NotImplementedError, "frexp")]))

@@ -282,3 +282,85 @@ register(OpCase("linalg.cross", lambda a, b, dim=-1: np.cross(a, b, axis=dim), [
     of((2, 3), (2, 3)), of((3, 2), (3, 2), dim=0)]))
 register(OpCase("linalg.diagonal", lambda a, offset=0: a.diagonal(offset, -2, -1), [
     of((2, 3, 4)), of((3, 4), offset=1)], view=True))
+
+# Factorisations
+
+
+def through_lu(a, pivot=True):
+    import scipy.linalg
+
+    return scipy.linalg.lu(a)[1:]
+
+
+def packed(a):
+    import scipy.linalg
+
+    lu, swaps = scipy.linalg.lu_factor(a)
+    return lu, (swaps + 1).astype(np.int32), np.zeros((), np.int32), scipy.linalg.lu(a)[0].argmax(0)
+
+
+SHAPES = [of((3, 3)), of((4, 2)), of((2, 4)), of((1, 1))]
+register(OpCase("linalg_lu_packed", packed, SHAPES, dtypes=WIDE, torch=None, **LOOSE))
+register(OpCase("linalg.lu", through_lu, SHAPES, dtypes=WIDE, **LOOSE, torch=None,
+                call=lambda a: __import__("minitorch").linalg.lu(a)[1:],
+                errors=[BadInput((np.ones(3),), {}, RuntimeError, "at least 2")]))
+register(OpCase("linalg.lu_factor", lambda a: packed(a)[:2], SHAPES, dtypes=WIDE, **LOOSE, errors=[
+    BadInput((np.zeros((2, 2)),), {}, RuntimeError, "singular")]))
+register(OpCase("linalg.lu_factor_ex", lambda a: packed(a)[:3], SHAPES, dtypes=WIDE, **LOOSE))
+register(OpCase("linalg.solve_ex", lambda a, b: (np.linalg.solve(a, b), np.array(0, np.int32)), [
+    with_right(regular(3, 3), (3, 2))], dtypes=WIDE, **LOOSE))
+
+
+def eigenvalues_sum(a):
+    """What does not depend on the eigenvalues' order."""
+    return np.sort(np.linalg.eigvals(a).real)
+
+
+def separate(*shape):
+    """Matrices whose eigenvalues lie apart, all real."""
+    return lambda rng: (np.diag(np.arange(1.0, shape[-1] + 1) * 3) + 0.3 * rng.standard_normal(shape),)
+
+
+def real_eigenvalues(a):
+    import minitorch as mt
+
+    return mt.linalg.eigvals(a).real.sort()[0]
+
+
+def of_eigenvectors(a):
+    """V diag(w²) V⁻¹, which is A²: by values and vectors, whatever their scale."""
+    import minitorch as mt
+
+    w, v = mt.linalg.eig(a)
+    return mt.linalg.solve(v.mT, (v * (w * w).unsqueeze(-2)).mT).mT.real
+
+
+register(OpCase("linalg_eig", lambda a: a @ a, [Sample(separate(3, 3)), Sample(separate(2, 2, 2))], dtypes=WIDE,
+                torch=None, call=of_eigenvectors, second=False, **LOOSE))
+register(OpCase("linalg.eigvals", eigenvalues_sum, [Sample(separate(3, 3))], dtypes=WIDE, torch=None,
+                call=real_eigenvalues, second=False, **LOOSE,
+                errors=[BadInput((MATRIX,), {}, RuntimeError, "linalg.eig: .*square", named=False)]))
+register(OpCase("linalg.tensorinv", lambda a, ind=2: np.linalg.tensorinv(a, ind), [
+    Sample(lambda rng: (regular(6, 6)(rng)[0].reshape(2, 3, 3, 2),)),
+    Sample(lambda rng: (regular(6, 6)(rng)[0].reshape(6, 2, 3),), {"ind": 1})], dtypes=WIDE, **LOOSE,
+    errors=[BadInput((np.ones((2, 3)),), {}, RuntimeError, "prod")]))
+register(OpCase("linalg.tensorsolve", np.linalg.tensorsolve, [
+    Sample(lambda rng: (regular(6, 6)(rng)[0].reshape(2, 3, 6), rng.standard_normal((2, 3))))], dtypes=WIDE, **LOOSE,
+    errors=[BadInput((np.ones((2, 3)), np.ones(2)), {}, RuntimeError, "prod")]))
+
+
+def reflected(a, tau):
+    m = len(a)
+    q = np.eye(m)
+    for i in range(len(tau)):
+        v = np.concatenate([np.zeros(i), [1.0], a[i + 1:, i]])
+        q = q @ (np.eye(m) - tau[i] * np.outer(v, v))
+    return q
+
+
+register(OpCase("linalg.householder_product", lambda a, tau: reflected(a, tau)[:, :a.shape[1]], [
+    of((4, 3), (3,)), of((3, 3), (2,)),
+    Sample(arrays_like((3, 1), (0,)), grad=False)], dtypes=WIDE, **LOOSE,
+    errors=[BadInput((MATRIX, np.ones(2)), {}, RuntimeError, "greater than or equal")]))
+register(OpCase("ormqr", lambda a, tau, other: reflected(a, tau) @ other, [of((4, 3), (3,), (4, 2))], dtypes=WIDE,
+                **LOOSE))

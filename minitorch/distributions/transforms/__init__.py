@@ -2,9 +2,10 @@
 
 >>> from minitorch import tensor
 >>> t = ComposeTransform([AffineTransform(loc=1.0, scale=2.0), ExpTransform()])
->>> y = t(tensor([0.0, 1.0]))
->>> t.inv(y)
-tensor([0., 1.])
+>>> t(tensor([0.0, 1.0]))
+tensor([ 2.7183, 20.0855])
+>>> t.inv(tensor([1.0]))
+tensor([-0.5000])
 """
 from .base import (
     ComposeTransform,

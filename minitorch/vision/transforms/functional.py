@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minitorch.errors import ShapeError
 from minitorch.tensor import Tensor
 from minitorch.vision.transforms.backends import backend_of as _backend
 from minitorch.vision.transforms.conversions import (  # noqa: F401  (public here, as in torchvision)
@@ -106,6 +107,9 @@ def resize(img, size, interpolation=BILINEAR, max_size: int | None = None, antia
     height, width = _resized(size, rows, columns, max_size)
     if (height, width) == (rows, columns):
         return img
+    if min(height, width, rows, columns) <= 0:
+        raise ShapeError(f"resize: Input and output sizes should be greater than 0, but got {(rows, columns)} and "
+                         f"{(height, width)}")
     return backend.resize(img, height, width, interpolation, bool(antialias))
 
 
