@@ -94,12 +94,16 @@ def chosen() -> device | None:
 
 def device_of(array: Any) -> device:
     """The device that holds `array`."""
-    return CPU if isinstance(array, np.ndarray) else device("cuda", array.device.id)
+    if isinstance(array, np.ndarray):
+        return CPU
+    return device_of(array.veils) if hasattr(array, "veils") else device("cuda", array.device.id)
 
 
 def kernels_of(array: Any) -> Any:
     """The kernels of the device that holds `array`."""
-    return cpu_kernels if isinstance(array, np.ndarray) else kernels(cupy())
+    if isinstance(array, np.ndarray):
+        return cpu_kernels
+    return kernels_of(array.veils) if hasattr(array, "veils") else kernels(cupy())
 
 
 def common_kernels(name: str, arrays: list[Any]) -> Any:

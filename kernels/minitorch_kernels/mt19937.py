@@ -60,23 +60,16 @@ class Twister:
         else:
             state[:] = mark
 
-    def bernoulli(self, bound: int, out: np.ndarray, bits: int | None = None) -> bool:
-        """Fill `out`, a flat array of bool, with u < bound / 2^53, compiled; False where Numba is not installed.
-
-        With `bits` it is an array of bytes, to be filled with so many numbers, one a bit, the lowest first.
-        """
+    def draw(self, name: str, *arguments: Any) -> bool:
+        """Run `cpu.random.<name>`, compiled, on the stream; False, and nothing done, where Numba is not installed."""
         try:
-            from .cpu.random import bernoulli, bernoulli_bits
+            from .cpu import random as compiled
         except ImportError:
             return False
         state = self._memory()
         if state is None:
             return False
-        words, position = state[:624], np.int64(state[624])
-        if bits is None:
-            state[624] = bernoulli(words, position, bound, out)
-        else:
-            state[624] = bernoulli_bits(words, position, bound, bits, out)
+        state[624] = getattr(compiled, name)(state[:624], np.int64(state[624]), *arguments)
         self._started = True
         return True
 

@@ -123,6 +123,12 @@ class Generator(Rejection):
         start, scale = work(low), work(high) - work(low)
         first, last = cast(start, dtype), cast(work(high), dtype)
 
+        if dtype == np.float32 and _size(shape) >= _worth_compiling():
+            out = np.empty(shape, dtype)
+            with self._lock:
+                if self._twister.draw("uniform", start, scale, last, bool(scale == 1 or start == 0), out.reshape(-1)):
+                    return out
+
         def transform(words: np.ndarray) -> np.ndarray:
             x = cast(affine(unit(words), scale, start), dtype)
             x[x == last] = first
@@ -150,13 +156,21 @@ class Generator(Rejection):
                 flat[:] = cast(affine(self._pairs(flat.size), std, mean), dtype)
                 return out
             rest = flat.size % 16
-            for piece in _pieces(flat[:flat.size - rest]):
-                piece[:] = cast(box_muller(self._twister.units(piece.size, work), mean, std), dtype)
+            self._blocks(flat[:flat.size - rest], work, mean, std)
             if rest:
                 if dtype == work:  # PyTorch fills the whole array with uniform numbers before it forms blocks
                     self._twister.words(rest * (dtype.itemsize // 4))
-                flat[-16:] = cast(box_muller(self._twister.units(16, work), mean, std), dtype)
+                self._blocks(flat[-16:], work, mean, std)
         return out
+
+    def _blocks(self, flat: np.ndarray, work: type, mean: float, std: float) -> None:
+        """Fill `flat`, whole blocks of 16, with normal numbers. Needs the lock."""
+        if flat.dtype == np.float32 and flat.size >= _worth_compiling():
+            shift, scale = np.float32(mean), np.float32(std)
+            if self._twister.draw("normal", shift, scale, bool(scale == 1 or shift == 0), flat):
+                return
+        for piece in _pieces(flat):
+            piece[:] = cast(box_muller(self._twister.units(piece.size, work), mean, std), flat.dtype)
 
     def log_normal(self, shape: Shape, dtype: Any = np.float32, mean: float = 1,
                    std: float = 2) -> np.ndarray:
@@ -215,10 +229,10 @@ class Generator(Rejection):
             return (self.uniform(p.shape if shape is None else shape, work) < p).astype(dtype or p.dtype)
         bound = _bound(p)
         shape = () if shape is None else shape
-        if math.prod(shape if isinstance(shape, tuple) else (shape,)) >= _worth_compiling():
+        if _size(shape) >= _worth_compiling():
             out = np.empty(shape, bool)
             with self._lock:
-                if self._twister.bernoulli(bound, out.reshape(-1)):
+                if self._twister.draw("bernoulli", bound, out.reshape(-1)):
                     return out.astype(dtype or np.float32, copy=False)
         return self._fill(shape, np.dtype(dtype or np.float32), np.float64, lambda words: words & (2**53 - 1) < bound)
 
@@ -232,7 +246,7 @@ class Generator(Rejection):
         if n >= _worth_compiling():
             out = np.empty(-(-n // 8), np.uint8)
             with self._lock:
-                if self._twister.bernoulli(bound, out, n):
+                if self._twister.draw("bernoulli_bits", bound, n, out):
                     return out
         return np.packbits(self.bernoulli(p, n, np.dtype(bool)), bitorder="little")
 
@@ -359,12 +373,16 @@ class Generator(Rejection):
 _PIECE = 1 << 15  # words, at a time
 _WORD_IS_COARSE = (2**32 - 1) // 20
 _WORTH_COMPILING = 1 << 17  # elements, from which on importing Numba does not cost more than it saves
-_WORTH_CALLING = 1 << 10  # and once it is there
+_WORTH_CALLING = 16  # and once it is there
 
 
 def _worth_compiling() -> int:
     """From how many elements on compiled code is quicker than NumPy."""
     return _WORTH_CALLING if f"{__package__}.cpu.jit" in sys.modules else _WORTH_COMPILING
+
+
+def _size(shape: Shape) -> int:
+    return math.prod(shape) if isinstance(shape, tuple) else shape
 
 
 def _bound(p: float) -> int:

@@ -101,6 +101,8 @@ class Veiled:
     """What stands in the place of a Batched tensor's array: the shape and type of one example, and no values."""
 
     __slots__ = ("dtype", "ndim", "shape", "size", "tensor")
+    base = None
+    veils = property(lambda self: self.tensor._value._array)
 
     def __init__(self, tensor: Batched):
         array = tensor._value._array
@@ -110,7 +112,7 @@ class Veiled:
             self.size *= n
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in _PROTOCOLS or name == "nbytes":
+        if name.startswith("__") and name not in _PROTOCOLS:
             raise AttributeError(name)
         raise Unbatchable(self.tensor, name)
 
@@ -294,6 +296,8 @@ class _Call:
                             for each, d in zip(zip(*flat), dims)], tree_flatten(results[0], _is_none)[1]
 
     def _check(self, y: Any, d: Any, hidden: bool) -> None:
+        if isinstance(y, Tensor) and not hidden and type(y._array) is Veiled and y._array.tensor._level not in active():
+            raise Unbatchable(y)  # a veil that went around the ops
         if d is not None and not isinstance(y, Tensor):
             raise ValueError(f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(y)}. "
                              "Did you mean to set out_dims= to None for output?")

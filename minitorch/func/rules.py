@@ -103,6 +103,8 @@ def _along(level, x, *args, name, **kwargs):
 def _reduction(level, x, *args, name, **kwargs):
     attributes = attributes_of(name, (x, *args), kwargs)
     dim = attributes["dim"]
+    if isinstance(dim, bool):  # var(x, False)
+        attributes["unbiased"], dim = dim, None
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         if name in ("argmax", "argmin", "prod", "all", "any") or not x.ndim:
             if attributes.get("keepdim"):
@@ -221,6 +223,12 @@ def _join(level, xs, dim=0, name="", **kwargs):
     return OPS[name].call([spread(x, level) for x in xs], dim % ndim + 1)
 
 
+@rule("as_strided")
+def _as_strided(level, x, *args, **kwargs):
+    """Places in memory are counted from the start of each example's."""
+    return FUNCTIONS["stack"]([OPS["as_strided"].call(part.clone(), *args, **kwargs) for part in x._value.unbind(0)])
+
+
 # Indices
 
 @rule("slice")
@@ -295,6 +303,8 @@ def _linear(level, x, weight, bias=None):
         return OPS["linear"].call(x._value, weight, bias)
     if weight.ndim != 2:
         return NotImplemented
+    if not is_batched(x, level) and not is_batched(weight, level):
+        return _elementwise(level, OPS["linear"].call(x, weight), bias, name="add")
     y = _matmul(level, x, Batched(weight._value.transpose(1, 2), level) if is_batched(weight, level) else
                 weight.transpose(0, 1))
     if bias is None:
@@ -384,6 +394,14 @@ def _layer_norm(level, x, *args, name, **kwargs):
 def _squared_error(level, x, t, reduction):
     d = FUNCTIONS["square"](_elementwise(level, x, t, name="sub"))
     return _reduced(d, reduction)
+
+
+@rule("binary_cross_entropy")
+def _binary_cross_entropy(level, x, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    if size_average is not None or reduce is not None or weight is not None or x.shape != target.shape:
+        return NotImplemented
+    return _reduced(FUNCTIONS["binary_cross_entropy"](spread(x, level), spread(target, level), reduction="none"),
+                    reduction)
 
 
 @rule("cross_entropy", "nll_loss")

@@ -6,7 +6,7 @@ from ..errors import absent_from
 
 
 def __getattr__(name):
-    if not name.startswith("_"):
+    if not name.startswith("__"):
         full_name = f"{__name__}.{name}"
         try:
             return importlib.import_module(full_name)

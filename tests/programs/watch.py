@@ -54,9 +54,9 @@ def main():
     np.random.seed(0)
     torch.manual_seed(0)
     if "TRUST_CIFAR" in os.environ:  # a copy of the set that is packed anew has other checksums than the published one
-        from torchvision.datasets import CIFAR10
+        from torchvision.datasets import cifar
 
-        CIFAR10._check_integrity = lambda self: True
+        cifar.check_integrity = lambda *_: True
     sys.argv = [program, *arguments]
     sys.path[0] = str(Path(program).resolve().parent)
     if float(nudge):

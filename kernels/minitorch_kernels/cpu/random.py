@@ -1,9 +1,10 @@
-"""The Mersenne Twister compiled: dropout's masks are as many random words as a layer has values."""
+"""The Mersenne Twister compiled, and what is drawn most: dropout's masks, uniform and normal numbers in float32."""
 from __future__ import annotations
 
 import numpy as np
 
-from .jit import jit
+from ..box_muller import COS, HALF_PI, LN2_HIGH, LN2_LOW, LOG, QUADRANTS, SIN, SQRT_HALF
+from .jit import in_order, jit
 
 BLOCK = np.int64(624)  # words of the state
 CHUNK = 2048  # numbers at a time: their words stay in the first-level cache
@@ -43,6 +44,100 @@ def bernoulli_bits(key, position, bound, n, out):
         for j in range(part.size):
             part[j] = (eights[j] * GATHER) >> np.uint64(56)
     return position
+
+
+@in_order
+def uniform(key, position, low, scale, high, plain, out):
+    """Fill `out`, float32, with u * scale + low as `rounding.affine` rounds it, and `low` where that is `high`.
+
+    `plain`: the product or the sum is exact.
+    """
+    words = np.empty(CHUNK, np.uint32)
+    for first in range(0, out.size, CHUNK):
+        part = out[first:first + CHUNK]
+        position = _draw(key, position, words[:part.size])
+        for j in range(part.size):
+            part[j] = _affine(_unit(words[j]), scale, low, plain)
+            if part[j] == high:
+                part[j] = low
+    return position
+
+
+@in_order
+def normal(key, position, mean, std, plain, out):
+    """Fill `out`, float32 in whole blocks of 16, with what `box_muller.box_muller` makes of uniform numbers."""
+    words = np.empty(CHUNK, np.uint32)
+    rest, angle, sine = np.empty((3, CHUNK // 2), np.float32)
+    for first in range(0, out.size, CHUNK):
+        part = out[first:first + CHUNK]
+        position = _draw(key, position, words[:part.size])
+        for block in range(0, part.size, 16):
+            for j in range(8):
+                rest[block // 2 + j] = np.float32(1) - _unit(words[block + j])
+                angle[block // 2 + j] = _unit(words[block + 8 + j]) * np.float32(2 * np.pi)
+        half = part.size // 2
+        _radius(rest[:half])
+        _sincos(angle[:half], sine[:half])
+        for block in range(0, part.size, 16):
+            for j in range(8):
+                i = block // 2 + j
+                part[block + j] = _affine(rest[i] * angle[i], std, mean, plain)
+                part[block + 8 + j] = _affine(rest[i] * sine[i], std, mean, plain)
+    return position
+
+
+@in_order
+def _unit(word):
+    """A float32 in [0, 1): the lower 24 bits."""
+    return np.float32(np.int32(word & np.uint32(2**24 - 1))) * np.float32(2.0**-24)
+
+
+@in_order
+def _affine(x, scale, shift, plain):
+    if plain:
+        return x * scale + shift
+    return _fma(x, scale, shift)
+
+
+@in_order
+def _fma(a, b, c):
+    """a * b + c in float32 by way of float64, where the product is exact."""
+    return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+
+
+@in_order
+def _radius(x):
+    """x becomes sqrt(-2 log x): the logarithm as in `box_muller`."""
+    bits = x.view(np.int32)
+    for i in range(x.size):
+        e = (bits[i] - np.int32(SQRT_HALF)) >> np.int32(23)
+        bits[i] -= e << np.int32(23)
+        m, power = x[i] - np.float32(1), np.float32(e)
+        square = m * m
+        y = np.float32(m * LOG[0] + LOG[1])
+        for c in LOG[2:]:
+            y = _fma(y, m, c)
+        y = _fma(y * m, square, power * np.float32(LN2_LOW)) - square * np.float32(0.5)
+        x[i] = np.sqrt(_fma(power, LN2_HIGH, m + y) * np.float32(-2))
+
+
+@in_order
+def _sincos(angle, sine):
+    """`angle` becomes its cosine, and `sine` its sine, as in `box_muller`."""
+    cosines, sines = angle.view(np.int32), sine.view(np.int32)
+    for i in range(angle.size):
+        quadrant = (np.int32(angle[i] * np.float32(QUADRANTS)) + np.int32(1)) >> np.int32(1)
+        x = angle[i]
+        for part in HALF_PI:
+            x = _fma(quadrant, -part, x)
+        square = x * x
+        c, s = np.float32(square * COS[0] + COS[1]), np.float32(square * SIN[0] + SIN[1])
+        c, s = _fma(c, square, COS[2]), _fma(s, square, SIN[2])
+        angle[i] = _fma(c * square, square, square * np.float32(-0.5)) + np.float32(1)
+        sine[i] = _fma(s * square, x, x)
+        swap = (sines[i] ^ cosines[i]) & -(quadrant & np.int32(1))
+        sines[i] ^= swap ^ ((quadrant & np.int32(2)) << np.int32(30))
+        cosines[i] ^= swap ^ (((quadrant + np.int32(1)) & np.int32(2)) << np.int32(30))
 
 
 @jit

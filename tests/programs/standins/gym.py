@@ -1,2 +1,10 @@
-"""`gym` as its successor has it, for programs that still ask for it by the old name."""
+"""`gym` as its successor has it, for programs that ask for it by the old name; every environment starts from seed 0."""
+import gymnasium
 from gymnasium import *  # noqa: F403
+
+
+def make(*args, **kwargs):
+    environment = gymnasium.make(*args, **kwargs)
+    environment.reset(seed=0)
+    environment.action_space.seed(0)
+    return environment

@@ -61,8 +61,8 @@ __all__ = [
     "RGB", "AugMix", "AutoAugment", "AutoAugmentPolicy", "Compose", "CutMix", "GaussianNoise", "Identity",
     "InterpolationMode", "Lambda", "MixUp", "PILToTensor", "RandAugment", "RandomApply", "RandomChannelPermutation",
     "RandomChoice", "RandomCrop", "RandomErasing", "RandomOrder", "RandomPhotometricDistort", "RandomResize",
-    "RandomShortestSize", "RandomZoomOut", "ScaleJitter", "ToDtype", "ToImage", "ToPILImage", "ToPureTensor", "ToTensor",
-    "Transform", "TrivialAugmentWide", "functional", *_LIFTED,
+    "RandomShortestSize", "RandomZoomOut", "ScaleJitter", "ToDtype", "ToImage", "ToPILImage", "ToPureTensor",
+    "ToTensor", "Transform", "TrivialAugmentWide", "functional", *_LIFTED,
 ]  # fmt: skip
 
 
