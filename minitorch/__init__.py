@@ -36,6 +36,7 @@ from .engine import (
 from .op import FUNCTIONS as _FUNCTIONS
 from .tensor import Size, Tensor
 
+__path__.append(f"{__path__[0]}/compat")  # modules that only PyTorch programs ask for, as if they stood here
 __version__ = "0.1.0"
 e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 newaxis = None

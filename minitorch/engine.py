@@ -33,6 +33,7 @@ class _Mode(threading.local):
     check_nan = False
     autocast: Any = None  # within autocast, the NumPy dtype of products
     recorder: Any = None  # of `compile`, while it records what runs here
+    saving: Any = None  # within `saved_tensors_hooks`, what takes over the values that a node keeps
     drawing: Any = None  # within `vmap`, what is asked before random numbers are drawn
 
 

@@ -87,6 +87,9 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record that `backward` differentiates it."""
+        batched = next((a for a in args if hasattr(a, "_apply_function")), None)
+        if batched is not None:
+            return batched._apply_function(cls, args)
         if mode.recorder is not None:
             mode.recorder.refuse(f"the custom autograd.Function {cls.__name__}")
         needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
@@ -160,6 +163,8 @@ def _record(cls: type[Function], ctx: FunctionCtx, args: tuple, outputs: list[An
             y._node = node
         y._requires_grad = True
     _weaken(ctx._saved, outputs)
+    if mode.saving is not None:
+        mode.saving.of_function(ctx._saved, node)
     ctx._saved = []
     return outputs
 

@@ -7,6 +7,7 @@ True
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def _legacy(name: str, args: tuple, dtype: Dtype, device: Any) -> Tensor:
     if not args:
         args = (0,)
     if len(args) == 1 and not isinstance(args[0], (int, np.integer, Size)):
-        if not isinstance(args[0], (list, tuple, np.ndarray)):
+        if not isinstance(args[0], (Sequence, np.ndarray)):
             raise TypeError(f"{name}(): data must be a sequence (got {args[0].__class__.__name__})")
         return Tensor._wrap(array_from(args[0], dtypes.to_numpy(dtype))).to(device)
     return FUNCTIONS["empty"](sizes(name, args), dtype=dtype, device=device)

@@ -295,6 +295,8 @@ class Op:
         node.number = next_number()
         if mode.anomaly:
             node.source = caller()
+        if mode.saving is not None:
+            mode.saving(node)
         return node
 
     def _look(self, result: tuple) -> tuple:

@@ -127,7 +127,7 @@ torch.hann_window(5,True,dtype=torch.float64); torch.hamming_window(5); torch.ha
 torch.blackman_window(4); torch.bartlett_window(4); torch.bartlett_window(5,False); torch.kaiser_window(4);
 torch.hann_window(-1); torch.FloatTensor(2,3).shape; torch.FloatTensor([1,2]); torch.FloatTensor(n);
 torch.FloatTensor(a); torch.FloatTensor(i); torch.FloatTensor(); torch.LongTensor([1.5]);
-torch.LongTensor([[1,2]]); torch.LongTensor(i); torch.LongTensor((1,2)); torch.FloatTensor(torch.Size([2])).shape;
+torch.LongTensor([[1,2]]); torch.LongTensor(range(3)); torch.LongTensor(i); torch.LongTensor((1,2)); torch.FloatTensor(torch.Size([2])).shape;
 torch.Tensor([1,2]); torch.Tensor(n); torch.Tensor(2).shape; torch.Tensor(2,3).shape;
 torch.Tensor(torch.Size([2])).shape; torch.Tensor([[1],[2]]); torch.Tensor(i); torch.Tensor(); torch.Tensor([]);
 torch.Tensor(3,device='cpu').shape; torch.ByteTensor([1]); isinstance(a,torch.FloatTensor);

@@ -177,6 +177,9 @@ def test_losses_old_flags(torch):
             layer = nn.MSELoss(**flags)
         np.testing.assert_array_equal(old.numpy(), F.mse_loss(x, target, reduction=reduction).numpy())
         assert layer.reduction == reduction
+    with pytest.warns(UserWarning, match="elementwise_mean"):
+        first_name = F.mse_loss(x, target, reduction="elementwise_mean")
+    assert first_name.item() == F.mse_loss(x, target).item()
     with pytest.warns(UserWarning, match="Using a target size"):
         F.mse_loss(t(3, 1), t(3))
     with pytest.warns(UserWarning, match="batchmean"):

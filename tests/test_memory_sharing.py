@@ -120,6 +120,7 @@ def test_python_numbers():
 
 
 def test_legacy_types():
+    assert mt.LongTensor(range(2, 5)).tolist() == [2, 3, 4]
     assert mt.FloatTensor([1, 2]).dtype is mt.float32 and mt.LongTensor(2, 3).shape == (2, 3)
     assert isinstance(mt.zeros(1), mt.FloatTensor) and not isinstance(mt.zeros(1), mt.LongTensor)
     x = mt.ones(2).type("torch.DoubleTensor")

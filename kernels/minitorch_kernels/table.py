@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "softmax", "norm",
-            "loss", "indexing", "places", "optim", "recurrent", "attention", "reparameterize")
+            "loss", "indexing", "places", "optim", "recurrent", "attention", "reparameterize", "fft")
 BACKENDS = {"numpy": "numpy", "numba": "numba", "cuda": "cupy"}  # backend: the package that its versions need
 
 

@@ -55,7 +55,7 @@ class Words:
 
 def padded(rows: list[list[int]]) -> mt.Tensor:
     """Rows of numbers as a tensor (N, LENGTH): longer ones are cut, shorter ones filled with [PAD]."""
-    return mt.tensor([row[:LENGTH] + [PAD] * (LENGTH - len(row)) for row in rows])
+    return mt.as_tensor([row[:LENGTH] + [PAD] * (LENGTH - len(row)) for row in rows])
 
 
 def examples_of(text: str, least: int = 12) -> list[tuple[str, int]]:
@@ -106,7 +106,7 @@ class Classifier(nn.Module):
         self.bert, self.head = bert, nn.Linear(bert.token.weight.shape[1], classes)
 
     def forward(self, tokens: mt.Tensor) -> mt.Tensor:
-        there = (tokens != PAD)[:, :, None].float()
+        there = tokens.ne(PAD)[:, :, None].float()
         return self.head((self.bert(tokens) * there).sum(1) / there.sum(1))
 
 
@@ -147,21 +147,23 @@ def training_step(model: nn.Module, lr: float, steps: int) -> Callable:
 def pretrain(bert: Bert, stream: mt.Tensor, steps: int) -> GapFiller:
     """Have `bert` fill gaps in random pieces of the text `stream` (T,)."""
     model = GapFiller(bert)
-    step, mean = training_step(model, 2e-3, steps), mt.tensor(0.0)
+    step, mean = training_step(model, 2e-3, steps), mt.zeros(())
     with tqdm(range(1, steps + 1), desc="filling gaps", unit="step") as bar:
         for i in bar:
             mean += step(*with_gaps(windows(stream, BATCH, LENGTH), len(model.bias)))
             if i % 50 == 0:
                 bar.set_postfix(loss=f"{mean.item() / 50:.3f}")
                 mean.zero_()
-    return model.eval()
+    model.eval()
+    return model
 
 
-def classify(bert: Bert, x: mt.Tensor, y: mt.Tensor, test: tuple[mt.Tensor, mt.Tensor], steps: int, lr: float,
+def classify(bert: Bert, x: mt.Tensor, y: mt.Tensor, test: tuple[mt.Tensor, mt.Tensor], steps: int,
              name: str) -> float:
     """Train a copy of `bert` to tell the classes `y` of texts `x`; returns the accuracy on other texts."""
-    model = Classifier(copy.deepcopy(bert).train(), int(test[1].max()) + 1)
-    step = training_step(model, lr, steps)
+    model = Classifier(copy.deepcopy(bert), int(test[1].max()) + 1)
+    model.train()
+    step = training_step(model, 5e-4, steps)
     for _ in tqdm(range(steps), desc=name, unit="step"):
         chosen = mt.randint(0, len(y), (BATCH,))
         step(x[chosen], y[chosen])
@@ -184,15 +186,14 @@ def compare(berts: dict[str, Bert], x: mt.Tensor, y: mt.Tensor, test: tuple[mt.T
     for n in shots:
         chosen = few_of_each(y, n)
         for name, bert in berts.items():
-            lr = 5e-4
-            scores[name].append(classify(bert, x[chosen], y[chosen], test, steps, lr, f"{n} of each, {name}"))
+            scores[name].append(classify(bert, x[chosen], y[chosen], test, steps, f"{n} of each, {name}"))
     return scores
 
 
 @mt.no_grad()
 def guesses(model: GapFiller, words: Words, text: str, count: int = 5) -> list[str]:
     """The likeliest words for the [MASK] in a text."""
-    tokens = mt.tensor([words.encode(text)])
+    tokens = mt.as_tensor([words.encode(text)])
     logits = model(tokens, (tokens == MASK).nonzero()[:1, 1:])
     return [words.all[i] for i in logits[0, 0].topk(count).indices.tolist()]
 
@@ -217,10 +218,10 @@ def main(arguments: list[str] | None = None) -> None:
     is_test = (mt.rand(len(examples)) < 0.2).tolist()  # these speeches are seen neither with labels nor without
     known = [example for example, out in zip(examples, is_test) if not out]
     words = Words(said for said, _ in known)
-    stream = mt.tensor([i for said, _ in known for i in [*words.encode(said), SEP]])
-    x, y = padded([words.encode(said) for said, _ in known]), mt.tensor([label for _, label in known])
+    stream = mt.as_tensor([i for said, _ in known for i in [*words.encode(said), SEP]])
+    x, y = padded([words.encode(said) for said, _ in known]), mt.as_tensor([label for _, label in known])
     others = [example for example, out in zip(examples, is_test) if out]
-    test = padded([words.encode(said) for said, _ in others]), mt.tensor([label for _, label in others])
+    test = padded([words.encode(said) for said, _ in others]), mt.as_tensor([label for _, label in others])
 
     fresh = Bert(len(words.all))
     trained = copy.deepcopy(fresh)

@@ -82,7 +82,7 @@ def train(model: CharGRU, data: mt.Tensor, held_out: mt.Tensor, epochs: int) -> 
     history = []
     with tqdm(total=epochs * len(pieces), unit="step") as bar:
         for epoch in range(1, epochs + 1):
-            state, total = model.start(BATCH), mt.tensor(0.0)
+            state, total = model.start(BATCH), mt.zeros(())
             for tokens in pieces:
                 loss, state = step(tokens, state)
                 total += loss
@@ -107,7 +107,7 @@ def evaluate(model: CharGRU, data: mt.Tensor) -> tuple[mt.Tensor, float]:
 def write(model: CharGRU, tokens: list[int], count: int, temperature: float = 0.8) -> list[int]:
     """`count` characters to follow `tokens`: each is drawn, then read, which gives the next state and the next draw."""
     made: list[int] = []
-    new, state = mt.tensor([tokens]), model.start(1)
+    new, state = mt.as_tensor([tokens]), model.start(1)
     for _ in range(count):
         logits, state = model(new, state)
         new = (logits[:, -1] / temperature).softmax(1).multinomial(1)

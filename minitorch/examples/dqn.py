@@ -23,11 +23,10 @@ from minitorch.examples import cartpole
 from minitorch.examples.options import options
 from minitorch.nn import functional as F
 
-BATCH = 128
+BATCH = 64
 DISCOUNT = 0.99      # what a reward is worth a step later
-EXPLORATION = 4000   # steps over which random actions become rare
-REFRESH = 250        # steps after which the targets' network is made equal to the other
-Transition = tuple[Any, int, float, Any, bool]
+EXPLORATION = 5000   # steps over which random actions become rare
+FOLLOW = 0.01        # how far the targets' network moves towards the other at each step
 
 
 def network(states: int = 4, actions: int = 2, hidden: int = 128) -> nn.Sequential:
@@ -41,8 +40,9 @@ class Memory:
 
     def __init__(self, size: int, states: int = 4):
         self.size, self.count = size, 0
-        self.columns = (np.zeros((size, states), np.float32), np.zeros(size, np.int64), np.zeros(size, np.float32),
-                        np.zeros((size, states), np.float32), np.zeros(size, np.float32))
+        self.columns: tuple[np.ndarray, ...] = (np.zeros((size, states), np.float32), np.zeros(size, np.int64),
+                                                np.zeros(size, np.float32), np.zeros((size, states), np.float32),
+                                                np.zeros(size, np.float32))
 
     def add(self, *step: Any) -> None:
         for column, value in zip(self.columns, step):
@@ -70,6 +70,8 @@ def loss_of(model: nn.Module, target: nn.Module, state: mt.Tensor, action: mt.Te
 
 
 def training_step(model: nn.Module, target: nn.Module, optimizer: Any) -> Callable:
+    """One step as a function of a batch, which `target` then follows slowly: else the goals move with each step."""
+
     @mt.compile
     def step(*batch: mt.Tensor) -> mt.Tensor:
         optimizer.zero_grad()
@@ -77,6 +79,9 @@ def training_step(model: nn.Module, target: nn.Module, optimizer: Any) -> Callab
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
+        with mt.no_grad():
+            for old, new in zip(target.parameters(), model.parameters()):
+                old.lerp_(new, FOLLOW)
         return loss.detach()
 
     return step
@@ -92,39 +97,40 @@ def greedy(model: nn.Module) -> Callable[[np.ndarray], int]:
     return choose
 
 
-def train(env: Any, model: nn.Module, steps: int, seed: int = 0) -> list[float]:
-    """Play and learn for so many steps; returns the reward of each episode.
+def train(env: Any, exam: Any, model: nn.Module, steps: int, seed: int = 0) -> list[float]:
+    """Play and learn for so many steps, or until the task is solved; returns the reward of each episode.
 
-    The network that did best over ten episodes is kept: Q-learning may also unlearn.
+    Q-learning may also unlearn. So the network is tested in the environment `exam` at every twentieth part of the way,
+    and is in the end as it was when it did best.
     """
-    rng, memory, best = np.random.default_rng(seed), Memory(20_000), greedy(model)
-    target, kept = copy.deepcopy(model), copy.deepcopy(model.state_dict())
+    rng, memory, best = np.random.default_rng(seed), Memory(50_000), greedy(model)
+    target, kept, highest = copy.deepcopy(model), copy.deepcopy(model.state_dict()), 0.0
     optimizer = mt.optim.Adam(model.parameters(), lr=1e-3)
-    schedule = mt.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=steps)
     learn = training_step(model, target, optimizer)
-    rewards, highest, total = [], 0.0, 0.0
+    rewards, total = [], 0.0
     state, _ = env.reset(seed=seed)
     with tqdm(total=steps, unit="step") as bar:
-        for i in range(steps):
-            exploring = max(0.02, 1 - i / min(EXPLORATION, max(steps // 2, 1)))
+        for i in range(1, steps + 1):
+            exploring = max(0.03, 1 - i / min(EXPLORATION, steps / 2))
             action = int(rng.integers(2)) if rng.random() < exploring else best(state)
             after, reward, fell, late, _ = env.step(action)
-            memory.add(state, action, reward, after, fell)
+            memory.add(state, action, reward, after, fell)  # where time is up, the pole still stands
             state, total = after, total + reward
-            if memory.count >= BATCH:
+            if memory.count >= 4 * BATCH and i % 2 == 0:
                 learn(*memory.sample(BATCH))
-                schedule.step()
-            if i % REFRESH == 0:
-                target.load_state_dict(model.state_dict())
             bar.update()
             if fell or late:
                 rewards.append(float(total))
                 total = 0.0
                 state, _ = env.reset()
-                mean = float(np.mean(rewards[-10:]))
-                bar.set_postfix(episode=len(rewards), reward=f"{mean:.0f}", refresh=False)
-                if len(rewards) >= 10 and mean >= highest:
-                    highest, kept = mean, copy.deepcopy(model.state_dict())
+            if i % max(steps // 20, 1) == 0:
+                score = cartpole.test(exam, best, 20, seed=20_000 + i)
+                bar.set_postfix(episode=len(rewards), reward=f"{np.mean(rewards[-10:]):.0f}", test=f"{score:.0f}")
+                if score > highest:
+                    highest, kept = score, copy.deepcopy(model.state_dict())
+                if highest >= cartpole.SOLVED:
+                    break
+                optimizer.param_groups[0]["lr"] *= 0.9
     model.load_state_dict(kept)
     return rewards
 
@@ -134,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     env = cartpole.cartpole()
     model = network()
     untrained = cartpole.test(env, greedy(model), 20)
-    rewards = train(env, model, chosen.steps, chosen.seed)
+    rewards = train(cartpole.cartpole(), env, model, chosen.steps, chosen.seed)
     cartpole.draw(chosen.out / "dqn.png", rewards, lambda states: model(states).diff(dim=1)[:, 0],
                   "how much more a push to the right is worth")
     mean = cartpole.test(env, greedy(model))

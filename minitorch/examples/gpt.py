@@ -130,7 +130,7 @@ def train(model: GPT, data: mt.Tensor, held_out: mt.Tensor, steps: int, lr: floa
         return loss
 
     history, best = [[0.0, evaluate(model, data), evaluate(model, held_out)]], copy.deepcopy(model.state_dict())
-    mean, every = mt.tensor(0.0), max(steps // 20, 1)
+    mean, every = mt.zeros(()), max(steps // 20, 1)
     with tqdm(total=steps, desc=name, unit="step") as bar:
         for i in range(1, steps + 1):
             mean += step(windows(data, BATCH, min(model.context + 1, len(data)))).detach()
@@ -210,7 +210,7 @@ def generate(model: GPT, tokens: list[int], count: int, temperature: float = 0.8
         if len(seen) > model.context:
             seen, cache = seen[-(model.context // 2):], Cache(model) if cached else None
         new = seen if cache is None else seen[cache.length:]
-        logits = model(mt.tensor([new]), cache)[0, -1]
+        logits = model(mt.as_tensor([new]), cache)[0, -1]
         made.append(int((logits / temperature).softmax(0).multinomial(1)))
         seen = [*seen, made[-1]]
     return made

@@ -44,7 +44,7 @@ def returns(rewards: list[float], discount: float = DISCOUNT) -> np.ndarray:
 
 
 def advantages(episodes: list[list[float]]) -> mt.Tensor:
-    """The returns of all steps of several episodes, in a row, less what was usual at that step, in units of their spread.
+    """The returns of all steps of several episodes, in a row, less what was usual at that step; over their deviation.
 
     What is usual is the mean over the episodes, in which one that is over gets 0 more. Subtracting what does not depend
     on the action leaves the gradient's mean as it is, and makes it far less a matter of luck.
@@ -90,7 +90,7 @@ def train(env: Any, model: nn.Module, episodes: int, seed: int = 0) -> list[floa
         while bar.n < episodes:
             played = [cartpole.episode(env, choose, seed + bar.n + i) for i in range(min(TOGETHER, episodes - bar.n))]
             states = mt.from_numpy(np.concatenate([states for states, _, _ in played]))
-            actions = mt.tensor([action for _, actions, _ in played for action in actions])
+            actions = mt.as_tensor([action for _, actions, _ in played for action in actions])
             optimizer.zero_grad()
             loss_of(model, states, actions, advantages([gained for _, _, gained in played])).backward()
             optimizer.step()

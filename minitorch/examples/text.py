@@ -68,7 +68,7 @@ class Characters:
 
     def encode(self, text: str) -> mt.Tensor:
         """Numbers (T,), int64; what the vocabulary lacks is left out."""
-        return mt.tensor([self.number[c] for c in text if c in self.number], dtype=mt.int64)
+        return mt.as_tensor([self.number[c] for c in text if c in self.number], dtype=mt.int64)
 
     def decode(self, numbers: list[int]) -> str:
         return "".join([self.all[i] for i in numbers])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..engine import mode
 from ..errors import NotStrided
@@ -65,6 +65,13 @@ def vmap(func: Callable, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
     return mapped
 
 
+class VmapInfo(NamedTuple):
+    """What the `vmap` of a custom Function is told first."""
+
+    batch_size: int
+    randomness: str
+
+
 class Level:
     """One vmap that is running: how many examples it has."""
 
@@ -95,6 +102,10 @@ class Unbatchable(NotStrided):
         if self.tensor is None:  # no tensor, a generator
             raise self
         return super().run(name, args, kwargs)
+
+
+class BadResult(ValueError):
+    """A result that vmap cannot take, whichever way the function runs."""
 
 
 class Veiled:
@@ -180,6 +191,28 @@ class Batched(Tensor):
     def __repr__(self) -> str:
         return f"BatchedTensor(lvl={self._level.depth + 1}, bdim=0, value=\n    {self._value!r}\n)"
 
+    def _apply_function(self, function: Any, args: tuple) -> Any:
+        """A custom Function: what its `vmap` says; without one, each example by itself."""
+        if "vmap" not in vars(function) or function.vmap is None:
+            raise Unbatchable(self, f"the Function {function.__name__}, which has no staticmethod vmap,")
+        level = max((x._level for x in _tensors(args)), key=lambda level: level.depth)
+        outer, _state.levels = _state.levels, _state.levels[:level.depth]
+        try:
+            mapped = [isinstance(x, Batched) and x._level is level for x in args]
+            info = VmapInfo(level.size, mode.drawing.randomness if mode.drawing else "error")
+            ys, dims = function.vmap(info, tuple([0 if m else None for m in mapped]),
+                                     *[x._value if m else x for x, m in zip(args, mapped)])
+            flat, spec = tree_flatten(ys, _is_none)
+            return tree_unflatten([y if d is None else Batched(y.movedim(d, 0) if d else y, level)
+                                   for y, d in zip(flat, broadcast_prefix(dims, ys))], spec)
+        finally:
+            _state.levels = outer
+
+    def _mapped(self, function: Callable, given: tuple) -> Any:
+        """`function(*given)` for each example, outside of this level."""
+        level = max((x._level for x in _tensors(given)), key=lambda level: level.depth)
+        return over(lambda each: function(*each), given, (level,))
+
     def _run(self, name: str, args: tuple, kwargs: dict) -> Any:
         """The op or function `name` on these arguments, of which some are batched."""
         from .rules import RULES
@@ -240,6 +273,8 @@ class _Call:
         draws, mode.drawing = mode.drawing, _Draws(self.randomness, mode.drawing)
         try:
             results, flat, spec = self._at_once(leaves, size)
+        except BadResult:
+            raise
         except Exception:  # a look at values, or a rule that does not fit: one by one it works, or fails as it should
             if not size:
                 raise
@@ -279,6 +314,8 @@ class _Call:
             if d is None:
                 ys.append(y)
             else:
+                if hidden and type(y._value._array) is Veiled and not isinstance(y._value, Batched):
+                    raise Unbatchable(y)
                 ys.append(y._value if hidden else y.unsqueeze(0).expand(size, *y.shape))
         return results, ys, spec
 
@@ -299,11 +336,11 @@ class _Call:
         if isinstance(y, Tensor) and not hidden and type(y._array) is Veiled and y._array.tensor._level not in active():
             raise Unbatchable(y)  # a veil that went around the ops
         if d is not None and not isinstance(y, Tensor):
-            raise ValueError(f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(y)}. "
-                             "Did you mean to set out_dims= to None for output?")
+            raise BadResult(f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(y)}. "
+                            "Did you mean to set out_dims= to None for output?")
         if d is None and hidden:
-            raise ValueError(f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim is "
-                             "None")
+            raise BadResult(f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim is "
+                            "None")
 
 
 class _Draws:

@@ -20,7 +20,7 @@ from .batched import Batched, Veiled
 RULES: dict[str, Callable] = {}
 _ELEMENTWISE = ("elementwise", "arithmetic", "compare", "choose", "activation", "special", "complex", "convert")
 _OTHERWISE = {"glu", "prelu", "polynomial", "fill", "view_as_real", "view_as_complex"}  # in those files, but not so
-_MORE = ("huber", "bernoulli_entropy", "bernoulli_entropy_of_logits", "scale_by_bits", "masked_scale")
+_MORE = ("huber", "bernoulli_entropy", "bernoulli_entropy_of_logits", "masked_scale")
 _LAST_AXES = """linalg_inv linalg_det linalg_slogdet linalg_cholesky linalg_qr linalg_eigh linalg_svd linalg_pinv
     linalg_eig tril triu constant_pad view_as_real view_as_complex"""
 _ALONG = """softmax log_softmax cumsum cumprod logcumsumexp cummax cummin glu sort argsort topk kthvalue select narrow
@@ -238,7 +238,7 @@ def _slice(level, x, key):
 
 @rule("index")
 def _index(level, x, indices):
-    if not is_batched(x, level) or any(type(i) is Veiled for i in indices):
+    if not is_batched(x, level) or any(is_batched(i, level) for i in indices):
         return NotImplemented
     if sum(i is not None for i in indices) > 1 and None in indices:
         return NotImplemented  # NumPy may put the indexed axes before the batch
@@ -326,9 +326,10 @@ def _solve(level, a, b, *args, **kwargs):
 
 @rule("attend")
 def _attend(level, query, key, value_, mask=None, *args, **kwargs):
-    parts = [spread(t, level) for t in (query, key, value_)]
+    ndim = max(query.ndim, key.ndim, value_.ndim)
+    parts = [spread(t, level).reshape(level.size, *[1] * (ndim - t.ndim), *t.shape) for t in (query, key, value_)]
     if is_batched(mask, level):
-        mask = mask._value.reshape(level.size, *[1] * (query.ndim - mask.ndim), *mask.shape)
+        mask = mask._value.reshape(level.size, *[1] * (ndim - mask.ndim), *mask.shape)
     return OPS["attend"].call(*parts, mask, *args, **kwargs)
 
 

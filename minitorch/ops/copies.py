@@ -32,7 +32,11 @@ def _define_pieces(name: str, cut: Any) -> None:
     @functools.wraps(cut)
     def pieces(*args, out=None, **kwargs):
         ys = tuple([y.clone() for y in cut(*args, **kwargs)])
-        return ys if out is None else [into(o, y) for o, y in zip(out, ys)] and None
+        if out is None:
+            return ys
+        for o, y in zip(out, ys):
+            into(o, y)
+        return None
 
     pieces.__name__ = pieces.__qualname__ = name
     pieces.__doc__ = f"`{cut.__name__}` into copies, not views."

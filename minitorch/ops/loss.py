@@ -284,6 +284,9 @@ def reduction_of(name: str, reduction: str, size_average: bool | None = None, re
     if size_average is None and reduce is None:
         if reduction in ("mean", "sum", "none"):
             return reduction
+        if reduction == "elementwise_mean" and check:  # its name in the first versions of PyTorch
+            warnings.warn(f"reduction={reduction!r} is deprecated. Please use reduction='mean' instead.", stacklevel=3)
+            return "mean"
     else:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
         warnings.warn("size_average and reduce args will be deprecated, please use "

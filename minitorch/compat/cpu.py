@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .amp import autocast_mode
+from minitorch.amp import autocast_mode
 
 
 def is_available() -> bool:

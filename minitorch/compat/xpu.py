@@ -1,7 +1,7 @@
 """Intel's GPUs, which are not used."""
 from __future__ import annotations
 
-from .errors import NoCudaError
+from minitorch.errors import NoCudaError
 
 
 def is_available() -> bool:

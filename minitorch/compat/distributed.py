@@ -9,8 +9,8 @@ import os
 from enum import Enum
 from typing import Any
 
-from .errors import DistributedError, NoAttributeError
-from .tensor import Tensor
+from minitorch.errors import DistributedError, NoAttributeError
+from minitorch.tensor import Tensor
 
 
 class ReduceOp(Enum):
@@ -77,7 +77,7 @@ def is_gloo_available() -> bool:
 
 def is_nccl_available() -> bool:
     """Whether there is a GPU, on which a world of one needs no NCCL."""
-    from .cuda import is_available as cuda_is_available
+    from minitorch.cuda import is_available as cuda_is_available
 
     return cuda_is_available()
 

@@ -5,8 +5,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .capture import compile
-from .engine import mode
+from minitorch.capture import compile
+from minitorch.engine import mode
 
 
 def is_compiling() -> bool:

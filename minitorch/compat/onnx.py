@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from .errors import MissingError, absent_from
+from minitorch.errors import MissingError, absent_from
 
 
 def export(model: Any, *args: Any, **kwargs: Any) -> NoReturn:

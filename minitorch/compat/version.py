@@ -1,7 +1,7 @@
 """Versions: of minitorch, and None for the libraries that it is not built with."""
 from __future__ import annotations
 
-from . import __version__ as __version__
+from minitorch import __version__ as __version__
 
 git_version: str | None = None
 cuda: str | None = None  # kernels are compiled for the GPU that is there when they are first used

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final, TypeVar
 
-from .engine import no_grad
-from .errors import NoAttributeError
-from .nn import Module
-from .tensor import Tensor
+from minitorch.engine import no_grad
+from minitorch.errors import NoAttributeError
+from minitorch.nn import Module
+from minitorch.tensor import Tensor
 
 T = TypeVar("T")
 Error = type("Error", (RuntimeError,), {"__doc__": "What a script raised; here errors are Python's own.",

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import cuda
-from .device import device
-from .errors import DeviceError
+from minitorch import cuda
+from minitorch.device import device
+from minitorch.errors import DeviceError
 
 
 def is_available() -> bool:

@@ -3,8 +3,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..capture import compile
-from ..compiler import allow_in_graph, disable, is_compiling, list_backends, reset
+from minitorch.compiler import allow_in_graph, disable, is_compiling, list_backends, reset
+
+from minitorch.capture import compile
+
 from . import config
 
 
@@ -22,7 +24,7 @@ def optimize(backend: Any = None, **options: Any) -> Any:
 
 def graph_break(msg: str = "") -> None:
     """Let the compiled function that runs here run eagerly."""
-    from ..engine import mode
+    from minitorch.engine import mode
 
     if mode.recorder is not None:
         mode.recorder.refuse(msg or "graph_break() is called")

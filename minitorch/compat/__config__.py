@@ -6,7 +6,7 @@ def show() -> str:
     """The packages below and their versions."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from . import __version__
+    from minitorch import __version__
 
     lines = [f"minitorch {__version__}, shaped like PyTorch, with:"]
     for name in ("numpy", "numba", "cupy-cuda13x", "cupy-cuda12x", "ml_dtypes"):
@@ -19,6 +19,6 @@ def show() -> str:
 
 def parallel_info() -> str:
     """How many threads kernels use."""
-    from . import get_num_threads
+    from minitorch import get_num_threads
 
     return f"kernels: a pool of Python threads, get_num_threads() : {get_num_threads()}\n"

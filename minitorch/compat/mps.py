@@ -1,8 +1,9 @@
 """Apple's GPUs, which are not used."""
 from __future__ import annotations
 
-from .backends.mps import is_available
-from .errors import DeviceError
+from minitorch.backends.mps import is_available
+
+from minitorch.errors import DeviceError
 
 
 def device_count() -> int:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any, TypeAlias, Union
 
-from .device import device as _device
-from .dtypes import dtype as _dtype
-from .storage import TypedStorage, UntypedStorage
-from .tensor import Size, Tensor
+from minitorch.device import device as _device
+from minitorch.dtypes import dtype as _dtype
+from minitorch.storage import TypedStorage, UntypedStorage
+from minitorch.tensor import Size, Tensor
 
 _int, _float, _bool, _complex, _size_t = builtins.int, builtins.float, builtins.bool, builtins.complex, Sequence[int]
 Number: TypeAlias = Union[int, float, bool]  # noqa: UP007  an object at run time

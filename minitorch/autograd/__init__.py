@@ -1,15 +1,17 @@
 """Differentiation as functions: `backward`, `grad`, custom `Function`s, `gradcheck`."""
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from . import engine, function
-from .device import kernels_of
-from .engine import enable_grad, inference_mode, mode, no_grad, set_grad_enabled
-from .errors import DTypeError, GraphError, ShapeError
-from .function import Function, FunctionCtx
-from .gradcheck import gradcheck, gradgradcheck
-from .tensor import Tensor, edge_of
+from .. import engine
+from ..device import kernels_of
+from ..engine import enable_grad, inference_mode, mode, no_grad, set_grad_enabled
+from ..errors import DTypeError, GraphError, ShapeError, absent_from
+from ..function import Function, FunctionCtx
+from ..gradcheck import gradcheck, gradgradcheck
+from ..tensor import Tensor, edge_of
+from . import function
 
 __all__ = ["Function", "FunctionCtx", "Variable", "backward", "detect_anomaly", "enable_grad", "function", "grad",
            "gradcheck", "gradgradcheck", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
@@ -40,6 +42,7 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
          is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple[Tensor | None, ...]:
     """The gradients of the outputs' sum with respect to `inputs`; no `grad` attribute changes.
 
+    `is_grads_batched`: the first axis of each of `grad_outputs` counts several of them, and that of each gradient too.
     With `create_graph` they can be differentiated again. Raises GraphError where an input was not used, unless
     `allow_unused` (then its gradient is None) or `materialize_grads` (then zeros).
 
@@ -54,6 +57,9 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
         if not x.requires_grad:
             raise GraphError(f"grad: input {i} of shape {tuple(x.shape)} does not require grad: "
                              "one of the differentiated Tensors does not require grad")
+    given = [] if grad_outputs is None else [w for w in _many(grad_outputs) if w is not None]
+    if is_grads_batched or any(hasattr(w, "_level") for w in given):
+        return _of_each(outputs, wanted, grad_outputs, create_graph, allow_unused, is_grads_batched, materialize_grads)
     roots = _roots("grad", _many(outputs), grad_outputs, create_graph)
     edges = [edge_of(x) for x in wanted]
     targets: dict[int, Any] = {id(edge): None for edge in edges}
@@ -68,6 +74,33 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
                              "the graph. Set allow_unused=True if this is the desired behavior.")
         result.append(found if found is None or isinstance(found, Tensor) else Tensor._wrap(found))
     return tuple(result)
+
+
+def _of_each(outputs: Any, inputs: list[Tensor], weights: Any, create_graph: bool,
+             allow_unused: bool | None, stacked: bool, materialize: bool) -> tuple[Tensor | None, ...]:
+    """`grad` for each of a batch of weights, stacked along a first axis, or hidden by `vmap`."""
+    from ..func import vmap
+
+    given = _many(weights)
+    mapped = [i for i, w in enumerate(given) if w is not None]
+    unused: set[int] = set()
+
+    def one(*tensors):
+        each = list(given)
+        for i, w in zip(mapped, tensors):
+            each[i] = w
+        found = grad(outputs, inputs, each, True, create_graph, allow_unused=allow_unused,
+                     materialize_grads=materialize)
+        unused.update(i for i, g in enumerate(found) if g is None)
+        return tuple([g for g in found if g is not None])
+
+    if stacked:
+        found = vmap(one)(*[given[i] for i in mapped])
+    else:
+        first = next(w for w in given if hasattr(w, "_level"))
+        found = first._mapped(one, tuple([given[i] for i in mapped]))
+    rest = iter(found)
+    return tuple([None if i in unused else next(rest) for i in range(len(inputs))])
 
 
 class detect_anomaly:
@@ -103,6 +136,16 @@ class _VariableType(type):
 
 class Variable(metaclass=_VariableType):
     """A tensor: what PyTorch before 0.4 wrapped them in. `Variable(x, requires_grad=True)`."""
+
+
+def _submodule(name: str) -> Any:
+    if name in ("forward_ad", "functional", "graph", "profiler"):
+        return importlib.import_module(f"{__name__}.{name}")
+    return _absent(name)
+
+
+_absent = absent_from(__name__, lambda: __all__)
+__getattr__ = _submodule
 
 
 def _many(tensors: Any) -> list[Tensor]:

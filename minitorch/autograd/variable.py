@@ -1,0 +1,4 @@
+"""`Variable` under the module that it had."""
+from . import Variable
+
+__all__ = ["Variable"]

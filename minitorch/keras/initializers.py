@@ -1,0 +1,172 @@
+"""Keras's initializers: objects that make the first values of a weight from its shape."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import absent_from
+from ..nn import init
+from ..op import FUNCTIONS
+from ..ops.random import Generator
+from ..tensor import Tensor
+from .backend import dtype_of, lookup, snake_case
+
+
+class Initializer:
+    """`initializer(shape, dtype)` gives a tensor; a `seed` makes it the same one each time.
+
+    >>> Constant(2.0)((2,))
+    tensor([2., 2.])
+    """
+
+    def __init__(self, seed: int | None = None):
+        self.seed = seed
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        generator = None if self.seed is None else Generator().manual_seed(self.seed)
+        return self.fill(FUNCTIONS["empty"](tuple(shape), dtype=dtype_of(dtype)), generator)
+
+    def fill(self, x: Tensor, generator: Any) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__}: an initializer defines __call__(shape, dtype)")
+
+
+class Constant(Initializer):
+    """`value` everywhere."""
+
+    def __init__(self, value: float = 0.0):
+        super().__init__()
+        self.value = value
+
+    def fill(self, x, generator):
+        return x.fill_(self.value)
+
+
+class Zeros(Constant):
+    """0 everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+
+class Ones(Constant):
+    """1 everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+
+class Identity(Initializer):
+    """`gain` times the identity matrix."""
+
+    def __init__(self, gain: float = 1.0):
+        super().__init__()
+        self.gain = gain
+
+    def fill(self, x, generator):
+        return init.eye_(x) * self.gain
+
+
+class RandomNormal(Initializer):
+    """Normal."""
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
+        super().__init__(seed)
+        self.mean, self.stddev = mean, stddev
+
+    def fill(self, x, generator):
+        return init.normal_(x, self.mean, self.stddev, generator)
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal, cut at two standard deviations."""
+
+    def fill(self, x, generator):
+        bounds = self.mean - 2 * self.stddev, self.mean + 2 * self.stddev
+        return init.trunc_normal_(x, self.mean, self.stddev, *bounds, generator=generator)
+
+
+class RandomUniform(Initializer):
+    """Uniform in [minval, maxval)."""
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
+        super().__init__(seed)
+        self.minval, self.maxval = minval, maxval
+
+    def fill(self, x, generator):
+        return init.uniform_(x, self.minval, self.maxval, generator)
+
+
+class Orthogonal(Initializer):
+    """Rows or columns, whichever are fewer, orthonormal times `gain`."""
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None):
+        super().__init__(seed)
+        self.gain = gain
+
+    def fill(self, x, generator):
+        flat = x.reshape(-1, x.shape[-1])
+        return init.orthogonal_(flat, self.gain, generator).reshape(x.shape)
+
+
+class VarianceScaling(Initializer):
+    """Of variance scale / n, n the fan-in, the fan-out or their mean, for weights (*window, inputs, outputs).
+
+    Raises ValueError for another `mode` or `distribution`.
+    """
+
+    def __init__(self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal",
+                 seed: int | None = None):
+        super().__init__(seed)
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(f"VarianceScaling: expected mode fan_in, fan_out or fan_avg, got {mode!r}")
+        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise ValueError("VarianceScaling: expected distribution truncated_normal, untruncated_normal or uniform, "
+                             f"got {distribution!r}")
+        self.scale, self.mode, self.distribution = scale, mode, distribution
+
+    def fill(self, x, generator):
+        fan_in, fan_out = _fans(x.shape)
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        std = math.sqrt(self.scale / max(1.0, n))
+        if self.distribution == "uniform":
+            return init.uniform_(x, -math.sqrt(3) * std, math.sqrt(3) * std, generator)
+        if self.distribution == "untruncated_normal":
+            return init.normal_(x, 0.0, std, generator)
+        std /= 0.87962566103423978  # the standard deviation of a normal variable cut at 2
+        return init.trunc_normal_(x, 0.0, std, -2 * std, 2 * std, generator=generator)
+
+
+def _fans(shape: Sequence[int]) -> tuple[float, float]:
+    if len(shape) < 2:
+        return (shape[0], shape[0]) if len(shape) else (1, 1)
+    window = math.prod(shape[:-2])
+    return shape[-2] * window, shape[-1] * window
+
+
+def _scaled(name: str, scale: float, mode: str, distribution: str, doc: str) -> type:
+    def __init__(self, seed: int | None = None):
+        VarianceScaling.__init__(self, scale, mode, distribution, seed)
+
+    return type(name, (VarianceScaling,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
+
+
+GlorotUniform = _scaled("GlorotUniform", 1.0, "fan_avg", "uniform", "Of variance 2 / (fan_in + fan_out), uniform.")
+GlorotNormal = _scaled("GlorotNormal", 1.0, "fan_avg", "truncated_normal", "Of variance 2 / (fan_in + fan_out).")
+HeUniform = _scaled("HeUniform", 2.0, "fan_in", "uniform", "Of variance 2 / fan_in, uniform.")
+HeNormal = _scaled("HeNormal", 2.0, "fan_in", "truncated_normal", "Of variance 2 / fan_in.")
+LecunUniform = _scaled("LecunUniform", 1.0, "fan_in", "uniform", "Of variance 1 / fan_in, uniform.")
+LecunNormal = _scaled("LecunNormal", 1.0, "fan_in", "truncated_normal", "Of variance 1 / fan_in.")
+_CLASSES = (Constant, Zeros, Ones, Identity, RandomNormal, TruncatedNormal, RandomUniform, Orthogonal, VarianceScaling,
+            GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal)
+_TABLE = {name: c for c in _CLASSES for name in (c.__name__, snake_case(c.__name__))}
+_TABLE.update(uniform=RandomUniform, normal=RandomNormal)
+globals().update({name: c for name, c in _TABLE.items() if name.islower() and "_" in name})  # old spellings
+
+
+def get(identifier: Any) -> Any:
+    """The initializer of a name, or the object itself. Raises ValueError for an unknown name."""
+    return lookup("initializer", identifier, _TABLE)
+
+
+__getattr__ = absent_from("keras.initializers", lambda: _TABLE)

@@ -1,0 +1,327 @@
+"""`Layer`: what all layers and models are. It builds its weights when it first sees an input."""
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...engine import no_grad
+from ...nn import Module
+from ...nn.parameter import Parameter
+from ...tensor import Tensor
+from .. import backend, initializers, regularizers
+from ..symbolic import KerasTensor, record
+
+
+class Variable(Parameter):
+    """A weight: a parameter with a name, which can be assigned to.
+
+    >>> v = Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([1.0, 1.0]).numpy()
+    array([2., 3.], dtype=float32)
+    """
+
+    name: str
+    path: str
+    regularizer: Any
+
+    def __new__(cls, initial_value: Any = None, trainable: bool = True, dtype: Any = None, name: str = "variable",
+                path: str | None = None) -> Variable:
+        value = initial_value() if callable(initial_value) else initial_value
+        # a copy: what was handed in must not change with the variable
+        value = backend.as_tensor(value, dtype).detach().clone()
+        v: Any = super().__new__(cls, value, trainable and value.is_floating_point())
+        v.name, v.path, v.regularizer = name, path or name, None
+        v._wanted = trainable  # whether it is trained while its layer is
+        return v
+
+    def __init__(self, *args: Any, **keywords: Any):
+        pass
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        twin: Any = super().__deepcopy__(memo)
+        twin.name, twin.path, twin.regularizer, twin._wanted = self.name, self.path, self.regularizer, self._wanted
+        return twin
+
+    @property
+    def trainable(self) -> bool:
+        return self.requires_grad
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._wanted = bool(value)
+        self.requires_grad = self._wanted
+
+    @property
+    def value(self) -> Variable:
+        return self
+
+    def numpy(self, *args: Any, **keywords: Any) -> np.ndarray:
+        return self.detach().numpy(*args, **keywords).copy()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.numpy().astype(dtype or self.numpy().dtype)
+
+    @no_grad()
+    def assign(self, value: Any) -> Variable:
+        """Write `value` over the values. Raises ValueError where it is of another shape."""
+        value = backend.as_tensor(value, self.dtype)
+        if value.shape != self.shape:
+            raise ValueError(f"assign: the variable {self.path!r} has shape {tuple(self.shape)}, "
+                             f"the value has {tuple(value.shape)}")
+        return self.copy_(value)
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add `value` to the values."""
+        return self.assign(self.detach() + backend.as_tensor(value, self.dtype))
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract `value` from the values."""
+        return self.assign(self.detach() - backend.as_tensor(value, self.dtype))
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={str(self.dtype)[6:]}, " \
+               f"value={self.numpy()}>"
+
+
+class Layer(Module):
+    """A layer: `build(input_shape)` adds its weights at the first call, `call(inputs)` computes.
+
+    `call` may ask for `training` (True within `fit`) and `mask` as keyword arguments. `input_shape` (without the batch)
+    or `input_dim` let a Sequential build the layer at once.
+
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, inputs):
+    ...         return inputs * self.scale
+    >>> Scale()([[1.0, 2.0]])
+    tensor([[1., 2.]], grad_fn=<MulBackward0>)
+    """
+
+    supports_masking = False
+
+    def __init__(self, *, activity_regularizer: Any = None, trainable: bool = True, dtype: Any = None,
+                 name: str | None = None, input_shape: Any = None, input_dim: int | None = None,
+                 batch_input_shape: Any = None):
+        super().__init__()
+        self.name = name or backend.unique_name(backend.snake_case(type(self).__name__))
+        self.dtype, self.built, self._is_trainable = dtype or backend.floatx(), False, trainable
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        if input_dim is not None:
+            input_shape = (input_dim,)
+        self._given_shape = tuple(batch_input_shape) if batch_input_shape else \
+            None if input_shape is None else (None, *input_shape)
+        self._added_losses: list[Tensor] = []
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "build" in vars(cls):
+            cls.build = _noting_it(cls.build)  # type: ignore[method-assign]
+        if "call" in vars(cls):
+            names = inspect.signature(vars(cls)["call"]).parameters
+            anything = any(p.kind is p.VAR_KEYWORD for p in names.values())
+            cls._takes = {name for name in ("training", "mask") if name in names or anything}  # type: ignore
+
+    _takes: set[str] = set()
+
+    def build(self, input_shape: Any) -> None:
+        """Add the weights for inputs of this shape: nothing to do unless a layer says so."""
+        self.built = True
+
+    def call(self, *args: Any, **keywords: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define call(): what it computes")
+
+    def forward(self, *args: Any, **keywords: Any) -> Any:
+        return self.call(*args, **keywords)
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if "_modules" not in self.__dict__:
+            raise RuntimeError(f"{type(self).__name__}: call super().__init__() first in its __init__")
+        if any([isinstance(x, KerasTensor) for x in backend.flatten([args, keywords])]):
+            return record(self, args, keywords)
+        if args:
+            args = (backend.map_structure(self._as_input, args[0]), *args[1:])
+        masks = [getattr(x, "_keras_mask", None) for x in backend.flatten(args[:1])]
+        training = keywords.get("training")
+        if training is None:
+            training = backend.is_training()
+        if "training" in self._takes:
+            keywords["training"] = training
+        else:
+            keywords.pop("training", None)
+        if "mask" in self._takes and keywords.get("mask") is None and masks and masks[0] is not None:
+            keywords["mask"] = masks[0]
+        with backend.phase(bool(training)):
+            if not self.built:
+                self.build(_shapes(args[0]) if args else None)
+                self.built = True
+            self._check(args)
+            y = super().__call__(*args, **keywords)
+        mask = self.compute_mask(args[0] if args else None, masks[0] if len(masks) == 1 else None)
+        if mask is not None and isinstance(y, Tensor):
+            y = y if y is not args[0] else y.view_as(y)
+            y._keras_mask = mask  # type: ignore[attr-defined]
+        if self.activity_regularizer is not None:
+            self.add_loss(self.activity_regularizer(y) / y.shape[0])
+        return y
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Which steps of the result count: those of the input, for layers that keep them."""
+        return previous_mask if self.supports_masking else None
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the result for inputs of this shape; None stands for any size."""
+        y = self(_symbols(input_shape))
+        return y.shape if isinstance(y, KerasTensor) else [each.shape for each in y]
+
+    def add_weight(self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True,
+                   regularizer: Any = None, name: str | None = None) -> Variable:
+        """A new weight of `shape`, drawn by `initializer` (glorot_uniform)."""
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        draw = initializers.get("glorot_uniform" if initializer is None else initializer)
+        name = name or "variable"
+        with no_grad():
+            v = Variable(draw(shape, dtype or self.dtype), trainable, dtype or self.dtype, name, f"{self.name}/{name}")
+        v.regularizer = regularizers.get(regularizer)
+        v.requires_grad = v._wanted and self.trainable
+        key, n = name.replace(".", "_"), 1
+        while hasattr(self, key) or key in self._parameters:
+            key, n = f"{name}_{n}", n + 1
+        self._parameters[key] = v
+        return v
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to the loss of the step that is going on."""
+        self._added_losses.extend(backend.flatten(loss))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Variable) and "_parameters" in self.__dict__:
+            for key in [key for key, v in self._parameters.items() if v is value]:  # as add_weight named it
+                del self._parameters[key]
+        super().__setattr__(name, value)
+
+    # Members
+
+    @property
+    def layers_below(self) -> list[Module]:
+        """The layers that are attributes of this one, or stand in lists and dicts that are."""
+        for name, value in list(self.__dict__.items()):
+            if isinstance(value, (list, tuple, dict)) and not name.startswith("_"):
+                for i, part in enumerate(backend.flatten(value)):
+                    if isinstance(part, Module) and part not in self._modules.values():
+                        self._modules[f"{name}_{i}"] = part
+        return [module for module in self._modules.values() if module is not None]
+
+    def _flatten_layers(self) -> Iterator[Module]:
+        yield self
+        for layer in self.layers_below:
+            yield from layer._flatten_layers() if isinstance(layer, Layer) else layer.modules()
+
+    @property
+    def weights(self) -> list[Any]:
+        """All weights, those that are not trained too."""
+        return list({id(v): v for layer in self._flatten_layers() for v in layer._parameters.values()
+                     if v is not None}.values())
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        return [v for v in self.weights if v.requires_grad]
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        return [v for v in self.weights if not v.requires_grad]
+
+    variables, trainable_variables, non_trainable_variables = weights, trainable_weights, non_trainable_weights
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What layers added to the loss during the last call, and the regularizers of the weights."""
+        added = [loss for layer in self._flatten_layers() for loss in getattr(layer, "_added_losses", [])]
+        return added + [v.regularizer(v) for v in self.trainable_weights if getattr(v, "regularizer", None)]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it sets it for all layers below."""
+        return self._is_trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._flatten_layers():
+            if isinstance(layer, Layer):
+                object.__setattr__(layer, "_is_trainable", bool(value))
+            for v in layer._parameters.values():
+                if v is not None:
+                    v.requires_grad = bool(value) and getattr(v, "_wanted", True)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The values of all weights, in order."""
+        return [backend.as_array(v).copy() for v in self.weights]
+
+    @no_grad()
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Write values over those of all weights. Raises ValueError where their number or a shape differs."""
+        own = self.weights
+        if len(own) != len(weights):
+            raise ValueError(f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of length "
+                             f"{len(weights)}, but the layer was expecting {len(own)} weights.")
+        for v, value in zip(own, weights):
+            if tuple(v.shape) != np.shape(value):
+                raise ValueError(f"Layer {self.name} weight shape {tuple(v.shape)} is not compatible with provided "
+                                 f"weight shape {np.shape(value)}.")
+        for v, value in zip(own, weights):
+            v.copy_(backend.as_tensor(value, v.dtype))
+
+    def count_params(self) -> int:
+        """The number of values in all weights. Raises ValueError before the layer is built."""
+        if not self.built:
+            raise ValueError(f"You tried to call `count_params` on layer '{self.name}', but the layer isn't built.")
+        return sum(v.numel() for v in self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's name, whether it is trained, and its dtype."""
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def _as_input(self, x: Any) -> Any:
+        if isinstance(x, (Tensor, np.ndarray, int, float)):
+            mask = getattr(x, "_keras_mask", None)
+            t = backend.as_tensor(x)
+            x = t if t is x or not t.is_floating_point() else t.to(backend.dtype_of(self.dtype))
+            if mask is not None and x is not None:
+                x._keras_mask = mask
+        return x
+
+    def _check(self, args: tuple) -> None:
+        """Raise ValueError for an input that does not fit the weights."""
+
+    def _bad_input(self, expected: str, x: Any) -> ValueError:
+        return ValueError(f'Input 0 of layer "{self.name}" is incompatible with the layer: expected {expected}, '
+                          f"but received input with shape {tuple(x.shape)}")
+
+
+def _noting_it(build: Any) -> Any:
+    @functools.wraps(build)
+    def with_note(self: Any, *args: Any, **keywords: Any) -> Any:
+        result = build(self, *args, **keywords)
+        self.built = True
+        return result
+
+    return with_note
+
+
+def _shapes(x: Any) -> Any:
+    return tuple(x.shape) if hasattr(x, "shape") else backend.map_structure(_shapes, x) if x is not None else None
+
+
+def _symbols(shape: Any) -> Any:
+    """A KerasTensor for each shape in nested lists of shapes."""
+    if isinstance(shape, dict):
+        return {key: _symbols(value) for key, value in shape.items()}
+    single = all(n is None or isinstance(n, int) for n in shape)
+    return KerasTensor(shape) if single else [_symbols(part) for part in shape]
