@@ -114,5 +114,5 @@ def test_names_of_modules():
     assert torch.autograd.Function is Function and torch.autograd.Variable is Variable and once_differentiable
     with torch.autograd.profiler.record_function("part"):
         pass
-    with pytest.raises(AttributeError, match="torch.autograd"):
+    with pytest.raises(AttributeError, match=r"torch\.autograd"):
         torch.autograd.nothing  # noqa: B018

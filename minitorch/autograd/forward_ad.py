@@ -1,8 +1,8 @@
 """Forward-mode differentiation: tensors with a tangent, within `dual_level()`.
 
 A dual tensor is a view of its primal that is recorded like any other. `unpack_dual` finds a result's tangent by
-differentiating the vector-Jacobian product for its vector (the reverse mode twice), so it costs about two backward passes,
-and what ran under `no_grad` has no tangent.
+differentiating the vector-Jacobian product for its vector (the reverse mode twice), so it costs about two backward
+passes, and what ran under `no_grad` has no tangent.
 """
 from __future__ import annotations
 

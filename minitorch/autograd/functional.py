@@ -1,8 +1,8 @@
 """Jacobians, Hessians and their products of a function at a point, under the names of `torch.autograd.functional`.
 
 `func` takes the tensors of `inputs`, one or a tuple, and returns one or a tuple; so do the results here. Without
-`create_graph` they have no history. `strict` raises RuntimeError where an output does not depend on an input, instead of
-taking its derivative for zero. `vectorize` is accepted, and changes nothing.
+`create_graph` they have no history. `strict` raises RuntimeError where an output does not depend on an input, instead
+of taking its derivative for zero. `vectorize` is accepted, and changes nothing.
 """
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def hessian(func: Callable, inputs: Any, create_graph: bool = False, strict: boo
 
 
 def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
-    """(outputs, the product of `v` with the Jacobian). `v` has the outputs' shapes; None for an output of one element."""
+    """(outputs, the product of `v` with the Jacobian). `v` has the outputs' shapes; None for one element."""
     from ..func import vjp as transform
 
     xs = _tensors("vjp", "inputs", inputs)
@@ -120,8 +120,8 @@ def _tensors(name: str, what: str, given: Any) -> list[Tensor]:
     found = [given] if isinstance(given, Tensor) else list(given) if isinstance(given, (tuple, list)) else [given]
     for i, x in enumerate(found):
         if not isinstance(x, Tensor):
-            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value at "
-                            f"index {i} has type {type(x)}.")
+            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value "
+                            f"at index {i} has type {type(x)}.")
     return found
 
 

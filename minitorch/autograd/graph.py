@@ -1,4 +1,4 @@
-"""The graph from outside: nodes, hooks on several tensors at once, and hooks on the values that are kept for backward."""
+"""The graph from outside: nodes, hooks on several tensors at once, hooks on the values that are kept for backward."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence

@@ -231,12 +231,10 @@ class Batched(Tensor):
 
 
 def lower(x: Tensor, levels: tuple) -> Tensor:
-    """`x` as a plain tensor with an axis for each of `levels`, the outermost first; it is repeated where it lacks one."""
+    """`x` as a plain tensor with an axis for each of `levels`, the outermost first; repeated where it lacks one."""
     for level in reversed(levels):
-        if isinstance(x, Batched) and x._level is level:
-            x = x._value
-        else:
-            x = x.unsqueeze(0).expand(level.size, *x.shape)
+        hidden = isinstance(x, Batched) and x._level is level
+        x = x._value if hidden else x.unsqueeze(0).expand(level.size, *x.shape)
     return x
 
 
@@ -254,7 +252,7 @@ def over(function: Callable, given: Any, levels: tuple) -> Any:
     try:
         results = []
         for i in range(level.size):
-            each = tree_map(lambda x: _example(x, level, i), given)
+            each = _examples(given, level, i)
             results.append(function(each) if len(levels) == 1 else over(function, each, levels[:-1]))
         return tree_map(lambda y: Batched(y, level), _stacked(results))
     finally:
@@ -384,9 +382,9 @@ def _inputs(name: str, in_dims: Any, args: tuple, kwargs: dict) -> tuple[list, l
     try:
         dims = broadcast_prefix(tuple(in_dims) if isinstance(in_dims, list) else in_dims, args)
     except (ValueError, KeyError):
-        raise ValueError(f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): in_dims is not compatible with the structure "
-                         f"of `inputs`. in_dims has structure {tree_flatten(in_dims)[1]} but inputs has structure "
-                         f"{tree_flatten(args)[1]}.") from None
+        raise ValueError(f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): in_dims is not compatible with the "
+                         f"structure of `inputs`. in_dims has structure {tree_flatten(in_dims)[1]} but inputs has "
+                         f"structure {tree_flatten(args)[1]}.") from None
     dims += [0] * (len(leaves) - len(dims))
     found = []
     for x, d in zip(leaves, dims):
@@ -418,12 +416,16 @@ def _example(x: Any, level: Level, i: int) -> Any:
     return x._value.select(0, i) if isinstance(x, Batched) and x._level is level else x
 
 
+def _examples(tree: Any, level: Level, i: int) -> Any:
+    return tree_map(lambda x: _example(x, level, i), tree)
+
+
 def _one_after_the_other(call: Callable, args: tuple, kwargs: dict, level: Level) -> Any:
     if not level.size:
         raise Unbatchable(_tensors(args, kwargs)[0], "a batch without examples")
     results = []
     for i in range(level.size):
-        part, named = tree_map(lambda x: _example(x, level, i), (args, kwargs))
+        part, named = _examples((args, kwargs), level, i)
         results.append(call(*part, **named))
     return tree_map(lambda y: Batched(y, level), _stacked(results))
 

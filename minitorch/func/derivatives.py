@@ -19,7 +19,7 @@ from ..errors import ShapeError
 from ..op import FUNCTIONS
 from ..tensor import Tensor, edge_of
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
-from .batched import active, lower, lifted
+from .batched import active, lifted, lower
 
 
 def grad(func: Callable, argnums: Any = 0, has_aux: bool = False) -> Callable:
@@ -97,9 +97,9 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
     directions, spec = tree_flatten(tangents)
     points, same = tree_flatten(primals)
     if spec != same:
-        raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. "
-                           f"For example, if primals is a tuple of 3 tensors, tangents also must be. Got primals {same} "
-                           f"and tangents {spec}")
+        raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to have the same python "
+                           "structure. For example, if primals is a tuple of 3 tensors, tangents also must be. Got "
+                           f"primals {same} and tangents {spec}")
     for x, t in zip(points, directions):
         if tuple(x.shape) != tuple(t.shape):
             raise RuntimeError("jvp: Trying to set a forward gradient that has a different size than that of the "
@@ -261,8 +261,8 @@ def _run(name: str, func: Callable, args: tuple, kwargs: dict, argnums: Any, has
         aux = None
         if has_aux:
             if not (isinstance(result, tuple) and len(result) == 2):
-                raise RuntimeError(f"{name}(f)(*args): output of function f should be a tuple: (output, aux) if has_aux "
-                                   "is True")
+                raise RuntimeError(f"{name}(f)(*args): output of function f should be a tuple: (output, aux) if "
+                                   "has_aux is True")
             result, aux = result
         flat, spec = tree_flatten(result)
         for y in flat:

@@ -267,7 +267,7 @@ def _index_select(level, x, index, dim):
 @rule("embedding")
 def _embedding(level, w, index, *args, **kwargs):
     if is_batched(w, level):
-        if args and (args[0] is not None or any(args[1:])) or any(v not in (None, False) for v in kwargs.values()):
+        if (args and (args[0] is not None or any(args[1:]))) or any(v not in (None, False) for v in kwargs.values()):
             return NotImplemented
         rows, width = w.shape
         first = FUNCTIONS["arange"](level.size).reshape(level.size, *[1] * index.ndim) * rows

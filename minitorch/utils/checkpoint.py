@@ -1,4 +1,4 @@
-"""Memory for time: a part of a model keeps only its inputs in the forward pass, and is run again in the backward pass."""
+"""Memory for time: a part of a model keeps only its inputs in the forward pass, and is run again in backward."""
 from __future__ import annotations
 
 import warnings
@@ -135,8 +135,9 @@ class _Frame:
     def __init__(self, function: Callable, args: tuple, kwargs: dict, context: Any, preserve: bool, check: str):
         self.function, self.args, self.kwargs, self.context, self.check = function, args, kwargs, context, check
         self.rng, self.autocast = _rng_state() if preserve else None, mode.autocast
-        self.count, self.forms, self.values = 0, [], {}
-        self.wanted: set[int] = set()
+        self.count = 0
+        self.forms: list[tuple] = []
+        self.values: dict[int, Tensor] = {}
         for t in tree_leaves((args, kwargs)):
             if isinstance(t, Tensor):
                 t._version_list()

@@ -26,10 +26,10 @@ REPOSITORIES = {  # name on GitHub: the commit that is run
 
 @dataclass(frozen=True)
 class Program:
-    """One program. It is started in its own folder, or in `folder` of its repository, with `arguments`.
+    """One program. It is started in its own folder with `arguments`, and ended after `steps` calls of `backward()`.
 
-    It is ended after `steps` calls of `backward()`. `data` maps a place, relative to the folder it starts in, to
-    a name in `layout.SOURCES`. `before` names programs of the same folder that must have run.
+    `data` maps a place, relative to that folder, to a name in `layout.SOURCES`. `before` names programs, by their
+    paths from there, that must have run.
     """
 
     repository: str
@@ -37,7 +37,6 @@ class Program:
     arguments: str = ""
     steps: int = 100
     data: dict[str, str] = field(default_factory=dict)
-    folder: str = ""
     before: tuple[str, ...] = ()
     name: str = ""
 

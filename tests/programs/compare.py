@@ -4,6 +4,8 @@
 
 Each program of catalogue.py is started twice with the same arguments and the same seed, once on PyTorch and once through
 `minitorch run`. Compared are the values on which it calls `backward()`, step by step, and the numbers that it prints.
+Where the losses differ by more than 1e-5, two more comparisons tell rounding that grows from a fault: both in float64,
+and PyTorch with PyTorch whose gradients are off by what float32 leaves uncertain in them.
 """
 from __future__ import annotations
 
@@ -24,19 +26,19 @@ from catalogue import PROGRAMS, REPOSITORIES, Program
 from layout import Missing, lay_out
 
 HERE = Path(__file__).resolve().parent
-SIDES = {  # the command, and by how much the gradients are nudged: PyTorch against itself shows what rounding alone does
-    "PyTorch": ([sys.executable], 0),
-    "PyTorch, nudged": ([sys.executable], 1e-6),
-    "minitorch": ([sys.executable, "-m", "minitorch", "run"], 0),
-}
-SMALLEST = 0.01  # a loss nearer to zero than this is compared as if it were this large
-TIMES = re.compile(r"time|sec|\bms\b|/s\b|\d\s*m?s\b|elapsed|eta|fps|[Ss]peed|mfu|download|/tmp/", re.IGNORECASE)
+SIDES = {"PyTorch": [sys.executable], "minitorch": [sys.executable, "-m", "minitorch", "run"]}
+COLUMNS = ["program", "steps", "losses differ by", "in float64", "PyTorch by itself, nudged", "printed numbers differ by",
+           "PyTorch s", "minitorch s"]
+ENOUGH = 1e-5  # losses that differ by less need no further look
+SMALLEST = 0.01  # a number nearer to zero is compared as if it were this large
+PASSED_OVER = re.compile(  # lines that tell of time and place, not of numbers learnt
+    r"time|sec|\bms\b|/s\b|\d\s*m?s\b|elapsed|eta|fps|speed|mfu|download|/tmp/|^\d+\tTrain", re.IGNORECASE)
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?")
 
 
 @dataclass
 class Outcome:
-    """What one run of a program left: its losses, what it printed, the seconds it took, and its last words on failing."""
+    """What one run of a program left: its losses, what it printed, the seconds it took, its last words on failing."""
 
     losses: list[float]
     printed: str
@@ -52,121 +54,131 @@ def main() -> None:
     parser.add_argument("--from", dest="clones", type=Path, help="folder with clones, called OWNER+NAME")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "minitorch-programs",
                         help="where clones made here are kept")
-    parser.add_argument("--keep", type=Path, help="keep the folders the programs ran in under this one")
-    parser.add_argument("--timeout", type=float, default=600, help="seconds a run may take")
+    parser.add_argument("--keep", type=Path, help="keep the folders that the programs ran in, under this one")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds that a run may take")
     options = parser.parse_args()
-    print("| program | steps | losses differ by | PyTorch, nudged | printed numbers differ by | PyTorch s | minitorch s |")
-    print("|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     for program in PROGRAMS:
         if not options.names or any(name in title(program) for name in options.names):
-            print(row(program, options), flush=True)
+            print("| " + " | ".join(row(program, options)) + " |", flush=True)
 
 
 def title(program: Program) -> str:
     return program.name or f"{program.repository.partition('/')[2]} {program.path}"
 
 
-def row(program: Program, options: argparse.Namespace) -> str:
+def row(program: Program, options: argparse.Namespace) -> list[str]:
     """The program's line of the table."""
-    clone = fetched(program.repository, options)
-    found = {}
-    for side, (command, nudge) in SIDES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder) / "work"
-            if options.keep:
-                work = options.keep / re.sub(r"\W+", "_", title(program)) / side.replace(", ", "_")
-                shutil.rmtree(work, ignore_errors=True)
-            shutil.copytree(clone, work, ignore=shutil.ignore_patterns(".git"))
-            try:
-                found[side] = outcome(program, command, nudge, work, options)
-            except Missing as missing:
-                return f"| {title(program)} | left out: {missing} ||||||"
-        if found[side].failure:
-            return f"| {title(program)} | {len(found[side].losses)} | {side} fails: {found[side].failure} |||||"
-    theirs, nudged, ours = found.values()
-    cells = [title(program), len(ours.losses), farthest(theirs.losses, ours.losses),
-             farthest(theirs.losses, nudged.losses), printed_apart(theirs.printed, ours.printed),
-             f"{theirs.seconds:.1f}", f"{ours.seconds:.1f}"]
-    return "| " + " | ".join(map(str, cells)) + " |"
+    def run(side: str, how: str = "plain") -> Outcome:
+        return outcome(program, side, how, options)
+
+    try:
+        theirs, ours = run("PyTorch"), run("minitorch")
+    except Missing as missing:
+        return [title(program), "0", f"left out: {missing}", "", "", "", "", ""]
+    for side, found in (("PyTorch", theirs), ("minitorch", ours)):
+        if found.failure:
+            return [title(program), str(len(found.losses)), f"{side} fails: {found.failure}", "", "", "", "", ""]
+    double = nudged = ""
+    if not close(theirs.losses, ours.losses):
+        double = losses_apart(run("PyTorch", "double"), run("minitorch", "double"))
+        nudged = losses_apart(theirs, run("PyTorch", "nudged"))
+    return [title(program), str(len(ours.losses)), losses_apart(theirs, ours), double, nudged,
+            printed_apart(theirs.printed, ours.printed), f"{theirs.seconds:.1f}", f"{ours.seconds:.1f}"]
 
 
-def fetched(repository: str, options: argparse.Namespace) -> Path:
+def outcome(program: Program, side: str, how: str, options: argparse.Namespace) -> Outcome:
+    """Run the program, and what must run before it, in a copy of its repository. Raises Missing for want of data."""
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary) / "work"
+        if options.keep:
+            work = options.keep / re.sub(r"\W+", "_", title(program)) / f"{side}-{how}"
+            shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(clone(program.repository, options), work, ignore=shutil.ignore_patterns(".git"))
+        folder = (work / program.path).parent
+        for place, source in program.data.items():
+            lay_out(source, options.data, folder / place)
+        runs = [(folder / before, "") for before in program.before] + [(work / program.path, program.arguments)]
+        for file, arguments in runs:
+            command = [*SIDES[side], str(HERE / "watch.py"), how, str(program.steps), str(work / "losses.txt"), str(file)]
+            found = finished([*command, *shlex.split(arguments)], folder, surroundings(program, work), options.timeout)
+            losses = work / "losses.txt"
+            found.losses = [float(line) for line in losses.read_text().split()] if losses.exists() else []
+        if options.keep:
+            (work / "printed.txt").write_text(found.printed)
+        return found
+
+
+def clone(repository: str, options: argparse.Namespace) -> Path:
     """The folder of the repository's clone, made where there is none."""
     folder = repository.replace("/", "+")
     if options.clones:
         return options.clones / folder
-    clone = options.cache / folder
-    if not clone.exists():
-        git = ["git", "-c", "advice.detachedHead=false"]
-        subprocess.run([*git, "clone", "--quiet", f"https://github.com/{repository}", str(clone)], check=True)
-        subprocess.run([*git, "checkout", "--quiet", REPOSITORIES[repository]], cwd=clone, check=True)
-    return clone
+    made = options.cache / folder
+    if not made.exists():
+        subprocess.run(["git", "clone", "--quiet", f"https://github.com/{repository}", str(made)], check=True)
+        subprocess.run(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", REPOSITORIES[repository]],
+                       cwd=made, check=True)
+    return made
 
 
-def outcome(program: Program, command: list[str], nudge: float, work: Path, options: argparse.Namespace) -> Outcome:
-    """Run the program, and what must run before it, in its copy of the repository."""
-    file = work / program.path
-    folder = work / program.folder if program.folder else file.parent
-    for place, source in program.data.items():
-        lay_out(source, options.data, folder / place)
-    path = [str(HERE / "standins"), str(work), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0",
-                   "PYTHONUNBUFFERED": "1", "PATH": f"{HERE / 'standins'}{os.pathsep}{os.environ['PATH']}"}
-    if "cifar10" in program.data.values():
-        environment["TRUST_CIFAR"] = "1"
-    losses = work / "losses.txt"
-    for before in [*program.before, None]:
-        watched = [str(HERE / "watch.py"), str(losses), str(program.steps), str(nudge),
-                   str(folder / before if before else file)]
-        arguments = [] if before else shlex.split(program.arguments)
-        start = time.perf_counter()
-        try:
-            run = subprocess.run([*command, *watched, *arguments], cwd=folder, env=environment, text=True,
-                                 capture_output=True, timeout=options.timeout, errors="replace")
-        except subprocess.TimeoutExpired:
-            return Outcome([], "", options.timeout, f"it takes more than {options.timeout:g} s")
-        seconds = time.perf_counter() - start
-        if options.keep:
-            (work / "stdout.txt").write_text(run.stdout)
-            (work / "stderr.txt").write_text(run.stderr)
-        if run.returncode:
-            last = (run.stderr.strip() or run.stdout.strip() or "no message").splitlines()[-1]
-            return Outcome(read(losses), run.stdout, seconds, f"`{last[:150]}`".replace("|", "/"))
-    return Outcome(read(losses), run.stdout, seconds)
+def surroundings(program: Program, work: Path) -> dict[str, str]:
+    """The environment: the stand-ins can be found, sets have one order, figures go to files."""
+    python = [str(HERE / "standins"), str(work), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, python)), "PYTHONHASHSEED": "0", "MPLBACKEND": "Agg",
+            "PATH": f"{HERE / 'standins'}{os.pathsep}{os.environ['PATH']}",
+            **({"TRUST_CIFAR": "1"} if "cifar10" in program.data.values() else {})}
 
 
-def read(losses: Path) -> list[float]:
-    return [float(line) for line in losses.read_text().split()] if losses.exists() else []
+def finished(command: list[str], folder: Path, environment: dict[str, str], timeout: float) -> Outcome:
+    start = time.perf_counter()
+    try:
+        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace",
+                             timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return Outcome([], "", timeout, f"it takes more than {timeout:g} s")
+    last = (run.stderr.strip() or "no message").splitlines()[-1]
+    failure = f"`{last[:150]}`".replace("|", "/") if run.returncode else ""
+    return Outcome([], run.stdout, time.perf_counter() - start, failure)
 
 
-def farthest(theirs: list[float], ours: list[float]) -> str:
-    """The largest relative difference of two rows of numbers, or that they are not equally long."""
-    if len(theirs) != len(ours):
-        return f"{len(theirs)} against {len(ours)} of them"
-    return f"{max(map(apart, theirs, ours)):.0e}" if ours else "none"
+def losses_apart(theirs: Outcome, ours: Outcome) -> str:
+    if theirs.failure or ours.failure:
+        return "does not run"
+    if len(theirs.losses) != len(ours.losses):
+        return f"{len(theirs.losses)} against {len(ours.losses)} of them"
+    return f"{max(map(apart, theirs.losses, ours.losses)):.0e}" if ours.losses else "none"
+
+
+def close(theirs: list[float], ours: list[float]) -> bool:
+    return len(theirs) == len(ours) and all(apart(*pair) <= ENOUGH for pair in zip(theirs, ours, strict=True))
 
 
 def apart(one: float, other: float) -> float:
+    """The relative difference of two numbers."""
     if one == other or (math.isnan(one) and math.isnan(other)):
         return 0.0
     return abs(one - other) / max(abs(one), SMALLEST)
 
 
 def printed_apart(theirs: str, ours: str) -> str:
-    """The same for the numbers in two texts, line by line; lines that speak of times are passed over."""
-    texts = [[line for line in re.split(r"[\n\r]+", text) if line and not TIMES.search(line)] for text in (theirs, ours)]
+    """The largest relative difference of the numbers in two texts, line by line, and how many numbers there are."""
+    texts = [[line for line in re.split(r"[\n\r]+", text) if line and not PASSED_OVER.search(line)]
+             for text in (theirs, ours)]
     if len(texts[0]) != len(texts[1]):
         return f"{len(texts[0])} against {len(texts[1])} lines"
-    largest, numbers, other_words = 0.0, 0, 0
+    def words(line: str) -> list[str]:
+        return NUMBER.sub("#", line).split()
+
+    largest, numbers, others = 0.0, 0, 0
     for one, other in zip(*texts, strict=True):
-        found = [[float(number) for number in NUMBER.findall(line)] for line in (one, other)]
-        if len(found[0]) != len(found[1]) or NUMBER.sub("#", one).split() != NUMBER.sub("#", other).split():
-            other_words += 1
+        if words(one) != words(other):
+            others += 1
             continue
-        numbers += len(found[0])
-        largest = max([largest, *map(apart, *found)])
-    words = f"; {other_words} lines have other words" if other_words else ""
-    return (f"{largest:.0e} ({numbers})" if numbers else "none") + words
+        pairs = [(float(a), float(b)) for a, b in zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)]
+        numbers += len(pairs)
+        largest = max([largest, *(apart(a, b) for a, b in pairs)])
+    return (f"{largest:.0e} ({numbers})" if numbers else "none") + (f"; {others} lines in other words" if others else "")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Run a program as it stands, seeded, and write its losses down: watch.py LOSSES STEPS NUDGE PROGRAM ARGUMENTS...
+"""Run a program as it stands, seeded, and write its losses down: watch.py HOW STEPS LOSSES PROGRAM ARGUMENTS...
 
-Each value on which the program calls `backward()` becomes a line of the file LOSSES; after STEPS of them the program
-is ended. `compare.py` runs this file under PyTorch and under `minitorch run`. With a NUDGE other than 0 the gradients that
-reach an optimizer are off by at most that fraction of their usual size: 1e-7 shows what another rounding of the same
-numbers does to the losses.
+Each value on which the program calls `backward()` becomes a line of the file LOSSES; after STEPS of them the program is
+ended. `compare.py` runs this file under PyTorch and under `minitorch run`. HOW is `plain`, or
+`double`: with float64 as the default type, or
+`nudged`: the gradients that reach an optimizer are off by up to a millionth of their mean size, which is what float32
+leaves uncertain in them anyway: so the losses show what another rounding of the same numbers does to them.
 """
 import os
 import random
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+NUDGE = 1e-6
 
 
 def watch(losses, steps):
@@ -32,35 +35,37 @@ def watch(losses, steps):
     torch.Tensor.backward = noting
 
 
-def shake(nudge):
-    """Make every optimizer's step start from gradients whose numbers are off by up to `nudge` of their mean size."""
+def nudge_gradients():
+    """Make every optimizer's step start from gradients that are a little off."""
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     generator = torch.Generator().manual_seed(0)  # the program's own random numbers stay as they are
 
-    def shaking(optimizer, *_):
+    def nudging(optimizer, *_):
         for group in optimizer.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     noise = torch.rand(p.grad.shape, generator=generator).to(p.grad).mul_(2).sub_(1)
-                    p.grad.add_(nudge * noise * p.grad.abs().mean() * (p.grad != 0))
+                    p.grad.add_(NUDGE * noise * p.grad.abs().mean() * (p.grad != 0))
 
-    register_optimizer_step_pre_hook(shaking)
+    register_optimizer_step_pre_hook(nudging)
 
 
 def main():
-    path, steps, nudge, program, *arguments = sys.argv[1:]
+    how, steps, path, program, *arguments = sys.argv[1:]
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+    if how == "double":
+        torch.set_default_dtype(torch.float64)
+    if how == "nudged":
+        nudge_gradients()
     if "TRUST_CIFAR" in os.environ:  # a copy of the set that is packed anew has other checksums than the published one
         from torchvision.datasets import cifar
 
         cifar.check_integrity = lambda *_: True
     sys.argv = [program, *arguments]
     sys.path[0] = str(Path(program).resolve().parent)
-    if float(nudge):
-        shake(float(nudge))
     with open(path, "w") as losses:
         watch(losses, int(steps))
         runpy.run_path(program, run_name="__main__")
