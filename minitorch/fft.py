@@ -1,9 +1,12 @@
 """Discrete Fourier transforms under PyTorch's names: `torch.fft`.
 
-`fft` sums x[j] exp(-2 pi i j k / n), `ifft` inverts it; `rfft` gives the first half of a real sequence's spectrum, which
-is all of it, and `irfft` inverts that; `hfft` and `ihfft` are the same for a spectrum that is real. `norm` says where the
-factor 1 / n goes: "backward" (the default) to the inverse, "forward" to the other, "ortho" a square root to both.
-A length (`n`, or `s` for several dimensions) cuts the input, or fills it up with zeros, first.
+`fft` sums x[j] exp(-2 pi i j k / n), `ifft` inverts it; `rfft` gives the first half of a real sequence's spectrum,
+which says all, and `irfft` inverts that; `hfft` and `ihfft` are the same for a spectrum that is real. `norm` says
+where the factor 1 / n goes: "backward" (the default) to the inverse, "forward" to the other, "ortho" a square root to
+both. A length (`n`, or `s` for several dimensions) cuts the input, or fills it up with zeros, first.
+
+All take float32, float64 and their complex types; integers become the default type. RuntimeError is raised for
+other types, lengths below 1 and dimensions named twice, IndexError for dimensions that the input does not have.
 """
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from .op import FUNCTIONS, OPS
 from .ops.gather import into
 from .tensor import Tensor
 
-__all__ = ["fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2", "ifftn", "ifftshift",
-           "ihfft", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn"]
+__all__ = ["fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2", "ifftn",
+           "ifftshift", "ihfft", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn"]
 __getattr__ = _absent_from(__name__, lambda: __all__)
 _LAST_TWO = (-2, -1)
 
@@ -56,7 +59,7 @@ def irfft(input, n=None, dim=-1, norm=None, *, out=None):
 
 
 def hfft(input, n=None, dim=-1, norm=None, *, out=None):
-    """The real spectrum of n elements of a sequence that is the conjugate of its mirror image, given by its first half."""
+    """The real spectrum of n elements of a sequence that is its mirror image's conjugate, given by its first half."""
     return _real("hfft", input, _one(n), _only("hfft", input, dim), norm, False, out)
 
 

@@ -183,7 +183,7 @@ def _as_output(y: Any, args: tuple, ctx: FunctionCtx) -> Any:
 def _weaken(saved: list[Any], outputs: list[Any]) -> None:
     """Keep saved outputs by their array: the tensor would keep its node, and the node the tensor, alive for ever."""
     for i, entry in enumerate(saved):
-        if entry is None:
+        if entry is None or entry[0].is_sparse:
             continue
         for j, y in enumerate(outputs):
             if isinstance(y, Tensor) and entry[0]._array is y._array and y._node is not None:

@@ -1,4 +1,7 @@
-"""`minitorch run FILE` and `run -m MODULE`: PyTorch programs, with `torch` and `torchvision` lent to minitorch."""
+"""`minitorch run FILE` and `run -m MODULE`: PyTorch programs, with `torch` and `torchvision` lent to minitorch.
+
+`keras` and `tensorflow` are lent too, to programs alone: libraries look for TensorFlow only to go round it.
+"""
 from __future__ import annotations
 
 import importlib
@@ -18,7 +21,9 @@ from typing import Any
 from .errors import nearest
 
 LENT = {"torch": "minitorch", "torchvision": "minitorch.vision",
-        "safetensors": "minitorch.serialization.safetensors"}
+        "safetensors": "minitorch.serialization.safetensors",
+        "keras": "minitorch.keras", "tensorflow": "minitorch.keras.tensorflow", "tensorflow.keras": "minitorch.keras"}
+PROGRAMS_ONLY = ("keras", "tensorflow")
 SHAPED_LIKE = "2.13.0"  # the PyTorch whose names and numbers these are: programs ask for it
 
 
@@ -97,13 +102,22 @@ class _Finder(importlib.abc.MetaPathFinder):
     """Finds `torch.x` as `minitorch.x`: the same module object under both names."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        first, _, rest = name.partition(".")
-        if first not in LENT:
+        first = name.partition(".")[0]
+        if first not in LENT or (first in PROGRAMS_ONLY and _asked_by_a_library()):
             return None
-        ours = LENT[first] + ("." + rest if rest else "")
+        lent = max((known for known in LENT if f"{name}.".startswith(f"{known}.")), key=len)
+        ours = LENT[lent] + name[len(lent):]
         if importlib.util.find_spec(ours) is None:
             raise ModuleNotFoundError(f"minitorch has no module named {name!r}{_nearest(ours)}", name=name)
         return importlib.machinery.ModuleSpec(name, _Loader(ours), is_package=True)
+
+
+def _asked_by_a_library() -> bool:
+    """Whether the file whose import this is lies among the installed packages."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and (frame.f_code.co_filename == __file__ or "importlib" in frame.f_code.co_filename):
+        frame = frame.f_back
+    return "site-packages" in Path(frame.f_code.co_filename).parts
 
 
 def _nearest(ours: str) -> str:

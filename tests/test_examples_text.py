@@ -293,10 +293,19 @@ def test_dqn_loss():
 
 def test_dqn_learns(monkeypatch):
     monkeypatch.setattr(dqn, "BATCH", 16)
-    monkeypatch.setattr(cartpole, "SOLVED", 9)  # of 8: never
-    model = dqn.network(hidden=16)
-    rewards = dqn.train(Env(), Env(), model, 400)
+    monkeypatch.setattr(dqn, "FOLLOW", 0.1)
+    model, rewards = dqn.train(Env(), 400, hidden=16)
     assert sum(rewards) <= 400 and cartpole.test(Env(), dqn.greedy(model), 20) > 7
+
+
+def test_dqn_slow_network_follows():
+    model, slow = dqn.network(hidden=4), dqn.network(hidden=4)
+    before = slow[0].weight.detach().clone()
+    optimizer = mt.optim.SGD(model.parameters(), lr=0.1)
+    dqn.training_step(model, slow, optimizer)(mt.randn(3, 4), mt.tensor([0, 1, 1]), mt.randn(3), mt.randn(3, 4),
+                                              mt.zeros(3))
+    expected = 0.99 * before + 0.01 * model[0].weight
+    assert mt.allclose(slow[0].weight, expected, atol=1e-7) and slow[0].weight.grad is None
 
 
 def test_advantages():

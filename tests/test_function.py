@@ -434,3 +434,23 @@ def test_gradcheck_wants_float64():
         gradcheck(lambda x: x, [leaf(1.0, dtype=mt.float32)])
     with pytest.raises(ValueError, match="none of them"):
         gradcheck(lambda x: x, [mt.tensor(1.0)])
+
+
+def test_a_sparse_tensor_can_be_saved():
+    class Product(Function):
+        @staticmethod
+        def forward(ctx, values, b):
+            a = mt.sparse_coo_tensor(mt.tensor([[0, 1, 1], [1, 0, 1]]), values, (2, 2))
+            ctx.save_for_backward(a, b)
+            return mt.matmul(a, b)
+
+        @staticmethod
+        def backward(ctx, dy):
+            a, b = ctx.saved_tensors
+            dense = dy.matmul(b.t())
+            return dense[tuple(a._indices())], a.t().matmul(dy)
+
+    values = mt.tensor([2.0, 3.0, 5.0], requires_grad=True)
+    b = mt.tensor([[1.0], [10.0]], requires_grad=True)
+    (Product.apply(values, b) * mt.tensor([[1.0], [2.0]])).sum().backward()
+    assert values.grad.tolist() == [10, 2, 20] and b.grad.tolist() == [[6], [12]]

@@ -166,6 +166,19 @@ def test_anomaly_mode_names_the_line():
     assert (x * x).grad_fn.source is None
 
 
+def test_set_detect_anomaly_with_and_without_a_block():
+    x = leaf(2.0)
+    with mt.autograd.set_detect_anomaly(True):
+        assert (x * x).grad_fn.source is not None
+    assert (x * x).grad_fn.source is None
+    mt.autograd.set_detect_anomaly(True)
+    try:
+        assert (x * x).grad_fn.source is not None
+    finally:
+        mt.autograd.set_detect_anomaly(False)
+    assert (x * x).grad_fn.source is None
+
+
 def test_anomaly_mode_finds_nan():
     x = leaf(0.0)
     with pytest.raises(RuntimeError, match=r"(?i)nan"), mt.autograd.detect_anomaly():

@@ -91,6 +91,15 @@ def slice_dx(xp, dy, key, shape):
 
 
 @kernel
+def diagonal(xp, x, offset, a, b):
+    """The diagonal of two axes as the last axis: a view, writeable (NumPy's is not) where `x` is."""
+    y = x.diagonal(offset, a, b)
+    if xp is np and x.flags.writeable:
+        y.flags.writeable = True
+    return y
+
+
+@kernel
 def on_diagonal(xp, x, shape, offset, axis1, axis2):
     """The adjoint of `diagonal`: zeros of `shape` with `x` on a diagonal of the axes."""
     out = xp.zeros(shape, x.dtype)

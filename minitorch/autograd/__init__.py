@@ -117,9 +117,15 @@ class detect_anomaly:
         mode.anomaly, mode.check_nan = self._before
 
 
-def set_detect_anomaly(enabled: bool, check_nan: bool = True) -> None:
-    """`detect_anomaly` from now on."""
-    detect_anomaly(enabled, check_nan).__enter__()
+class set_detect_anomaly(detect_anomaly):
+    """`detect_anomaly` from now on or, in a `with`, until its end."""
+
+    def __init__(self, mode: bool, check_nan: bool = True):
+        super().__init__(mode, check_nan)
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        pass
 
 
 class _VariableType(type):

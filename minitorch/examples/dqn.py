@@ -6,7 +6,9 @@
 Mnih and others, "Human-level control through deep reinforcement learning", 2015; the targets are those of van Hasselt
 and others, "Deep reinforcement learning with double Q-learning", 2016. Q(state, action) is the reward to be expected
 from there on. It is what the action brings at once, plus Q of the best that can be done next; what the network's Q lack
-of that is what it is trained on. So it learns from single steps, also from old ones, which a memory keeps.
+of that is what it is trained on. So it learns from single steps, also from old ones, which a memory keeps. A second
+network follows the first slowly. It sets the goals, which thus keep still, and in the end it plays: what one step
+unlearns and another learns again, it does not notice.
 """
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from minitorch.nn import functional as F
 BATCH = 64
 DISCOUNT = 0.99      # what a reward is worth a step later
 EXPLORATION = 5000   # steps over which random actions become rare
-FOLLOW = 0.01        # how far the targets' network moves towards the other at each step
+FOLLOW = 0.01        # how far the slow network moves towards the other at each step
 
 
 def network(states: int = 4, actions: int = 2, hidden: int = 128) -> nn.Sequential:
@@ -55,32 +57,32 @@ class Memory:
         return [mt.from_numpy(column[chosen]) for column in self.columns]
 
 
-def loss_of(model: nn.Module, target: nn.Module, state: mt.Tensor, action: mt.Tensor, reward: mt.Tensor,
+def loss_of(model: nn.Module, slow: nn.Module, state: mt.Tensor, action: mt.Tensor, reward: mt.Tensor,
             after: mt.Tensor, fell: mt.Tensor) -> mt.Tensor:
     """How far Q is from reward + DISCOUNT * max Q(next state), where nothing follows a fall.
 
-    The network chooses the next action, an older copy, `target`, says what it is worth: a maximum taken over the
-    network's own guesses would choose those that are too high, and each step would raise them.
+    The network chooses the next action, the slow one says what it is worth: a maximum taken over the network's own
+    guesses would choose those that are too high, and each step would raise them.
     """
     q = model(state).gather(1, action[:, None])[:, 0]
     with mt.no_grad():
         best = model(after).argmax(1, keepdim=True)
-        goal = reward + DISCOUNT * (1 - fell) * target(after).gather(1, best)[:, 0]
+        goal = reward + DISCOUNT * (1 - fell) * slow(after).gather(1, best)[:, 0]
     return F.smooth_l1_loss(q, goal)
 
 
-def training_step(model: nn.Module, target: nn.Module, optimizer: Any) -> Callable:
-    """One step as a function of a batch, which `target` then follows slowly: else the goals move with each step."""
+def training_step(model: nn.Module, slow: nn.Module, optimizer: Any) -> Callable:
+    """One step of `model` as a function of a batch; `slow` then follows."""
 
     @mt.compile
     def step(*batch: mt.Tensor) -> mt.Tensor:
         optimizer.zero_grad()
-        loss = loss_of(model, target, *batch)
+        loss = loss_of(model, slow, *batch)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
         with mt.no_grad():
-            for old, new in zip(target.parameters(), model.parameters()):
+            for old, new in zip(slow.parameters(), model.parameters()):
                 old.lerp_(new, FOLLOW)
         return loss.detach()
 
@@ -97,16 +99,11 @@ def greedy(model: nn.Module) -> Callable[[np.ndarray], int]:
     return choose
 
 
-def train(env: Any, exam: Any, model: nn.Module, steps: int, seed: int = 0) -> list[float]:
-    """Play and learn for so many steps, or until the task is solved; returns the reward of each episode.
-
-    Q-learning may also unlearn. So the network is tested in the environment `exam` at every twentieth part of the way,
-    and is in the end as it was when it did best.
-    """
-    rng, memory, best = np.random.default_rng(seed), Memory(50_000), greedy(model)
-    target, kept, highest = copy.deepcopy(model), copy.deepcopy(model.state_dict()), 0.0
-    optimizer = mt.optim.Adam(model.parameters(), lr=1e-3)
-    learn = training_step(model, target, optimizer)
+def train(env: Any, steps: int, seed: int = 0, hidden: int = 128) -> tuple[nn.Module, list[float]]:
+    """Play and learn for so many steps; returns the slow network, and the reward of each episode."""
+    rng, memory, model = np.random.default_rng(seed), Memory(50_000), network(hidden=hidden)
+    slow, best = copy.deepcopy(model), greedy(model)
+    learn = training_step(model, slow, mt.optim.Adam(model.parameters(), lr=1e-3))
     rewards, total = [], 0.0
     state, _ = env.reset(seed=seed)
     with tqdm(total=steps, unit="step") as bar:
@@ -114,33 +111,25 @@ def train(env: Any, exam: Any, model: nn.Module, steps: int, seed: int = 0) -> l
             exploring = max(0.03, 1 - i / min(EXPLORATION, steps / 2))
             action = int(rng.integers(2)) if rng.random() < exploring else best(state)
             after, reward, fell, late, _ = env.step(action)
-            memory.add(state, action, reward, after, fell)  # where time is up, the pole still stands
+            # in this unit Q is at most 1; and where time is up, the pole still stands
+            memory.add(state, action, (1 - DISCOUNT) * reward, after, fell)
             state, total = after, total + reward
-            if memory.count >= 4 * BATCH and i % 2 == 0:
+            if memory.count >= 4 * BATCH:
                 learn(*memory.sample(BATCH))
             bar.update()
             if fell or late:
                 rewards.append(float(total))
                 total = 0.0
                 state, _ = env.reset()
-            if i % max(steps // 20, 1) == 0:
-                score = cartpole.test(exam, best, 20, seed=20_000 + i)
-                bar.set_postfix(episode=len(rewards), reward=f"{np.mean(rewards[-10:]):.0f}", test=f"{score:.0f}")
-                if score > highest:
-                    highest, kept = score, copy.deepcopy(model.state_dict())
-                if highest >= cartpole.SOLVED:
-                    break
-                optimizer.param_groups[0]["lr"] *= 0.9
-    model.load_state_dict(kept)
-    return rewards
+                bar.set_postfix(episode=len(rewards), reward=f"{np.mean(rewards[-10:]):.0f}", refresh=False)
+    return slow, rewards
 
 
 def main(arguments: list[str] | None = None) -> None:
     chosen = options(__doc__, arguments, data=None, steps=20_000)
     env = cartpole.cartpole()
-    model = network()
-    untrained = cartpole.test(env, greedy(model), 20)
-    rewards = train(cartpole.cartpole(), env, model, chosen.steps, chosen.seed)
+    untrained = cartpole.test(env, greedy(network()), 20)
+    model, rewards = train(env, chosen.steps, chosen.seed)
     cartpole.draw(chosen.out / "dqn.png", rewards, lambda states: model(states).diff(dim=1)[:, 0],
                   "how much more a push to the right is worth")
     mean = cartpole.test(env, greedy(model))

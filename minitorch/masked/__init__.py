@@ -100,7 +100,8 @@ def median(input, dim=-1, *, keepdim=False, dtype=None, mask=None):
 def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """log Σ exp; -inf of no elements."""
     x = _as(input, dtype)
-    return _filled("logsumexp", x, mask, -math.inf if x.is_complex() else "least").logsumexp(_dims("logsumexp", x, dim), keepdim).to(x.dtype)
+    x = _filled("logsumexp", x, mask, -math.inf if x.is_complex() else "least")
+    return x.logsumexp(_dims("logsumexp", x, dim), keepdim).to(x.dtype)
 
 
 def norm(input, ord=2.0, dim=None, *, keepdim=False, dtype=None, mask=None):

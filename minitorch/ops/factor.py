@@ -1,8 +1,7 @@
 """Factorisations of matrices and what they solve: LU, Householder reflections, eigenvalues of any matrix.
 
-LAPACK's LU is not in NumPy: it is done here in its textbook form (Golub and Van Loan, "Matrix Computations", 3.4), a
-column at a time for whole stacks. Gradients: of LU by Walter and Lehmann 2010, of eigenvalues and eigenvectors by
-Boeddeker et al. 2017, "On the computation of complex-valued gradients".
+Gradients: of LU by Walter and Lehmann 2010, of eigenvalues and eigenvectors by Boeddeker et al. 2017, "On the
+computation of complex-valued gradients".
 """
 from __future__ import annotations
 
@@ -41,35 +40,9 @@ from .shape import permute, reshape
 def linalg_lu_packed(k, x, /, pivot=True):
     """[L below and U on and above the diagonal, the row swaps from 1, info, rows] with x[rows] = L U."""
     matrix("linalg.lu_factor", x)
-    xp, packed = k.xp, x.copy()
-    m, n = x.shape[-2:]
-    steps = min(m, n)
-    swaps = xp.zeros((*x.shape[:-2], steps), "int32")
-    rows = xp.broadcast_to(xp.arange(m), (*x.shape[:-2], m)).copy()
-    info = xp.zeros(x.shape[:-2], "int32")
-    for i in range(steps):
-        best = _size(xp, packed[..., i:, i]).argmax(-1) + i if pivot else xp.full(x.shape[:-2], i)
-        swaps[..., i] = best + 1
-        _swap(xp, packed, i, best)
-        _swap(xp, rows[..., None], i, best)
-        head = packed[..., i:i + 1, i:i + 1]
-        info = xp.where((info == 0) & (head[..., 0, 0] == 0), i + 1, info).astype("int32")
-        packed[..., i + 1:, i:i + 1] /= xp.where(head == 0, 1, head)
-        packed[..., i + 1:, i + 1:] -= packed[..., i + 1:, i:i + 1] * packed[..., i:i + 1, i + 1:]
-    y, back = [packed, swaps, info, rows], rows.argsort(-1)[..., None]
+    packed, swaps, info, rows, back = k.lu(x, pivot)
+    y = [packed, swaps, info, rows]
     return y, joint(lambda dy, needs: [_lu_dx(k, dy[0], y[0], back)])
-
-
-def _size(xp: Any, x: Any) -> Any:
-    """What LAPACK looks for the largest of: |x|, of complex numbers the sum of the parts' sizes."""
-    return xp.abs(x.real) + xp.abs(x.imag) if x.dtype.kind == "c" else xp.abs(x)
-
-
-def _swap(xp: Any, x: Any, i: int, best: Any) -> None:
-    """Exchange rows `i` and `best` of each matrix, in place."""
-    top, at = x[..., i:i + 1, :].copy(), best[..., None, None]
-    x[..., i:i + 1, :] = xp.take_along_axis(x, xp.broadcast_to(at, top.shape), -2)
-    xp.put_along_axis(x, xp.broadcast_to(at, top.shape), top, -2)
 
 
 def _lu_dx(k: Any, dy: Any, y: Any, back: Any) -> Any:
@@ -364,9 +337,4 @@ def _permutation(rows: Tensor, like: Tensor) -> Tensor:
 
 def _rows_of(pivots: Tensor, m: int) -> Tensor:
     """The order of `m` rows after the swaps that LAPACK's pivots tell, from 1."""
-    swaps = pivots._array
-    xp = kernels_of(swaps).xp
-    rows = xp.broadcast_to(xp.arange(m), (*swaps.shape[:-1], m)).copy()
-    for i in range(swaps.shape[-1]):
-        _swap(xp, rows[..., None], i, swaps[..., i].astype("int64") - 1)
-    return Tensor._wrap(rows)
+    return Tensor._wrap(kernels_of(pivots._array).rows_after_swaps(pivots._array, m))

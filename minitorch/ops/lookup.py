@@ -286,7 +286,7 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     index out of range.
     """
     if weight.ndim != 2:
-        raise ShapeError(f"embedding: 'weight' must be 2-D, got shape {list(weight.shape)}")
+        raise ShapeError(f"embedding: 'weight' must be 2-D, a matrix, got shape {list(weight.shape)}")
     rows = weight._array.shape[0]
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:

@@ -67,7 +67,8 @@ _ONE: dict[str, Callable] = {
     "log_ndtr": lambda k, x, y: math.sqrt(2 / math.pi) / k.erfcx(x * -math.sqrt(0.5)),
     "ndtri": lambda k, x, y: math.sqrt(2 * math.pi) * k.exp(y * y / 2),
 }
-_CONSTANT = ("bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "k0e", "k1e")  # PyTorch differentiates none of these
+# PyTorch differentiates none of these
+_CONSTANT = ("airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "k0e", "k1e")
 
 
 def _one(name: str, derivative: Callable) -> None:

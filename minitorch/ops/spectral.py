@@ -72,9 +72,9 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     """The signal whose `stft` with the same arguments is nearest to `input`, (frequencies, windows) or (N, ., .).
 
     The windows' inverse transforms are weighted by `window`, added where they overlap, and divided by the sum of the
-    squares of the weights (Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform"). Raises
-    RuntimeError where such a sum is 0. `length` is that of the result, filled up with zeros; `return_complex` says that
-    the signal is complex.
+    squares of the weights (Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform").
+    Raises RuntimeError where such a sum is 0. `length` is that of the result, filled up with zeros; `return_complex`
+    says that the signal is complex.
 
     >>> import minitorch as torch
     >>> x = torch.arange(8.0)
@@ -108,8 +108,8 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     end = total - start if length is None else start + length
     y, covered = y[:, start:end], covered[:, start:end]
     if covered._array.size == 0 or abs(covered._array).min() < 1e-11:
-        raise RuntimeError(f"istft: window overlap add min: samples {start} to {end} are not all under a window that is "
-                           f"not 0 (hop_length={hop_length}, win_length={win_length}, center={center})")
+        raise RuntimeError(f"istft: window overlap add min: samples {start} to {end} are not all under a window that "
+                           f"is not 0 (hop_length={hop_length}, win_length={win_length}, center={center})")
     y = y / covered
     if end > total:
         warnings.warn("istft: The length of signal is shorter than the length parameter. Result is being padded with "

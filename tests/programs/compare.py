@@ -4,8 +4,8 @@
 
 Each program of catalogue.py is started twice with the same arguments and the same seed, once on PyTorch and once through
 `minitorch run`. Compared are the values on which it calls `backward()`, step by step, and the numbers that it prints.
-Where the losses differ by more than 1e-5, two more comparisons tell rounding that grows from a fault: both in float64,
-and PyTorch with PyTorch whose gradients are off by what float32 leaves uncertain in them.
+Where the losses differ by more than 1e-5, two more comparisons tell rounding that grows from a fault: both in float64
+over the first 20 steps, and PyTorch with PyTorch whose gradients are off by what float32 leaves uncertain in them.
 """
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 SIDES = {"PyTorch": [sys.executable], "minitorch": [sys.executable, "-m", "minitorch", "run"]}
 COLUMNS = ["program", "steps", "losses differ by", "in float64", "PyTorch by itself, nudged", "printed numbers differ by",
            "PyTorch s", "minitorch s"]
+DOUBLE_STEPS = 20
 ENOUGH = 1e-5  # losses that differ by less need no further look
 SMALLEST = 0.01  # a number nearer to zero is compared as if it were this large
 PASSED_OVER = re.compile(  # lines that tell of time and place, not of numbers learnt
@@ -100,7 +101,8 @@ def outcome(program: Program, side: str, how: str, options: argparse.Namespace) 
             lay_out(source, options.data, folder / place)
         runs = [(folder / before, "") for before in program.before] + [(work / program.path, program.arguments)]
         for file, arguments in runs:
-            command = [*SIDES[side], str(HERE / "watch.py"), how, str(program.steps), str(work / "losses.txt"), str(file)]
+            steps = min(program.steps, DOUBLE_STEPS) if how == "double" else program.steps
+            command = [*SIDES[side], str(HERE / "watch.py"), how, str(steps), str(work / "losses.txt"), str(file)]
             found = finished([*command, *shlex.split(arguments)], folder, surroundings(program, work), options.timeout)
             losses = work / "losses.txt"
             found.losses = [float(line) for line in losses.read_text().split()] if losses.exists() else []

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from ...nn import functional as F
 from ...tensor import Tensor
 from .. import activations, initializers, regularizers

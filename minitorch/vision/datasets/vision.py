@@ -19,7 +19,9 @@ class VisionDataset(Dataset):
         if transforms is not None and (transform is not None or target_transform is not None):
             raise ValueError("Only transforms or transform/target_transform can be passed as argument")
         self.root = os.path.expanduser(root) if isinstance(root, str) else root
-        self.transforms = transforms
+        self._joint = transforms
+        apart = transform is not None or target_transform is not None
+        self.transforms = StandardTransform(transform, target_transform) if apart else transforms
         self.transform = transform
         self.target_transform = target_transform
 
@@ -31,22 +33,39 @@ class VisionDataset(Dataset):
         if self.root is not None:
             lines.append(f"Root location: {self.root}")
         lines += self.extra_repr().splitlines()
-        for name, transform in (("Transform", self.transform), ("Target transform", self.target_transform)):
-            if transform is not None:
-                lines += f"{name}: {transform!r}".splitlines()
+        if isinstance(self.transforms, StandardTransform):
+            lines.append(repr(self.transforms))
         return "\n    ".join([f"Dataset {type(self).__name__}", *lines])
 
     def extra_repr(self) -> str:
         return ""
 
     def _transformed(self, image, target):
-        if self.transforms is not None:
-            return self.transforms(image, target)
+        if self._joint is not None:
+            return self._joint(image, target)
+        return StandardTransform(self.transform, self.target_transform)(image, target)  # either may have been replaced
+
+
+class StandardTransform:
+    """A transform of the image and one of the target as one function of both, which a dataset has as `transforms`."""
+
+    def __init__(self, transform=None, target_transform=None):
+        self.transform, self.target_transform = transform, target_transform
+
+    def __call__(self, input, target):
         if self.transform is not None:
-            image = self.transform(image)
+            input = self.transform(input)
         if self.target_transform is not None:
             target = self.target_transform(target)
-        return image, target
+        return input, target
+
+    def __repr__(self):
+        lines = ["StandardTransform"]
+        for name, transform in (("Transform: ", self.transform), ("Target transform: ", self.target_transform)):
+            if transform is not None:
+                first, *rest = repr(transform).splitlines()
+                lines += [name + first, *(" " * len(name) + line for line in rest)]
+        return "\n".join(lines)
 
 
 class ImageArrayDataset(VisionDataset):
@@ -63,11 +82,11 @@ class ImageArrayDataset(VisionDataset):
 
     def __getitem__(self, index) -> tuple[Any, Any]:
         pixels = self._pixels(index)
-        image = pixels if self.transforms is None and takes_array(self.transform) else self._as_pil(pixels)
+        image = pixels if self._joint is None and takes_array(self.transform) else self._as_pil(pixels)
         return self._transformed(image, int(self.targets[index]))
 
     def __getitems__(self, indices):
-        plain = self.transforms is None and self.target_transform is None
+        plain = self._joint is None and self.target_transform is None
         if not (plain and takes_batch(self.transform)):
             return [self[index] for index in indices]
         import minitorch
