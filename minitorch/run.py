@@ -115,7 +115,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 def _asked_by_a_library() -> bool:
     """Whether the file whose import this is lies among the installed packages."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and (frame.f_code.co_filename == __file__ or "importlib" in frame.f_code.co_filename):
+    while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
         frame = frame.f_back
     return "site-packages" in Path(frame.f_code.co_filename).parts
 

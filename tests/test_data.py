@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import gc
+import itertools
 import os
 import pickle
 import sys
@@ -225,6 +226,14 @@ def test_samplers_draw_what_torch_draws(name, own_generator):
     for _ in range(2):
         assert list(ours) == list(theirs)
     assert minitorch.rand(1).item() == torch.rand(1).item()
+
+
+def test_an_endless_sampler_starts_at_once():
+    """Programs that count their own steps ask for 10^10 samples: no list of them may be made."""
+    sampler = data.RandomSampler(range(N), replacement=True, num_samples=10**10)
+    start = time.perf_counter()
+    assert all(0 <= i < N for i in itertools.islice(sampler, 100))
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.parametrize("own_generator", [False, True])

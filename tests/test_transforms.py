@@ -124,10 +124,14 @@ def test_to_pil_modes():
     floats = F.to_pil_image(minitorch.full((1, 2, 2), 3.5), mode="F")
     assert floats.mode == "F" and floats.getpixel((0, 0)) == 3.5
     assert F.to_pil_image(np.zeros((2, 2), np.int32)).mode == "I"
+    just_under = np.full((1, 1), np.nextafter(100 / 255, 0))  # 99.99... in float64, 100 once it is rounded to float32
+    for kind in (np.asarray, minitorch.from_numpy):
+        assert F.to_pil_image(kind(just_under)).getpixel((0, 0)) == int(just_under[0, 0] * 255) == 99
+        assert F.to_pil_image(kind(just_under.astype(np.float32))).getpixel((0, 0)) == 100
     for bad, message in [
         (minitorch.zeros(5, 2, 2), "> 4 channels"),
         (minitorch.zeros(2), "2/3 dimensional"),
-        (np.zeros((2, 2)), "float64 is not supported"),
+        (np.zeros((2, 2), np.int64), "int64 is not supported"),
     ]:
         with pytest.raises((TypeError, ValueError), match=message):
             F.to_pil_image(bad)

@@ -24,7 +24,8 @@ class Batches:
     def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None,
                  shuffle: bool = False, steps: int | None = None, class_weight: dict[int, float] | None = None):
         self._source, self._shuffle, self._class_weight = x, shuffle, class_weight
-        self._arrays, self._endless = None, None
+        self._arrays: Any = None
+        self._endless: Any = None
         if _is_data(x):
             self._arrays = tuple(map(_arrays, (x, y, sample_weight)))
             counts = {len(a) for a in backend.flatten(self._arrays) if a is not None}

@@ -128,7 +128,11 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     if ignored is not None:
         y_true = y_true * ~ignored
     log_p = _log_probabilities(y_pred, from_logits, axis).gather(axis, y_true.unsqueeze(axis)).squeeze(axis)
-    return -log_p if ignored is None else -log_p * ~ignored
+    if ignored is None:
+        return -log_p
+    each: Any = -log_p * ~ignored
+    each._keras_mask = ~ignored  # means leave these out
+    return each
 
 
 class Loss:
@@ -152,7 +156,11 @@ class Loss:
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         y_pred = as_tensor(y_pred)
         values = self.call(as_tensor(y_true, _kind(y_true, y_pred)), y_pred)
-        return reduced(values, weights_of(values, sample_weight, getattr(y_pred, "_keras_mask", None)), self.reduction)
+        mask, given = getattr(values, "_keras_mask", None), getattr(y_pred, "_keras_mask", None)
+        if mask is not None and given is not None:
+            mask = mask & given
+        weight = weights_of(values, sample_weight, given if mask is None else mask)
+        return reduced(values, weight, self.reduction)
 
 
 class LossFunction(Loss):

@@ -37,7 +37,8 @@ class Metric:
         """Begin anew: the name before Keras 3."""
         self.reset_state()
 
-    def add_weight(self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None) -> Any:
+    def add_weight(self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None,
+                   name: str | None = None) -> Any:
         """A variable for a metric of one's own."""
         from . import initializers
         from .layers.base import Variable
@@ -108,9 +109,9 @@ def accuracy(y_true, y_pred):
 
 
 def binary_accuracy(y_true, y_pred, threshold=0.5):
-    """The share, over the last axis, where y_pred is above the threshold exactly where y_true is 1."""
+    """Whether y_pred is above the threshold exactly where y_true is 1."""
     y_true, y_pred = losses._pair(y_true, y_pred)
-    return ((y_pred > threshold).to(y_true.dtype) == y_true).to(y_pred.dtype).mean(-1)
+    return ((y_pred > threshold).to(y_true.dtype) == y_true).to(y_pred.dtype)
 
 
 def categorical_accuracy(y_true, y_pred):
@@ -141,7 +142,7 @@ def _indices(y_true: Any, y_pred: Any) -> Tensor:
 
 def _class(name: str, function: Any, default_name: str | None = None, **defaults: Any) -> type:
     def __init__(self: Any, *args: Any, **options: Any) -> None:
-        names = [*defaults, "name", "dtype"] if list(defaults) in (["k"], ["threshold_first"]) else \
+        names = [*defaults, "name", "dtype"] if "k" in defaults else \
             ["name", "dtype", *defaults]
         options.update(zip(names, args))
         for key in options:
@@ -265,7 +266,8 @@ class FalseNegatives(_Counts):
 class AUC(Metric):
     """The area under the receiver operating characteristic, by trapezoids between `num_thresholds` thresholds."""
 
-    def __init__(self, num_thresholds: int = 200, name: str | None = None, dtype: Any = None, from_logits: bool = False):
+    def __init__(self, num_thresholds: int = 200, name: str | None = None, dtype: Any = None,
+                 from_logits: bool = False):
         inner = np.arange(1, num_thresholds - 1) / (num_thresholds - 1)
         self.thresholds, self.from_logits = np.array([-1e-7, *inner, 1 + 1e-7], np.float32), from_logits
         super().__init__(name)

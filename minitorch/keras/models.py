@@ -34,7 +34,7 @@ class Model(Trainer, Layer):
             self._from_graph(inputs, outputs)
 
     def _from_graph(self, inputs: Any, outputs: Any) -> None:
-        ends = [x for x in backend.flatten([inputs, outputs])]
+        ends = backend.flatten([inputs, outputs])
         if not all([isinstance(x, KerasTensor) for x in ends]):
             raise ValueError("Model: expected `inputs` and `outputs` to be tensors from Input() and from layers")
         self._graph = symbolic.steps(backend.flatten(inputs), backend.flatten(outputs)), inputs, outputs

@@ -1,4 +1,4 @@
-"""Models as graphs: `Input` gives a tensor without values, and layers called on it note how their results came about."""
+"""Models as graphs: `Input` gives a tensor without values, and layers called on it note what they made of it."""
 from __future__ import annotations
 
 import operator
@@ -119,7 +119,7 @@ def apply(function: Any, *args: Any) -> Any:
 
 def steps(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node]:
     """The calls that lead from `inputs` to `outputs`, each after those that it needs. Raises ValueError for a gap."""
-    known, order, pending = {id(x) for x in inputs}, [], [x for x in reversed(outputs)]
+    known, order, pending = {id(x) for x in inputs}, [], list(reversed(outputs))
     while pending:
         x = pending[-1]
         if id(x) in known:

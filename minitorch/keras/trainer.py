@@ -265,8 +265,9 @@ class Trainer:
     def _validate(self, data: Any, batch_size: int | None, steps: int | None, called: CallbackList) -> dict[str, float]:
         arrays = data if isinstance(data, (tuple, list)) else (data,)
         if not 1 <= len(arrays) <= 3:
-            raise ValueError(f"fit: expected validation_data (x, y) or (x, y, sample_weight), got {len(arrays)} members")
-        x, y, weight = (*arrays, *[None] * (3 - len(arrays)))
+            raise ValueError("fit: expected validation_data (x, y) or (x, y, sample_weight), got "
+                             f"{len(arrays)} members")
+        x, y, weight = _unpacked(arrays)
         return self.evaluate(x, y, batch_size, 0, weight, steps, called, return_dict=True)
 
     def _names(self, y_pred: Any) -> list[str]:

@@ -22,7 +22,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     x = as_array(x).astype(np.int64)
     if x.ndim > 1 and x.shape[-1] == 1:
         x = x.squeeze(-1)
-    n = int(x.max()) + 1 if not num_classes else num_classes
+    n = num_classes or int(x.max()) + 1
     return np.eye(n, dtype=np.float32)[x]
 
 

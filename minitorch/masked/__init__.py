@@ -77,7 +77,7 @@ def mean(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     dims = _dims("mean", x, dim)
     if mask is None:
         return x.mean(dims, keepdim)
-    return sum(x, dims, keepdim=keepdim, mask=mask) / _count("mean", x, dims, keepdim, mask)
+    return _mean("mean", x, dims, keepdim, mask)
 
 
 def median(input, dim=-1, *, keepdim=False, dtype=None, mask=None):
@@ -150,7 +150,8 @@ def log_softmax(input, dim, *, dtype=None, mask=None):
 
 def softmin(input, dim, *, dtype=None, mask=None):
     """The `softmax` of -input."""
-    return (-_filled("softmin", _as(input, dtype), mask, "greatest")).softmax(dim)
+    at = (_dims("softmin", input, dim) or (0,))[0]
+    return (-_filled("softmin", _as(input, dtype), mask, "greatest")).softmax(at)
 
 
 def normalize(input, ord, dim, *, eps=1e-12, dtype=None, mask=None):
@@ -180,7 +181,7 @@ def _variance(name: str, x: Tensor, dim: Any, unbiased: bool | None, correction:
     dims = _dims(name, x, dim)
     if mask is None:
         return x.var(dims, correction=correction, keepdim=keepdim).to(x.dtype)
-    centred = _filled(name, x - mean(x, dims, keepdim=True, mask=mask), mask, 0)
+    centred = _filled(name, x - _mean(name, x, dims, True, mask), mask, 0)
     squared = centred * centred.conj()
     return squared.sum(dims, keepdim) / (_count(name, x, dims, keepdim, mask) - correction).clamp(min=0)
 
@@ -199,10 +200,15 @@ def _spread(name: str, x: Tensor, mask: Tensor) -> Tensor:
     if mask.ndim > x.ndim:
         raise IndexError(f"{name}: expected broadcastable mask (got mask dimensionality higher than of the input): "
                          f"mask of shape {tuple(mask.shape)} for input of shape {tuple(x.shape)}")
-    if shapes.broadcast(name, tuple(x.shape), tuple(mask.shape)) != tuple(x.shape):
+    ends = tuple(x.shape)[x.ndim - mask.ndim:]
+    if any(n not in (1, m) for n, m in zip(mask.shape, ends)):
         raise ShapeError(f"{name}: mask of shape {tuple(mask.shape)} does not broadcast to input of shape "
                          f"{tuple(x.shape)}")
     return mask.bool().expand(x.shape)
+
+
+def _mean(name: str, x: Tensor, dims: tuple[int, ...], keepdim: bool, mask: Tensor) -> Tensor:
+    return _filled(name, x, mask, 0).sum(dims, keepdim) / _count(name, x, dims, keepdim, mask)
 
 
 def _count(name: str, x: Tensor, dims: tuple[int, ...], keepdim: bool, mask: Tensor) -> Tensor:

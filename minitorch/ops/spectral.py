@@ -12,6 +12,8 @@ from .fft import fft_c2c, fft_c2r, fft_r2c
 from .padding import pad
 from .strided import windows_dx
 
+_CALLER = {"stft": 3, "istft": 2}  # how many frames above stands who called: one is autocast's, around stft
+
 
 @composite
 def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect",
@@ -31,7 +33,6 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
             [0.+0.j, 0.+0.j],
             [0.+0.j, 0.+0.j]])
     """
-    _check_window("stft", window)
     if center:
         if align_to_window is not None:
             raise RuntimeError("stft: align_to_window should only be set when center = false")
@@ -39,7 +40,7 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
             input = _padded(input, n_fft // 2, pad_mode)
     hop_length = n_fft // 4 if hop_length is None else hop_length
     win_length = n_fft if win_length is None else win_length
-    whole = input.is_complex() or (window is not None and window.is_complex())
+    whole = input.is_complex() or (isinstance(window, Tensor) and window.is_complex())
     onesided = not whole if onesided is None else onesided
     if onesided and whole:
         raise RuntimeError("stft: Cannot have onesided output if window or input is complex")
@@ -48,7 +49,8 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
                            "return_complex=True is the one to use")
     if return_complex is False:
         warnings.warn("stft with return_complex=False is deprecated: use return_complex=True and view_as_real",
-                      stacklevel=3)
+                      stacklevel=_CALLER["stft"])
+    _check_window("stft", window)
     _check_stft(input, n_fft, hop_length, win_length, window)
     signal = input if input.ndim == 2 else input.unsqueeze(0)
     if align_to_window and not center:
@@ -113,7 +115,7 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     y = y / covered
     if end > total:
         warnings.warn("istft: The length of signal is shorter than the length parameter. Result is being padded with "
-                      "zeros in the tail. Please check your center and hop_length settings.", stacklevel=3)
+                      "zeros in the tail. Please check your center and hop_length settings.", stacklevel=_CALLER["istft"])
         y = FUNCTIONS["constant_pad"](y, [0, end - total], 0.0)
     return y if input.ndim == 3 else y.squeeze(0)
 
@@ -132,7 +134,10 @@ def _placed(window: Tensor | None, length: int, n_fft: int, like: Tensor) -> Ten
 
 
 def _check_window(name: str, window: Any) -> None:
-    if window is not None and not isinstance(window, Tensor):
+    if window is None:
+        warnings.warn(f"{name}: A window was not provided. A rectangular window will be applied, which lets frequencies "
+                      "leak into others; torch.hann_window(n_fft) is a better one.", stacklevel=_CALLER[name] + 1)
+    elif not isinstance(window, Tensor):
         raise TypeError(f"{name}(): argument 'window' must be Tensor, not {type(window).__name__}")
 
 

@@ -23,11 +23,11 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights
          mmap: bool | None = None, **pickle_load_args: Any) -> Any:
     """Read a file that PyTorch or `save` wrote, or the tensors of a safetensors file as a dict.
 
-    Tensors and plain containers are built, and nothing is executed, whatever `weights_only` says; what else a file
-    refers to is refused by name, unless `add_safe_globals` has declared it. Tensors go to the devices that they were
-    on, or to `map_location`: a device, a dict from old to new ones, or a function of storage and location that
-    returns the storage, `storage.cpu()`, `storage.cuda(1)`, or None. With `mmap` a file stays on the disk, and its
-    tensors are read when they are looked at.
+    Tensors and plain containers are built, with `weights_only=False` also modules whose class the program has loaded,
+    and nothing is executed; what else a file refers to is refused by name, unless `add_safe_globals` has declared it.
+    Tensors go to the devices that they were on, or to `map_location`: a device, a dict from old to new ones, or a
+    function of storage and location that returns the storage, `storage.cpu()`, `storage.cuda(1)`, or None. With `mmap`
+    a file stays on the disk, and its tensors are read when they are looked at.
 
     Raises FileNotFoundError, or CheckpointError, which names the file, where it is damaged or of another kind.
     """
@@ -35,7 +35,8 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights
     if unknown:
         raise TypeError(f"load: got an unexpected keyword argument {min(unknown)!r}")
     place = _placer(map_location)
-    build = Unpickler(declared=settings.declared_by_name(), encoding=pickle_load_args.get("encoding", "utf-8"))
+    build = Unpickler(declared=settings.declared_by_name(), encoding=pickle_load_args.get("encoding", "utf-8"),
+                      modules=weights_only is False)
     with opened(f, bool(mmap)) as source:
         kind = _kind(source)
         if kind == "zip":

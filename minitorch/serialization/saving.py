@@ -18,8 +18,9 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: int = DEF
     """Write `obj` to the path or binary file `f`, in PyTorch's format.
 
     Tensors keep type, shape, strides, `requires_grad`, and the memory that they share; hooks and the graph are not
-    saved. Objects of the program's own classes are written by reference, as pickle does: to be loaded, their class must
-    be declared with `add_safe_globals`. Modules are refused: save their `state_dict()`.
+    saved. Whole modules, and objects of the program's own classes, are written by reference, as pickle does: to be
+    loaded, their classes must be declared with `add_safe_globals`, or `load` be told `weights_only=False`. A module's
+    `state_dict()` is what other programs, and PyTorch, can read.
 
     A path is written beside itself and renamed at the end, so that it holds the old file or the new one whole,
     whenever the process dies. What cannot be saved raises TypeError, or pickle's errors, before anything is written.

@@ -58,15 +58,15 @@ def _examples() -> list[Program]:
         example("siamese_network/main.py", "--epochs 1 --batch-size 8", steps=30, data=mnist),
         example("dcgan/main.py", "--dataset fake --batchSize 4 --imageSize 64 --ngf 16 --ndf 16 --manualSeed 1 "
                 "--workers 0", steps=30),
-        example("gat/main.py", "--epochs 20 --val-every 1", data={"cora.tgz": "cora archive"}),
+        example("gat/main.py", "--epochs 5 --val-every 1", data={"cora.tgz": "cora archive"}),
         example("gcn/main.py", "--epochs 50 --val-every 1", data={"cora.tgz": "cora archive"}),
         example("imagenet/main.py", "--dummy -a resnet18 -b 2 -j 0 --epochs 1 --seed 1 -p 1", steps=6),
         example("regression/main.py"),
         example("reinforcement_learning/reinforce.py", steps=40),
         example("reinforcement_learning/actor_critic.py", steps=40),
-        example("super_resolution/main.py", "--upscale_factor 4 --batchSize 4 --testBatchSize 2 --nEpochs 2 "
-                "--threads 0", data={"dataset/BSDS300/images": "pictures"}),
-        *(example("word_language_model/main.py", f"{words} --model {model}{more}", data={"corpus": "corpus"},
+        example("super_resolution/main.py", "--upscale_factor 4 --batchSize 1 --nEpochs 1 --threads 0", steps=6,
+                data={"dataset/BSDS300/images": "pictures"}),
+        *(example("word_language_model/main.py", f"{words} --model {model}{more}", steps=30, data={"corpus": "corpus"},
                   name=f"examples word_language_model {model}")
           for model, more in [("LSTM", " --tied"), ("GRU", ""), ("RNN_TANH", " --use-optimizer --lr 0.001"),
                               ("Transformer", " --lr 1")]),

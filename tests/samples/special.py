@@ -95,3 +95,7 @@ for _name, _theirs in (("modified_bessel_i0", "i0"), ("modified_bessel_i1", "i1"
                        ("modified_bessel_k1", "k1"), ("spherical_bessel_j0", None)):
     register(OpCase(f"special.{_name}", scipy_special(_theirs) if _theirs else lambda x: np.sinc(x / np.pi), [
         Sample(arrays_like((3, 4), low=0.1, high=9))], dtypes=WIDE, grad=False, tol={"float32": 1e-4}))
+register(OpCase("airy_ai", lambda x: scipy_special("airy")(x)[0], [
+    *between((-40, -9.1), (-8.9, 1.9), (2.1, 20)), at(-9.0, 2.0, -9.5, 0.0, INF, np.nan)],
+    dtypes=WIDE, grad=False, tol={"float32": 1e-4, "float64": 1e-12},
+    torch=None))  # PyTorch's is good to 1e-6

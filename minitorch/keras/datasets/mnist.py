@@ -7,6 +7,6 @@ from .files import Arrays, datasets, images
 def load_data(path: str = "mnist.npz") -> Arrays:
     """(x_train, y_train), (x_test, y_test): uint8 images (N, 28, 28) and labels (N,).
 
-    `path` is a folder with the IDX files; by default they are in ~/.keras/datasets/mnist, fetched if they are missing.
+    `path` is a folder with the IDX files; by default they are in ~/.keras/datasets/mnist, fetched if missing.
     """
     return images(datasets.MNIST, path)

@@ -124,9 +124,9 @@ class Layer(Module):
         if "call" in vars(cls):
             names = inspect.signature(vars(cls)["call"]).parameters
             anything = any(p.kind is p.VAR_KEYWORD for p in names.values())
-            cls._takes = {name for name in ("training", "mask") if name in names or anything}  # type: ignore
+            cls._takes = frozenset(name for name in ("training", "mask") if name in names or anything)
 
-    _takes: set[str] = set()
+    _takes: frozenset[str] = frozenset()
 
     def build(self, input_shape: Any) -> None:
         """Add the weights for inputs of this shape: nothing to do unless a layer says so."""
@@ -289,13 +289,14 @@ class Layer(Module):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
     def _as_input(self, x: Any) -> Any:
-        if isinstance(x, (Tensor, np.ndarray, int, float)):
-            mask = getattr(x, "_keras_mask", None)
-            t = backend.as_tensor(x)
-            x = t if t is x or not t.is_floating_point() else t.to(backend.dtype_of(self.dtype))
-            if mask is not None and x is not None:
-                x._keras_mask = mask
-        return x
+        if not isinstance(x, (Tensor, np.ndarray, int, float)):
+            return x
+        t: Any = backend.as_tensor(x)
+        if t.is_floating_point():
+            t = t.to(backend.dtype_of(self.dtype))
+        if hasattr(x, "_keras_mask"):
+            t._keras_mask = x._keras_mask
+        return t
 
     def _check(self, args: tuple) -> None:
         """Raise ValueError for an input that does not fit the weights."""

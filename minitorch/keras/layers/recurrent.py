@@ -18,6 +18,7 @@ class Recurrent(Layer):
     """What the three share: kernel (C, gates * units), recurrent_kernel (units, gates * units), bias."""
 
     gates, state_count = 1, 1
+    zero_output_for_mask = False
 
     def __init__(self, units: int, activation: Any = "tanh", use_bias: bool = True,
                  kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
@@ -111,7 +112,8 @@ class Recurrent(Layer):
             new = self.step(x[:, t], states, kept_states)
             if mask is not None:
                 there = mask[:, t].unsqueeze(-1)
-                last = FUNCTIONS["where"](there, new[0], last)  # a step that does not count repeats the output before
+                # a step that does not count repeats the output before
+                last = new[0] * there if self.zero_output_for_mask else FUNCTIONS["where"](there, new[0], last)
                 new = [FUNCTIONS["where"](there, a, b) for a, b in zip(new, states)]
             else:
                 last = new[0]
@@ -241,6 +243,8 @@ class Bidirectional(Layer):
             self.backward_layer.go_backwards = not layer.go_backwards
             self.backward_layer.name = f"backward_{layer.name}"
         layer.name = f"forward_{layer.name}"
+        for each in (layer, self.backward_layer):
+            each.zero_output_for_mask = layer.return_sequences
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
 
     def call(self, inputs, initial_state=None, mask=None, training=False):

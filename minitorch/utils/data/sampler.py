@@ -126,7 +126,8 @@ class RandomSampler(_GeneratorSampler):
 
         n, count = len(self.data_source), self.num_samples
         if self.replacement:
-            for size in [32] * (count // 32) + [count % 32]:  # PyTorch's blocks: a pass left early draws as much
+            for start in range(0, count, 32):  # PyTorch's blocks: a pass left early draws as much
+                size = min(32, count - start)
                 yield from minitorch.randint(high=n, size=(size,), generator=generator).tolist()
         else:
             for _ in range(count // n):

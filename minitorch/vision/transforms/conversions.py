@@ -39,24 +39,19 @@ def pil_to_tensor(pic) -> Tensor:
 def to_pil_image(pic, mode: str | None = None):
     """A tensor (C, H, W) or (H, W), or an array (H, W, C) or (H, W), as a PIL image.
 
-    Floating-point tensors are taken to lie in [0, 1]. `mode` is one of Pillow's; by default it follows from the
+    Floating-point values are taken to lie in [0, 1]. `mode` is one of Pillow's; by default it follows from the
     number of channels and the type. Raises TypeError or ValueError for what cannot be shown.
     """
-    if isinstance(pic, Tensor):
-        if pic.ndim not in (2, 3):
-            raise ValueError(f"to_pil_image: pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
-        values = pic.detach().cpu()
-        if values.is_floating_point() and mode != "F":
-            values = (values.float().numpy() * np.float32(255)).astype(np.int32).astype(np.uint8)
-        else:
-            values = values.numpy()
-        pixels = values if values.ndim == 2 else values.transpose(1, 2, 0)
-    elif isinstance(pic, np.ndarray):
-        if pic.ndim not in (2, 3):
-            raise ValueError(f"to_pil_image: pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
-        pixels = pic
-    else:
+    if not isinstance(pic, (Tensor, np.ndarray)):
         raise TypeError(f"to_pil_image: pic should be Tensor or ndarray. Got {type(pic)}.")
+    if pic.ndim not in (2, 3):
+        raise ValueError(f"to_pil_image: pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
+    pixels = pic
+    if isinstance(pic, Tensor):
+        values = pic.detach().cpu().numpy()
+        pixels = values if values.ndim == 2 else values.transpose(1, 2, 0)
+    if pixels.dtype.kind == "f" and mode != "F":
+        pixels = (pixels * pixels.dtype.type(255)).astype(np.int32).astype(np.uint8)
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if channels > 4:
         raise ValueError(f"to_pil_image: pic should not have > 4 channels. Got {channels} channels.")
