@@ -111,8 +111,8 @@ class Unpickler:
         raise RefusedError(
             f"it refers to {module}.{name}. From a file minitorch builds tensors and plain containers, with "
             "weights_only=False also modules whose class the program has loaded, and executes nothing. Of a whole "
-            "model better save the state_dict(), and load that into a model built in code. A class of your own, whose code "
-            f"may run, is declared with torch.serialization.add_safe_globals([{name.rpartition('.')[2]}])")
+            "model better save the state_dict(), and load that into a model built in code. A class of your own, whose "
+            f"code may run, is declared with torch.serialization.add_safe_globals([{name.rpartition('.')[2]}])")
 
     def _loaded(self, module: str, name: str) -> Any:
         """A class of modules, or of the program's own file, or a function of minitorch as a value; None otherwise."""
