@@ -14,8 +14,8 @@ _SAME = """digamma erf erfc erfinv exp2 expm1 i0 log1p log_softmax logit logsume
 xlogy"""
 _RENAMED = {"expit": "sigmoid", "psi": "digamma", "gammaln": "lgamma", "gammainc": "igamma", "gammaincc": "igammac",
             "multigammaln": "mvlgamma"}
-_OWN = {name: name for name in ("airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "entr", "erfcx", "i0e", "i1", "i1e",
-                                "log_ndtr", "ndtr", "ndtri", "xlog1py", "zeta")}
+_OWN = {name: name for name in ("airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "entr", "erfcx", "i0e",
+                                "i1", "i1e", "log_ndtr", "ndtr", "ndtri", "xlog1py", "zeta")}
 _OWN |= {"scaled_modified_bessel_k0": "k0e", "scaled_modified_bessel_k1": "k1e", "modified_bessel_i1": "i1"}
 
 globals().update({_name: _FUNCTIONS[_name] for _name in _SAME.split()})

@@ -184,7 +184,8 @@ def test_weight_files(tmp_path, ending):
 def test_metrics():
     y, p = np.array([1.0, 0, 1, 0, 1]), np.array([0.9, 0.6, 0.4, 0.2, 0.7])
     for name, expected in (("Precision", 2 / 3), ("Recall", 2 / 3), ("BinaryAccuracy", 0.6), ("AUC", 5 / 6),
-                           ("MeanSquaredError", 0.1741667), ("RootMeanSquaredError", 0.172 ** 0.5), ("FalsePositives", 1)):
+                           ("MeanSquaredError", 0.1741667), ("RootMeanSquaredError", 0.172 ** 0.5),
+                           ("FalsePositives", 1)):
         metric = getattr(keras.metrics, name)()
         metric.update_state(y[:2], p[:2])
         metric.update_state(y[2:], p[2:])

@@ -28,7 +28,7 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
     frequencies. Raises RuntimeError where a size does not fit.
 
     >>> import minitorch as torch
-    >>> torch.stft(torch.ones(8), 4, center=False, hop_length=4, return_complex=True)
+    >>> torch.stft(torch.ones(8), 4, hop_length=4, window=torch.ones(4), center=False, return_complex=True)
     tensor([[4.+0.j, 4.+0.j],
             [0.+0.j, 0.+0.j],
             [0.+0.j, 0.+0.j]])
@@ -79,8 +79,8 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     says that the signal is complex.
 
     >>> import minitorch as torch
-    >>> x = torch.arange(8.0)
-    >>> torch.istft(torch.stft(x, 4, return_complex=True), 4)
+    >>> x, window = torch.arange(8.0), torch.hann_window(4)
+    >>> torch.istft(torch.stft(x, 4, window=window, return_complex=True), 4, window=window)
     tensor([0., 1., 2., 3., 4., 5., 6., 7.])
     """
     _check_window("istft", window)
@@ -115,7 +115,8 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     y = y / covered
     if end > total:
         warnings.warn("istft: The length of signal is shorter than the length parameter. Result is being padded with "
-                      "zeros in the tail. Please check your center and hop_length settings.", stacklevel=_CALLER["istft"])
+                      "zeros in the tail. Please check your center and hop_length settings.",
+                      stacklevel=_CALLER["istft"])
         y = FUNCTIONS["constant_pad"](y, [0, end - total], 0.0)
     return y if input.ndim == 3 else y.squeeze(0)
 
@@ -135,8 +136,9 @@ def _placed(window: Tensor | None, length: int, n_fft: int, like: Tensor) -> Ten
 
 def _check_window(name: str, window: Any) -> None:
     if window is None:
-        warnings.warn(f"{name}: A window was not provided. A rectangular window will be applied, which lets frequencies "
-                      "leak into others; torch.hann_window(n_fft) is a better one.", stacklevel=_CALLER[name] + 1)
+        warnings.warn(f"{name}: A window was not provided. A rectangular window will be applied, which lets "
+                      "frequencies leak into others; torch.hann_window(n_fft) is a better one.",
+                      stacklevel=_CALLER[name] + 1)
     elif not isinstance(window, Tensor):
         raise TypeError(f"{name}(): argument 'window' must be Tensor, not {type(window).__name__}")
 

@@ -128,18 +128,16 @@ for _kind, (_make, _inverse) in KINDS.items():
     if _make is from_real:
         _bad.append(BadInput((np.zeros(3, np.complex128),), {}, RuntimeError, "real input"))
     register(OpCase(f"fft.{_kind}fft", one(_make(_inverse)), [
-        Sample(_like(4)), Sample(_like(2, 5), {"n": 3}), Sample(_like(2, 3), {"n": 4, "norm": "ortho"}),
-        Sample(_like(3, 2), {"dim": 0, "norm": "forward"}), Sample(_like(2, 2), {"norm": "backward", "n": 1}),
-        Sample(arrays_like((3,)), {"n": 5})],
+        Sample(_like(2, 5), {"n": 3}), Sample(_like(3, 2), {"dim": 0, "norm": "forward"}),
+        Sample(_like(2, 2), {"norm": "backward", "n": 1}), Sample(arrays_like((3,)), {"n": 4, "norm": "ortho"})],
         errors=[*_bad, BadInput((np.array(1.0),), {}, IndexError, "no dimensions"),
                 BadInput((np.zeros(3),), {"n": 0}, RuntimeError, r"data points \(0\)")], **_options))
     register(OpCase(f"fft.{_kind}fft2", two(_make(_inverse)), [
-        Sample(_like(2, 3, 4)), Sample(_like(3, 3), {"s": (4, 2), "norm": "ortho"}),
-        Sample(_like(2, 3, 2), {"dim": (0, 2), "norm": "forward"})],
+        Sample(_like(3, 3), {"s": (4, 2), "norm": "ortho"}), Sample(_like(2, 3, 2), {"dim": (0, 2)})],
         errors=[*_bad[:1], BadInput((np.zeros(3),), {}, IndexError, "out of range")], **_options))
     register(OpCase(f"fft.{_kind}fftn", _make(_inverse), [
-        Sample(_like(2, 3, 2)), Sample(_like(2, 3), {"s": (-1, 5)}), Sample(_like(2, 2, 3), {"s": (3,)}),
-        Sample(_like(2, 3, 2), {"dim": (2, 0), "norm": "ortho"}), Sample(_like(2, 3), {"dim": (-2,), "s": (4,)})],
+        Sample(_like(2, 3, 2)), Sample(_like(2, 2, 3), {"s": (-1, 5)}),
+        Sample(_like(2, 3, 2), {"dim": (2, 0), "s": (3, 2), "norm": "ortho"})],
         errors=[*_bad[:1],
                 BadInput((np.zeros((2, 3)),), {"dim": (1, 1)}, RuntimeError, "unique"),
                 BadInput((np.zeros((2, 3)),), {"s": (1, 1, 1)}, RuntimeError, "3 values"),

@@ -66,7 +66,8 @@ register(OpCase("stft", stft, [
     with_window(arrays_like((2, 8)), 4, n_fft=4, hop_length=2, **WHOLE),
     with_window(arrays_like((10,)), 3, n_fft=5, hop_length=3, win_length=3, center=False, normalized=True,
                 onesided=False, **WHOLE),
-    with_window(arrays_like((10,)), 2, n_fft=6, hop_length=2, win_length=2, center=False, align_to_window=True, **WHOLE),
+    with_window(arrays_like((10,)), 2, n_fft=6, hop_length=2, win_length=2, center=False, align_to_window=True,
+                **WHOLE),
     with_window(complex_like(6), 4, n_fft=4, pad_mode="constant"),
     with_window(arrays_like((2, 7)), 3, n_fft=4, pad_mode="replicate", win_length=3, **WHOLE),
 ], dtypes=WIDE, errors=[

@@ -144,7 +144,10 @@ class Layer(Module):
         if any([isinstance(x, KerasTensor) for x in backend.flatten([args, keywords])]):
             return record(self, args, keywords)
         if args:
-            args = (backend.map_structure(self._as_input, args[0]), *args[1:])
+            x = args[0]
+            if isinstance(x, (list, tuple)) and all([isinstance(n, (int, float)) for n in backend.flatten(x)]):
+                x = np.asarray(x)  # nested lists of numbers are one array
+            args = (backend.map_structure(self._as_input, x), *args[1:])
         masks = [getattr(x, "_keras_mask", None) for x in backend.flatten(args[:1])]
         training = keywords.get("training")
         if training is None:
@@ -160,11 +163,12 @@ class Layer(Module):
                 self.build(_shapes(args[0]) if args else None)
                 self.built = True
             self._check(args)
-            y = super().__call__(*args, **keywords)
+            y: Any = super().__call__(*args, **keywords)
         mask = self.compute_mask(args[0] if args else None, masks[0] if len(masks) == 1 else None)
         if mask is not None and isinstance(y, Tensor):
-            y = y if y is not args[0] else y.view_as(y)
-            y._keras_mask = mask  # type: ignore[attr-defined]
+            if y is args[0]:
+                y = y.view_as(y)
+            y._keras_mask = mask
         if self.activity_regularizer is not None:
             self.add_loss(self.activity_regularizer(y) / y.shape[0])
         return y
