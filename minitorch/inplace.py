@@ -36,7 +36,7 @@ def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
 
 
 def check_out(name: str, out: Tensor, inputs: Any, whole: bool = True) -> None:
-    """Raise RuntimeError where the result's memory is used twice, or is partly, or unless `whole` at all, an input's."""
+    """Raise RuntimeError where the result's memory is used twice, or is partly (unless `whole` at all) an input's."""
     array, where = out._array, "refers to a single memory location. Please clone() the tensor before performing the"
     if array.size > 1 and any([s == 0 and n > 1 for n, s in zip(array.shape, array.strides)]):
         raise RuntimeError(f"{name}: unsupported operation: more than one element of the written-to tensor {where} "

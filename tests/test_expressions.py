@@ -127,7 +127,8 @@ torch.hann_window(5,True,dtype=torch.float64); torch.hamming_window(5); torch.ha
 torch.blackman_window(4); torch.bartlett_window(4); torch.bartlett_window(5,False); torch.kaiser_window(4);
 torch.hann_window(-1); torch.FloatTensor(2,3).shape; torch.FloatTensor([1,2]); torch.FloatTensor(n);
 torch.FloatTensor(a); torch.FloatTensor(i); torch.FloatTensor(); torch.LongTensor([1.5]);
-torch.LongTensor([[1,2]]); torch.LongTensor(range(3)); torch.LongTensor(i); torch.LongTensor((1,2)); torch.FloatTensor(torch.Size([2])).shape;
+torch.LongTensor([[1,2]]); torch.LongTensor(range(3)); torch.LongTensor(i); torch.LongTensor((1,2));
+torch.FloatTensor(torch.Size([2])).shape;
 torch.Tensor([1,2]); torch.Tensor(n); torch.Tensor(2).shape; torch.Tensor(2,3).shape;
 torch.Tensor(torch.Size([2])).shape; torch.Tensor([[1],[2]]); torch.Tensor(i); torch.Tensor(); torch.Tensor([]);
 torch.Tensor(3,device='cpu').shape; torch.ByteTensor([1]); isinstance(a,torch.FloatTensor);
@@ -158,7 +159,8 @@ x.t().is_contiguous(); a.element_size(); a.nbytes; a.itemsize; a.stride(); torch
 torch.ones(2,3).stride(-1); torch.ones(2,3).t().stride(); torch.ones(2,3).stride(2); torch.ones(2,0,3).stride();
 torch.ones(1,3).expand(4,3).stride(); torch.ones(4,4)[1:,2:].storage_offset(); torch.ones(4,4)[1:,2:].stride();
 torch.ones(4,1).stride(); torch.ones(1,4).t().stride(); a.layout; a.is_cuda; a.is_sparse; a.is_quantized;
-a.is_xpu; a.is_xla; a.is_vulkan; a.is_meta; a.is_cpu; a.get_device(); a.is_pinned(); a.numel(); a.nelement(); torch.numel(a); a.size(); a.size(0);
+a.is_xpu; a.is_xla; a.is_vulkan; a.is_meta; a.is_cpu; a.get_device(); a.is_pinned();
+a.numel(); a.nelement(); torch.numel(a); a.size(); a.size(0);
 a.size(-1); a.size(dim=0); a.size(2); z.size(0); a.dim(); a.ndimension(); a.copy_(torch.ones(3));
 a.clone().copy_(torch.tensor(2)); a.clone().copy_(i[:1]); a.clone().copy_(2);
 i.clone().copy_(torch.tensor([1.5,2.5,3.5])); rg.copy_(a); rg.clone().copy_(a); a.clone().fill_(i);

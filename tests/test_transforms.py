@@ -847,7 +847,8 @@ def test_v2_containers_and_own_transforms():
     ("RandomCrop", {"size": 12, "pad_if_needed": True}), ("ColorJitter", {"brightness": 0.4, "hue": 0.2}),
     ("RandomErasing", {"p": 0.9}), ("GaussianNoise", {}), ("RandomChannelPermutation", {}),
     ("RandomPhotometricDistort", {}), ("RandomZoomOut", {}), ("RandomResize", {"min_size": 4, "max_size": 9}),
-    ("RandomShortestSize", {"min_size": [4, 6], "max_size": 8}), ("ScaleJitter", {"target_size": (8, 8), "scale_range": (0.5, 2.0)}),
+    ("RandomShortestSize", {"min_size": [4, 6], "max_size": 8}),
+    ("ScaleJitter", {"target_size": (8, 8), "scale_range": (0.5, 2.0)}),
     ("RandomGrayscale", {"p": 0.5}), ("Pad", {"padding": 2, "padding_mode": "reflect"}),
 ])  # fmt: skip
 def test_v2_draws_as_torchvision(name, arguments):

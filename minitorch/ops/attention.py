@@ -4,8 +4,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..casting import aware
 from .. import dtypes
+from ..casting import aware
 from ..errors import DTypeError, ShapeError
 from ..op import FUNCTIONS, joint, op
 from ..shapes import broadcast

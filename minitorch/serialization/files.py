@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import minitorch_kernels.memory as memory
 import numpy as np
-from minitorch_kernels import memory
 
 from ..errors import CheckpointError
 

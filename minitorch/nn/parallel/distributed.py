@@ -20,9 +20,9 @@ class DistributedDataParallel(Module):
                  bucket_cap_mb: float | None = None, find_unused_parameters: bool = False,
                  check_reduction: bool = False, gradient_as_bucket_view: bool = False, static_graph: bool = False,
                  **options: Any) -> None:
-        from ... import distributed
+        from minitorch.distributed import get_world_size
 
-        distributed.get_world_size()
+        get_world_size()  # raises where no process group is there
         super().__init__()
         if not any(p.requires_grad for p in module.parameters()):
             raise RuntimeError("DistributedDataParallel is not needed when a module doesn't have any parameter that "

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def to_pil_image(pic, mode: str | None = None):
         raise TypeError(f"to_pil_image: pic should be Tensor or ndarray. Got {type(pic)}.")
     if pic.ndim not in (2, 3):
         raise ValueError(f"to_pil_image: pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
-    pixels = pic
+    pixels: Any = pic
     if isinstance(pic, Tensor):
         values = pic.detach().cpu().numpy()
         pixels = values if values.ndim == 2 else values.transpose(1, 2, 0)
@@ -108,7 +109,7 @@ def _planes(name, pic):
         pixels = np.asarray(pic, _PIL_TYPES.get(pic.mode))
         pixels = pixels.astype(np.uint8) * 255 if pic.mode == "1" and name == "to_tensor" else pixels
     elif isinstance(pic, np.ndarray):
-        pixels = pic
+        pixels: Any = pic
     else:
         raise TypeError(f"{name}: pic should be PIL Image or ndarray. Got {type(pic)}")
     if pixels.ndim not in (2, 3):
