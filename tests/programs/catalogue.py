@@ -26,10 +26,10 @@ REPOSITORIES = {  # name on GitHub: the commit that is run
 
 @dataclass(frozen=True)
 class Program:
-    """One program. It is started in its own folder with `arguments`, and ended after `steps` calls of `backward()`.
+    """One program: started in its own folder with `arguments`, ended after `steps` calls of `backward()`.
 
-    `data` maps a place, relative to that folder, to a name in `layout.SOURCES`. `before` names programs, by their
-    paths from there, that must have run.
+    `data` maps a place, relative to that folder, to a name in `layout.SOURCES`. `before` names programs, by
+    their paths from there, that must have run.
     """
 
     repository: str
@@ -56,18 +56,18 @@ def _examples() -> list[Program]:
         example("mnist_hogwild/main.py", "--epochs 1 --num-processes 1 --dry-run", data=mnist),
         example("vae/main.py", "--epochs 1", data=mnist),
         example("siamese_network/main.py", "--epochs 1 --batch-size 8", steps=30, data=mnist),
-        example("dcgan/main.py", "--dataset fake --batchSize 4 --imageSize 64 --ngf 16 --ndf 16 --manualSeed 1 "
-                "--workers 0", steps=30),
+        example("dcgan/main.py", "--dataset fake --batchSize 4 --imageSize 64 --ngf 16 --ndf 16 "
+                "--manualSeed 1 --workers 0", steps=30),
         example("gat/main.py", "--epochs 5 --val-every 1", data={"cora.tgz": "cora archive"}),
         example("gcn/main.py", "--epochs 50 --val-every 1", data={"cora.tgz": "cora archive"}),
         example("imagenet/main.py", "--dummy -a resnet18 -b 2 -j 0 --epochs 1 --seed 1 -p 1", steps=6),
         example("regression/main.py"),
         example("reinforcement_learning/reinforce.py", steps=40),
         example("reinforcement_learning/actor_critic.py", steps=40),
-        example("super_resolution/main.py", "--upscale_factor 4 --batchSize 1 --nEpochs 1 --threads 0", steps=6,
-                data={"dataset/BSDS300/images": "pictures"}),
-        *(example("word_language_model/main.py", f"{words} --model {model}{more}", steps=30, data={"corpus": "corpus"},
-                  name=f"examples word_language_model {model}")
+        example("super_resolution/main.py", "--upscale_factor 4 --batchSize 1 --nEpochs 1 --threads 0",
+                steps=6, data={"dataset/BSDS300/images": "pictures"}),
+        *(example("word_language_model/main.py", f"{words} --model {model}{more}", steps=30,
+                  data={"corpus": "corpus"}, name=f"examples word_language_model {model}")
           for model, more in [("LSTM", " --tied"), ("GRU", ""), ("RNN_TANH", " --use-optimizer --lr 0.001"),
                               ("Transformer", " --lr 1")]),
     ]
@@ -75,7 +75,8 @@ def _examples() -> list[Program]:
 
 def _language_models() -> list[Program]:
     nano = "config/train_shakespeare_char.py --device=cpu --compile=False --eval_iters=2 --log_interval=1 "
-    nano += "--block_size=32 --batch_size=8 --n_layer=2 --n_head=2 --n_embd=32 --max_iters=60 --lr_decay_iters=60"
+    nano += "--block_size=32 --batch_size=8 --n_layer=2 --n_head=2 --n_embd=32 "
+    nano += "--max_iters=60 --lr_decay_iters=60"
     mini = "--trainer.max_iters=60 --trainer.batch_size=8 --trainer.num_workers=0"
     make = "--max-steps 60 --num-workers 0 --n-layer 2 --n-embd 32 --n-embd2 32"
     return [
@@ -106,8 +107,8 @@ def _tutorials() -> list[Program]:
               "402_RNN_classifier", "403_RNN_regressor", "404_autoencoder",
               "406_GAN", "501_why_torch_dynamic_graph", "503_dropout",
               "504_batch_normalization"]
-    nlp = ["1-1.NNLM/NNLM", "1-2.Word2Vec/Word2Vec-Skipgram(Softmax)", "2-1.TextCNN/TextCNN", "3-1.TextRNN/TextRNN",
-           "3-2.TextLSTM/TextLSTM", "3-3.Bi-LSTM/Bi-LSTM", "4-1.Seq2Seq/Seq2Seq",
+    nlp = ["1-1.NNLM/NNLM", "1-2.Word2Vec/Word2Vec-Skipgram(Softmax)", "2-1.TextCNN/TextCNN",
+           "3-1.TextRNN/TextRNN", "3-2.TextLSTM/TextLSTM", "3-3.Bi-LSTM/Bi-LSTM", "4-1.Seq2Seq/Seq2Seq",
            "4-2.Seq2Seq(Attention)/Seq2Seq(Attention)", "4-3.Bi-LSTM(Attention)/Bi-LSTM(Attention)",
            "5-1.Transformer/Transformer(Greedy_decoder)", "5-1.Transformer/Transformer", "5-2.BERT/BERT"]
     johnson = ["autograd/two_layer_net_autograd", "autograd/two_layer_net_custom_function", "nn/dynamic_net",
@@ -117,8 +118,8 @@ def _tutorials() -> list[Program]:
         *(Program("yunjey/pytorch-tutorial", f"tutorials/{path}/main.py", data=data,
                   steps=10 if "residual" in path else 30 if "language" in path else 100)
           for path, data in yunjey.items()),
-        *(Program("MorvanZhou/PyTorch-Tutorial", f"tutorial-contents/{path}.py", data={"mnist/MNIST": "mnist"})
-          for path in morvan),
+        *(Program("MorvanZhou/PyTorch-Tutorial", f"tutorial-contents/{path}.py",
+                  data={"mnist/MNIST": "mnist"}) for path in morvan),
         *(Program("graykode/nlp-tutorial", f"{path}.py", steps=10 if "BERT" in path else 50) for path in nlp),
         *(Program("jcjohnson/pytorch-examples", f"{path}.py") for path in johnson),
         Program("kuangliu/pytorch-cifar", "main.py", steps=2, data={"data/cifar-10-batches-py": "cifar10"}),
@@ -135,10 +136,12 @@ def _lessons() -> list[Program]:
                   data={"data/MNIST": "mnist", "mnist_data/MNIST": "mnist"}) for path in zero),
         *(Program("vinhkhuc/PyTorch-Mini-Tutorials", f"{path}.py")
           for path in ["0_multiply", "1_linear_regression"]),
-        Program("locuslab/TCN", "TCN/adding_problem/add_test.py", "--cuda --levels 3 --seq_len 50 --epochs 1"),
-        Program("locuslab/TCN", "TCN/copy_memory/copymem_test.py", "--cuda --levels 3 --blank_len 50 --epochs 1 --iters 100"),
-        Program("locuslab/TCN", "TCN/mnist_pixel/pmnist_test.py", "--cuda --levels 3 --epochs 1 --batch_size 8", steps=30,
-                data={"data/mnist/MNIST": "mnist"}),
+        Program("locuslab/TCN", "TCN/adding_problem/add_test.py",  # --cuda switches CUDA off
+                "--cuda --levels 3 --seq_len 50 --epochs 1"),
+        Program("locuslab/TCN", "TCN/copy_memory/copymem_test.py",
+                "--cuda --levels 3 --blank_len 50 --epochs 1 --iters 100"),
+        Program("locuslab/TCN", "TCN/mnist_pixel/pmnist_test.py",
+                "--cuda --levels 3 --epochs 1 --batch_size 8", steps=30, data={"data/mnist/MNIST": "mnist"}),
         Program("locuslab/TCN", "TCN/poly_music/music_test.py", "--cuda --levels 2 --nhid 20 --epochs 1"),
         Program("tkipf/pygcn", "pygcn/train.py", "--epochs 50", data={"../data/cora": "cora"}),
         Program("Diego999/pyGAT", "train.py", "--epochs 4 --nb_heads 2", data={"data/cora": "cora"}),
@@ -148,11 +151,12 @@ def _lessons() -> list[Program]:
 
 
 def _gans_and_agents() -> list[Program]:
-    gans = ["gan", "dcgan", "wgan", "wgan_gp", "wgan_div", "lsgan", "acgan", "aae", "cgan", "infogan", "ebgan", "sgan", "relativistic_gan"]
+    gans = ["gan", "dcgan", "wgan", "wgan_gp", "wgan_div", "lsgan", "acgan", "aae", "cgan", "infogan", "ebgan",
+            "sgan", "relativistic_gan"]
     agents = ["REINFORCE", "actor_critic", "acer", "dqn", "ppo", "ppo-lstm", "ppo-continuous", "sac",
               "vtrace"]
     return [
-        *(Program("eriklindernoren/PyTorch-GAN", f"implementations/{gan}/{gan.replace('r_g', 'rg')}.py",
+        *(Program("eriklindernoren/PyTorch-GAN", f"implementations/{gan}/{gan}.py",
                   "--batch_size 8 --n_epochs 1", steps=40,
                   data={"../../data/mnist/MNIST": "mnist", "data/mnist/MNIST": "mnist"}) for gan in gans),
         *(Program("seungeunrho/minimalRL", f"{agent}.py") for agent in agents),

@@ -2,10 +2,11 @@
 
     python tests/programs/compare.py --data DIR [NAME...]
 
-Each program of catalogue.py is started twice with the same arguments and the same seed, once on PyTorch and once through
-`minitorch run`. Compared are the values on which it calls `backward()`, step by step, and the numbers that it prints.
-Where the losses differ by more than 1e-5, two more comparisons tell rounding that grows from a fault: both in float64
-over the first 20 steps, and PyTorch with PyTorch whose gradients are off by what float32 leaves uncertain in them.
+Each program of catalogue.py is started twice with the same arguments and the same seed, once on PyTorch and once
+through `minitorch run`. Compared are the values on which it calls `backward()`, step by step, and the numbers that
+it prints. Where the losses differ by more than 1e-5, two more comparisons tell rounding that grows from a fault:
+both in float64 over the first 20 steps, and PyTorch with PyTorch whose gradients are off by what float32 leaves
+uncertain in them.
 """
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ from layout import Missing, lay_out
 
 HERE = Path(__file__).resolve().parent
 SIDES = {"PyTorch": [sys.executable], "minitorch": [sys.executable, "-m", "minitorch", "run"]}
-COLUMNS = ["program", "steps", "losses differ by", "in float64", "PyTorch by itself, nudged", "printed numbers differ by",
-           "PyTorch s", "minitorch s"]
+COLUMNS = ["program", "steps", "losses differ by", "in float64", "PyTorch by itself, nudged",
+           "printed numbers differ by", "PyTorch s", "minitorch s"]
 DOUBLE_STEPS = 20
 ENOUGH = 1e-5  # losses that differ by less need no further look
 SMALLEST = 0.01  # a number nearer to zero is compared as if it were this large
@@ -39,7 +40,7 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?")
 
 @dataclass
 class Outcome:
-    """What one run of a program left: its losses, what it printed, the seconds it took, its last words on failing."""
+    """What one run of a program left: its losses, what it printed, the seconds it took, why it failed."""
 
     losses: list[float]
     printed: str
@@ -48,10 +49,10 @@ class Outcome:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="programs whose name contains this (default: all)")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder with MNIST/raw, cifar-10-batches-py, "
-                        "tinyshakespeare.txt (default: data)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="programs whose name contains it (default: all)")
+    parser.add_argument("--data", type=Path, default=Path("data"),
+                        help="folder with MNIST/raw, cifar-10-batches-py, tinyshakespeare.txt (default: data)")
     parser.add_argument("--from", dest="clones", type=Path, help="folder with clones, called OWNER+NAME")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "minitorch-programs",
                         help="where clones made here are kept")
@@ -76,10 +77,10 @@ def row(program: Program, options: argparse.Namespace) -> list[str]:
     try:
         theirs, ours = run("PyTorch"), run("minitorch")
     except Missing as missing:
-        return [title(program), "0", f"left out: {missing}", "", "", "", "", ""]
+        return [title(program), "0", f"left out: {missing}", *[""] * 5]
     for side, found in (("PyTorch", theirs), ("minitorch", ours)):
         if found.failure:
-            return [title(program), str(len(found.losses)), f"{side} fails: {found.failure}", "", "", "", "", ""]
+            return [title(program), str(len(found.losses)), f"{side} fails: {found.failure}", *[""] * 5]
     double = nudged = ""
     if not close(theirs.losses, ours.losses):
         double = losses_apart(run("PyTorch", "double"), run("minitorch", "double"))
@@ -89,7 +90,7 @@ def row(program: Program, options: argparse.Namespace) -> list[str]:
 
 
 def outcome(program: Program, side: str, how: str, options: argparse.Namespace) -> Outcome:
-    """Run the program, and what must run before it, in a copy of its repository. Raises Missing for want of data."""
+    """Run the program, and what must run before it, in a copy of its repository. Raises Missing."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / "work"
         if options.keep:
@@ -99,13 +100,14 @@ def outcome(program: Program, side: str, how: str, options: argparse.Namespace) 
         folder = (work / program.path).parent
         for place, source in program.data.items():
             lay_out(source, options.data, folder / place)
-        runs = [(folder / before, "") for before in program.before] + [(work / program.path, program.arguments)]
+        losses = work / "losses.txt"
+        runs = [*((folder / before, "") for before in program.before), (work / program.path, program.arguments)]
         for file, arguments in runs:
             steps = min(program.steps, DOUBLE_STEPS) if how == "double" else program.steps
-            command = [*SIDES[side], str(HERE / "watch.py"), how, str(steps), str(work / "losses.txt"), str(file)]
-            found = finished([*command, *shlex.split(arguments)], folder, surroundings(program, work), options.timeout)
-            losses = work / "losses.txt"
-            found.losses = [float(line) for line in losses.read_text().split()] if losses.exists() else []
+            command = [*SIDES[side], str(HERE / "watch.py"), how, str(steps), str(losses), str(file)]
+            found = finished([*command, *shlex.split(arguments)], folder, surroundings(program, work),
+                             options.timeout)
+        found.losses = [float(line) for line in losses.read_text().split()] if losses.exists() else []
         if options.keep:
             (work / "printed.txt").write_text(found.printed)
         return found
