@@ -260,13 +260,13 @@ def test_darts(tmp_path, monkeypatch):
     monkeypatch.setattr(darts, "BATCH", 8)
     monkeypatch.setattr(darts.Network.__init__, "__defaults__", (None, 2))
     images, labels = photographs(16)
-    cell, history = darts.search(images, labels, epochs=1)
+    cell, mixture = darts.search(images, labels, epochs=1)
     assert sorted(cell, key=lambda e: e[1]) == list(cell) and len(cell) == 5
-    assert np.allclose(np.sum(history[-1], 1), 1) and np.ptp(history[-1]) > 1e-4
+    assert np.allclose(np.sum(mixture, 1), 1) and np.ptp(mixture) > 1e-4
     model = darts.train(cell, images, labels, 1, "x")
     assert model(images[:2].float()).shape == (2, 10)
     pytest.importorskip("matplotlib")
-    darts.draw(tmp_path / "x.png", cell, history, {"found": 0.5, "random 1": 0.4})
+    darts.draw(tmp_path / "x.png", cell, mixture, {"found": 0.5, "random 1": 0.4})
     assert (tmp_path / "x.png").exists()
 
 

@@ -48,6 +48,19 @@ def test_seed_004_4_1(tmp_path):
     assert float(result.stdout) < 1e-3
 
 
+@pytest.mark.parametrize("name", ["tagger", "unet", "diffusion"])
+def test_prints_what_it_prints_on_pytorch(name, tmp_path, monkeypatch):
+    """Programs written from memory, beside the output of PyTorch 2.13: losses, norms, rates, accuracies."""
+    monkeypatch.syspath_prepend(PROGRAMS)
+    from compare import NUMBER, apart
+
+    recorded = (PROGRAMS / "recorded" / f"{name}.txt").read_text()
+    printed = run(f"{name}.py", tmp_path)
+    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", recorded).split()
+    for one, other in zip(NUMBER.findall(recorded), NUMBER.findall(printed)):
+        assert apart(float(one), float(other)) < 1e-4, (one, other)
+
+
 def test_programs_are_the_listings():
     """Each program is the text's listing, but for what its first lines say."""
     if not SEEDS.is_dir():

@@ -98,8 +98,8 @@ class Network(nn.Module):
 
 # The search ----------------------------------------------------------------------------------------------------------
 
-def search(images: mt.Tensor, labels: mt.Tensor, epochs: int) -> tuple[Cell, list[list[list[float]]]]:
-    """The cell found, and how the weights (edge by operation) developed from epoch to epoch."""
+def search(images: mt.Tensor, labels: mt.Tensor, epochs: int) -> tuple[Cell, list[list[float]]]:
+    """The cell found, and the weights, edge by operation, at the end of the search."""
     model = Network()
     assert model.alpha is not None
     weights = [p for p in model.parameters() if p is not model.alpha]
@@ -126,16 +126,15 @@ def search(images: mt.Tensor, labels: mt.Tensor, epochs: int) -> tuple[Cell, lis
         of_alpha.step()
         return loss
 
-    history: list[list[list[float]]] = []
     with tqdm(total=steps, desc="search", unit="step") as bar:
         for _ in range(epochs):
             for a, b in zip(batches(half, BATCH), batches(half, BATCH)):
                 loss = alpha_step(augmented[b + half], labels[b + half])
                 weight_step(augmented[a], labels[a])
                 bar.update()
-            history.append(model.alpha.detach().softmax(1).tolist())
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return derive(history[-1]), history
+    mixture = model.alpha.detach().softmax(1).tolist()
+    return derive(mixture), mixture
 
 
 def derive(weights: list[list[float]]) -> Cell:
@@ -182,8 +181,8 @@ def train(cell: Cell, images: mt.Tensor, labels: mt.Tensor, epochs: int, name: s
 
 # The picture ---------------------------------------------------------------------------------------------------------
 
-def draw(path: Path, cell: Cell, history: list[list[list[float]]], scores: dict[str, float]) -> None:
-    """The cell found, how the weights of each edge developed, and the accuracies."""
+def draw(path: Path, cell: Cell, mixture: list[list[float]], scores: dict[str, float]) -> None:
+    """The cell found, the weights of all operations at the end of the search, and the accuracies."""
     def figure(plt: Any, figure: Any) -> None:
         graph, weights, bars = figure.subplots(1, 3, width_ratios=(3, 4, 2))
         places = [(0, 0.0), (1, 0.5), (2, -0.5), (3, 0.5)]
@@ -197,14 +196,14 @@ def draw(path: Path, cell: Cell, history: list[list[list[float]]], scores: dict[
                        bbox=dict(boxstyle="circle", facecolor="#cfe3f3"))
         graph.set(xlim=(-0.4, 3.4), ylim=(-1, 1), title="the cell found")
         graph.axis("off")
-        shades = weights.imshow(history[-1], cmap="viridis", aspect="auto")
+        shades = weights.imshow(mixture, cmap="viridis", aspect="auto")
         weights.set_xticks(range(len(NAMES)), NAMES, rotation=30, ha="right")
         weights.set_yticks(range(len(EDGES)), [f"{i or 'in'} to {j}" for i, j in EDGES])
         weights.set_title("weights at the end of the search")
         figure.colorbar(shades, ax=weights)
         bars.barh(list(scores), [100 * s for s in scores.values()], color=["#d55e00"] + ["#777777"] * len(scores))
         bars.invert_yaxis()
-        bars.set(xlim=(100 * min(scores.values()) - 5, 100 * max(scores.values()) + 1), xlabel="test accuracy, %")
+        bars.set(xlabel="test accuracy, %")
 
     picture(path, figure, figsize=(12, 3.6))
 
@@ -213,7 +212,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = options(__doc__, arguments, epochs=12, train_epochs=8, images=10_000, random=3)
     images, labels = (t[:chosen.images] for t in cifar10(chosen.data, train=True))
     test = cifar10(chosen.data, train=False)
-    found, history = search(images, labels, chosen.epochs)
+    found, mixture = search(images, labels, chosen.epochs)
     cells = {"found": found, **{f"random {k + 1}": random_cell() for k in range(chosen.random)}}
     scores = {}
     for name, cell in cells.items():
@@ -222,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{name}: {100 * scores[name]:.1f} % of {len(test[1])} test images, "
               f"{sum(p.numel() for p in model.parameters()):,} parameters: "
               + ", ".join(f"{i or 'in'} to {j} {name}" for (i, j), name in cell.items()))
-    draw(chosen.out / "darts.png", found, history, scores)
+    draw(chosen.out / "darts.png", found, mixture, scores)
 
 
 if __name__ == "__main__":

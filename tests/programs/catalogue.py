@@ -151,8 +151,8 @@ def _lessons() -> list[Program]:
 
 
 def _gans_and_agents() -> list[Program]:
-    gans = ["gan", "dcgan", "wgan", "wgan_gp", "wgan_div", "lsgan", "acgan", "aae", "cgan", "infogan", "ebgan",
-            "sgan", "relativistic_gan"]
+    gans = ["gan", "dcgan", "wgan", "wgan_gp", "wgan_div", "lsgan", "acgan", "aae", "cgan", "infogan",
+            "ebgan", "sgan", "relativistic_gan"]
     agents = ["REINFORCE", "actor_critic", "acer", "dqn", "ppo", "ppo-lstm", "ppo-continuous", "sac",
               "vtrace"]
     return [

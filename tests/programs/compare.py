@@ -2,11 +2,11 @@
 
     python tests/programs/compare.py --data DIR [NAME...]
 
-Each program of catalogue.py is started twice with the same arguments and the same seed, once on PyTorch and once
-through `minitorch run`. Compared are the values on which it calls `backward()`, step by step, and the numbers that
-it prints. Where the losses differ by more than 1e-5, two more comparisons tell rounding that grows from a fault:
-both in float64 over the first 20 steps, and PyTorch with PyTorch whose gradients are off by what float32 leaves
-uncertain in them.
+Each program of catalogue.py is started twice with the same arguments and the same seed, once on PyTorch and
+once through `minitorch run`. Compared are the values on which it calls `backward()`, step by step, and the
+numbers that it prints. Where the losses differ by more than 1e-5, two more comparisons tell rounding that
+grows from a fault: both in float64 over the first 20 steps, and PyTorch with PyTorch whose gradients are off by
+what float32 leaves uncertain in them.
 """
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Outcome:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="programs whose name contains it (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="those with this in their name (default: all)")
     parser.add_argument("--data", type=Path, default=Path("data"),
                         help="folder with MNIST/raw, cifar-10-batches-py, tinyshakespeare.txt (default: data)")
     parser.add_argument("--from", dest="clones", type=Path, help="folder with clones, called OWNER+NAME")
@@ -94,14 +94,15 @@ def outcome(program: Program, side: str, how: str, options: argparse.Namespace) 
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / "work"
         if options.keep:
-            work = options.keep / re.sub(r"\W+", "_", title(program)) / f"{side}-{how}"
+            work = options.keep.resolve() / re.sub(r"\W+", "_", title(program)) / f"{side}-{how}"
             shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(clone(program.repository, options), work, ignore=shutil.ignore_patterns(".git"))
         folder = (work / program.path).parent
         for place, source in program.data.items():
             lay_out(source, options.data, folder / place)
         losses = work / "losses.txt"
-        runs = [*((folder / before, "") for before in program.before), (work / program.path, program.arguments)]
+        runs = [(folder / before, "") for before in program.before]
+        runs.append((work / program.path, program.arguments))
         for file, arguments in runs:
             steps = min(program.steps, DOUBLE_STEPS) if how == "double" else program.steps
             command = [*SIDES[side], str(HERE / "watch.py"), how, str(steps), str(losses), str(file)]
@@ -120,25 +121,28 @@ def clone(repository: str, options: argparse.Namespace) -> Path:
         return options.clones / folder
     made = options.cache / folder
     if not made.exists():
-        subprocess.run(["git", "clone", "--quiet", f"https://github.com/{repository}", str(made)], check=True)
-        subprocess.run(["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", REPOSITORIES[repository]],
-                       cwd=made, check=True)
+        for command in (["clone", f"https://github.com/{repository}", str(made)],
+                        ["-C", str(made), "checkout", "--detach", REPOSITORIES[repository]]):
+            subprocess.run(["git", *command], check=True, capture_output=True)
     return made
 
 
 def surroundings(program: Program, work: Path) -> dict[str, str]:
     """The environment: the stand-ins can be found, sets have one order, figures go to files."""
     python = [str(HERE / "standins"), str(work), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, python)), "PYTHONHASHSEED": "0", "MPLBACKEND": "Agg",
+    return {**os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, python)),
             "PATH": f"{HERE / 'standins'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONHASHSEED": "0",
+            "MPLBACKEND": "Agg",
             **({"TRUST_CIFAR": "1"} if "cifar10" in program.data.values() else {})}
 
 
 def finished(command: list[str], folder: Path, environment: dict[str, str], timeout: float) -> Outcome:
     start = time.perf_counter()
     try:
-        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace",
-                             timeout=timeout)
+        run = subprocess.run(command, cwd=folder, env=environment, timeout=timeout, capture_output=True,
+                             text=True, errors="replace")
     except subprocess.TimeoutExpired:
         return Outcome([], "", timeout, f"it takes more than {timeout:g} s")
     last = (run.stderr.strip() or "no message").splitlines()[-1]
@@ -166,7 +170,7 @@ def apart(one: float, other: float) -> float:
 
 
 def printed_apart(theirs: str, ours: str) -> str:
-    """The largest relative difference of the numbers in two texts, line by line, and how many numbers there are."""
+    """The largest relative difference of the numbers in two texts, line by line, and how many there are."""
     texts = [[line for line in re.split(r"[\n\r]+", text) if line and not PASSED_OVER.search(line)]
              for text in (theirs, ours)]
     if len(texts[0]) != len(texts[1]):
@@ -179,10 +183,11 @@ def printed_apart(theirs: str, ours: str) -> str:
         if words(one) != words(other):
             others += 1
             continue
-        pairs = [(float(a), float(b)) for a, b in zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)]
-        numbers += len(pairs)
-        largest = max([largest, *(apart(a, b) for a, b in pairs)])
-    return (f"{largest:.0e} ({numbers})" if numbers else "none") + (f"; {others} lines in other words" if others else "")
+        values = [[float(number) for number in NUMBER.findall(line)] for line in (one, other)]
+        numbers += len(values[0])
+        largest = max([largest, *map(apart, *values)])
+    worst = f"{largest:.0e} ({numbers})" if numbers else "none"
+    return worst + (f"; {others} lines in other words" if others else "")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""DDPM on two moons and small images: time embeddings, attention, EMA, DDIM sampling, einsum, registered buffers."""
+"""A diffusion model of 8 x 8 pictures: time embeddings, attention, an averaged model, DDIM sampling."""
 
+import itertools
 import math
 from functools import partial
 
@@ -111,7 +112,7 @@ class Diffusion(nn.Module):
     def sample(self, n, steps=8, eta=0.5):
         x = torch.randn(n, 1, 8, 8)
         times = torch.linspace(self.T - 1, -1, steps + 1).long().tolist()
-        for t, s in zip(times[:-1], times[1:]):
+        for t, s in itertools.pairwise(times):
             e = self.net(x, torch.full((n,), t, dtype=torch.long))
             a = self.ac[t]
             b = self.ac[s] if s >= 0 else torch.tensor(1.0)

@@ -1,4 +1,4 @@
-"""Data where the programs look for it: published sets from a folder, and small stand-ins for what cannot be had."""
+"""Data where the programs look for it: published sets, and small stand-ins for what cannot be had."""
 from __future__ import annotations
 
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-SOURCES: dict[str, Callable[[Path, Path], None]] = {}  # name: a function of (the data folder, the place to fill)
+SOURCES: dict[str, Callable[[Path, Path], None]] = {}  # each fills a place from the data folder
 
 
 class Missing(Exception):

@@ -1,4 +1,4 @@
-"""BiLSTM part-of-speech tagger on a synthetic grammar, packed sequences."""
+"""A part-of-speech tagger of sentences from a small grammar: packed sequences, a bidirectional LSTM."""
 
 import random
 
@@ -24,14 +24,14 @@ def np_():
     s = [("DET", random.choice(WORDS["DET"]))]
     while random.random() < 0.4:
         s.append(("ADJ", random.choice(WORDS["ADJ"])))
-    return s + [("NOUN", random.choice(WORDS["NOUN"]))]
+    return [*s, ("NOUN", random.choice(WORDS["NOUN"]))]
 
 
 class Corpus(Dataset):
     def __init__(self, n):
         self.items = []
         for _ in range(n):
-            s = np_() + [("VERB", random.choice(WORDS["VERB"]))] + np_()
+            s = [*np_(), ("VERB", random.choice(WORDS["VERB"])), *np_()]
             self.items.append(
                 (torch.tensor([VOCAB[w] for _, w in s]), torch.tensor([TAGS.index(t) for t, _ in s]))
             )
@@ -69,8 +69,8 @@ class Tagger(nn.Module):
     def forward(self, x, lengths):
         e = self.drop(self.emb(x))
         packed = pack_padded_sequence(e, lengths, batch_first=True)
-        h, (hn, cn) = self.lstm(packed)
-        h, lens = pad_packed_sequence(h, batch_first=True)
+        h, (hn, _cn) = self.lstm(packed)
+        h, _lens = pad_packed_sequence(h, batch_first=True)
         return self.out(h), hn
 
 
@@ -104,9 +104,8 @@ for epoch in range(5):
             mask = y.ne(0)
             right += (pred.eq(y) & mask).sum().item()
             count += mask.sum().item()
-    print(
-        f"epoch {epoch}: loss {total / len(loader):.6f} norm {norm:.5f} lr {sched.get_last_lr()[0]:.6f} acc {right / count:.4f}"
-    )
+    print(f"epoch {epoch}: loss {total / len(loader):.6f} norm {norm:.5f}", end=" ")
+    print(f"lr {sched.get_last_lr()[0]:.6f} acc {right / count:.4f}")
 confusion = torch.zeros(len(TAGS), len(TAGS), dtype=torch.long)
 for x, y, n in DataLoader(valid, batch_size=60, collate_fn=collate):
     confusion.index_put_((y.flatten(), model(x, n)[0].argmax(-1).flatten()), torch.tensor(1), accumulate=True)

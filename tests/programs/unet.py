@@ -1,4 +1,4 @@
-"""U-Net segments circles and squares; mixed losses, BatchNorm, ConvTranspose, schedulers, checkpoints, EMA."""
+"""A U-Net that segments circles and squares: two losses, loader workers, an averaged model, a checkpoint."""
 
 import argparse
 import copy
@@ -26,7 +26,7 @@ def shapes(n, s):
     imgs, masks = np.zeros((n, 1, s, s), np.float32), np.zeros((n, s, s), np.int64)
     for i in range(n):
         for kind in (1, 2):
-            cx, cy, r = np.random.randint(6, s - 6, 2).tolist() + [np.random.randint(3, 6)]
+            cx, cy, r = [*np.random.randint(6, s - 6, 2).tolist(), np.random.randint(3, 6)]
             m = (
                 ((xx - cx) ** 2 + (yy - cy) ** 2 <= r * r)
                 if kind == 1
@@ -145,9 +145,8 @@ for epoch in range(args.epochs):
             for k in range(3)
         ]
         e = F.cross_entropy(ema(x[40:]), y[40:])
-    print(
-        f"epoch {epoch} val {val:.5f} ema {e:.5f} iou {torch.stack(iou).numpy().round(4)} lr {opt.param_groups[0]['lr']:.5f}"
-    )
+    print(f"epoch {epoch} val {val:.5f} ema {e:.5f} lr {opt.param_groups[0]['lr']:.5f}", end=" ")
+    print(f"iou {torch.stack(iou).numpy().round(4)}")
     if val < best:
         best = val
         torch.save(

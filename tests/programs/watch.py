@@ -1,10 +1,11 @@
-"""Run a program as it stands, seeded, and write its losses down: watch.py HOW STEPS LOSSES PROGRAM ARGUMENTS...
+"""Run a program as it stands, seeded, noting its losses: watch.py HOW STEPS LOSSES PROGRAM ARGUMENTS...
 
-Each value on which the program calls `backward()` becomes a line of the file LOSSES; after STEPS of them the program is
-ended. `compare.py` runs this file under PyTorch and under `minitorch run`. HOW is `plain`, or
-`double`: with float64 as the default type, or
-`nudged`: the gradients that reach an optimizer are off by up to a millionth of their mean size, which is what float32
-leaves uncertain in them anyway: so the losses show what another rounding of the same numbers does to them.
+Each value on which the program calls `backward()` becomes a line of the file LOSSES; after STEPS of them the
+program is ended. `compare.py` runs this file under PyTorch and under `minitorch run`. HOW is one of
+`plain`;
+`double`: float64 is the default type;
+`nudged`: the gradients that reach an optimizer are off by up to a millionth of their mean size, which is what
+float32 leaves uncertain in them anyway: the losses then show what another rounding does to them.
 """
 import os
 import random
@@ -19,7 +20,7 @@ NUDGE = 1e-6
 
 
 def watch(losses, steps):
-    """Make `Tensor.backward` note the values that it starts from, and end the program after `steps` of them."""
+    """Make `Tensor.backward` note the values that it starts from; end the program after `steps`."""
     backward = torch.Tensor.backward
     noted = 0
 
@@ -60,7 +61,7 @@ def main():
         torch.set_default_dtype(torch.float64)
     if how == "nudged":
         nudge_gradients()
-    if "TRUST_CIFAR" in os.environ:  # a copy of the set that is packed anew has other checksums than the published one
+    if "TRUST_CIFAR" in os.environ:  # a copy that was packed anew has other checksums than the published one
         from torchvision.datasets import cifar
 
         cifar.check_integrity = lambda *_: True

@@ -1,4 +1,4 @@
-"""`gym` as its successor has it, for programs that ask for it by the old name; every environment starts from seed 0."""
+"""`gym` as its successor has it, for programs that use the old name; environments start from seed 0."""
 import gymnasium
 from gymnasium import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""`requests.get` for programs that download: the file of that name in the working folder, or a plain download."""
+"""`requests.get` for programs that download: a file of that name in the working folder, or a download."""
 import urllib.request
 from pathlib import Path
 
