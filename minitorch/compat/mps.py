@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from minitorch.backends.mps import is_available
-
 from minitorch.errors import DeviceError
 
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minitorch.compiler import allow_in_graph, disable, is_compiling, list_backends, reset
-
 from minitorch.capture import compile
+from minitorch.compiler import allow_in_graph, disable, is_compiling, list_backends, reset
 
 from . import config
 
