@@ -91,7 +91,7 @@ def result_type(tensor1, tensor2):
 @composite(method=False)
 def can_cast(from_, to):
     """Whether an in-place result of type `from_` may be written to a tensor of type `to`."""
-    return from_.kind <= to.kind and (to.kind != dtypes.INT or to.is_signed or not from_.is_signed)
+    return from_.kind <= to.kind
 
 
 @composite(method=False)

@@ -67,8 +67,10 @@ class Node:
             self.source = caller()
 
     def name(self) -> str:
-        """PyTorch's kind of name: `MulBackward0`."""
-        return "".join(word.capitalize() for word in self.op.name.split("_")) + "Backward0"
+        """PyTorch's name for it: `MulBackward0`."""
+        from .graph_names import node_name  # only what prints asks for it
+
+        return node_name(self)
 
     @property
     def next_functions(self) -> tuple:
@@ -86,7 +88,7 @@ class Node:
         return [f for f in self.backward if f is not None] if type(self.backward) is list else [self.backward]
 
     def __repr__(self) -> str:
-        return f"<{self.name()}>"
+        return f"<{self.name()} object at {id(self):#x}>"
 
 
 class Output:

@@ -75,3 +75,9 @@ def test_maximum_that_no_window_meets():
     assert y.tolist() == [[[-np.inf]]] and place.tolist() == [[[-1]]]
     (dx,) = minitorch.autograd.grad(y.sum(), x, create_graph=True)
     assert dx.tolist() == [[[0, 0]]]
+
+
+def test_signed_integers_may_be_written_to_unsigned_ones():
+    assert minitorch.can_cast(minitorch.int8, minitorch.uint8) and minitorch.can_cast(minitorch.int64, minitorch.uint8)
+    assert not minitorch.can_cast(minitorch.float32, minitorch.int64)
+    assert not minitorch.can_cast(minitorch.uint8, minitorch.bool)

@@ -55,6 +55,30 @@ def test_where_it_comes_from():
     assert long == "tensor([0., 0., 0., 0., 0., 0., 0., 0., 0.], dtype=torch.float64,\n       requires_grad=True)"
 
 
+def test_operations_have_pytorchs_names():
+    F, x, y = mt.nn.functional, mt.full((4, 3), 0.5, requires_grad=True), mt.ones(4, 3)
+    classes, image = mt.tensor([0, 1, 2, 1]), mt.ones(1, 2, 4, 4)
+
+    class STE(mt.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.round()
+
+    named = {
+        "NllLossBackward0": F.cross_entropy(x, classes), "MseLossBackward0": F.mse_loss(x, y),
+        "HuberLossBackward0": F.huber_loss(x, y), "BinaryCrossEntropyBackward0": F.binary_cross_entropy(x, y),
+        "BinaryCrossEntropyWithLogitsBackward0": F.binary_cross_entropy_with_logits(x, y, reduction="sum"),
+        "AddmmBackward0": mt.nn.Linear(3, 2)(x), "MmBackward0": x.T @ y, "MvBackward0": x @ y[0],
+        "DotBackward0": x[0] @ x[1], "ConvolutionBackward0": mt.nn.Conv2d(2, 1, 1)(image), "STEBackward": STE.apply(x),
+        "NativeLayerNormBackward0": F.layer_norm(x, (3,)), "SumBackward1": x.sum(1), "MeanBackward0": x.mean(),
+        "SelectBackward0": x[1:, 0], "SliceBackward0": x[0, 1:], "UnsqueezeBackward0": x[:, None],
+        "ViewBackward0": x.reshape(12), "IndexBackward0": x[classes], "SplitBackward0": x.split(2)[0],
+        "MaxBackward0": x.max(1).values, "RsubBackward1": 1 - x, "LogSoftmaxBackward0": x.log_softmax(1),
+    }
+    assert [y.grad_fn.name() for y in named.values()] == list(named)
+    assert repr((x * 2).grad_fn).startswith("<MulBackward0 object at 0x")
+
+
 def test_format():
     assert f"{mt.tensor(1.23456):.2f}" == "1.23"
     assert f"{mt.tensor([1])}" == "tensor([1])"

@@ -149,6 +149,29 @@ def cartesian_prod(*tensors):
     return reshape(stack(columns, dim=-1), prod(size), len(size))
 
 
+@composite(method=False)
+def vander(x, N=None, increasing=False):
+    """The powers 0 ... N - 1 of each element of a vector, a row each, the highest first unless `increasing`.
+
+    `N` is the length of the vector where not given. Raises RuntimeError for a negative `N` and for what is no vector.
+
+    >>> import minitorch as mt
+    >>> mt.vander(mt.tensor([2, 3]), 3)
+    tensor([[4, 2, 1],
+            [9, 3, 1]])
+    """
+    from ..linalg import vander as powers  # which rises, and takes batches
+
+    if x.ndim != 1:
+        raise ShapeError(f"vander: x must be a one-dimensional tensor, got shape {list(x.shape)}")
+    if N is not None and N < 0:
+        raise ShapeError(f"vander: N must be non-negative, got {N}")
+    if x.dtype is dtypes.bool:
+        x = x.long()
+    y = powers(x, N=len(x) if N is None else N)
+    return y if increasing else y.flip(-1)
+
+
 @composite
 def combinations(input, r=2, with_replacement=False):
     """All choices of `r` elements of a vector, in order, a row each."""

@@ -123,6 +123,13 @@ register(OpCase("cartesian_prod", lambda *xs: np.array(list(itertools.product(*x
     Sample((np.arange(2), np.arange(3)))],
     errors=[BadInput((MATRIX, np.zeros(2)), {}, RuntimeError, "Expect a 1D vector")]))
 register(OpCase("cartesian_prod", lambda x: x, [Sample(arrays_like((3,)))], variant="of one", view=True))
+register(OpCase("vander", np.vander, [
+    Sample(arrays_like((3,))), Sample(arrays_like((3,)), dict(N=5, increasing=True)),
+    Sample(arrays_like((2,)), dict(N=1)), Sample(arrays_like((3,)), dict(N=0)), Sample(arrays_like((0,))),
+    Sample((np.arange(3),))],
+    errors=[BadInput((MATRIX,), {}, RuntimeError, "one-dimensional"),
+            BadInput((np.ones(2), -1), {}, RuntimeError, "non-negative")],
+    torch=None))  # which writes over what its own gradient needs
 
 
 def _combinations(x, r=2, with_replacement=False):
