@@ -131,7 +131,7 @@ def verdict(model: nn.Module, images: mt.Tensor) -> tuple[float, mt.Tensor]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    chosen = options(__doc__, arguments, steps=6000)
+    chosen = options(__doc__, arguments, steps=4000)
     images, labels = mnist(chosen.data, train=True)
     images = 2 * images - 1
     forger, critic = generator(), discriminator()

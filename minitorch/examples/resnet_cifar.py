@@ -1,4 +1,4 @@
-"""ResNet-20 on CIFAR-10: from the images to a network that names nine in ten of them.
+"""ResNet-20 on CIFAR-10: from the images to a network that names six in seven of them.
 
     python -m minitorch.examples.resnet_cifar --data DIR
 
@@ -182,6 +182,7 @@ def draw(path: Path, history: list[dict], model: nn.Module, images: mt.Tensor, l
         left = figure.add_subplot(grid[:, :3])
         left.plot(range(1, len(history) + 1), [100 * h["accuracy"] for h in history], "o-")
         left.set(xlabel="epoch", ylabel="test accuracy, %", title=f"ResNet-20: {100 * history[-1]['accuracy']:.2f} %")
+        left.xaxis.get_major_locator().set_params(integer=True)
         left.grid(alpha=0.3)
         for k, i in enumerate(wrong.tolist()):
             axes = figure.add_subplot(grid[k // 4, 3 + k % 4])
