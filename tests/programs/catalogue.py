@@ -64,11 +64,11 @@ def _examples() -> list[Program]:
         example("regression/main.py"),
         example("reinforcement_learning/reinforce.py", steps=40),
         example("reinforcement_learning/actor_critic.py", steps=40),
-        example("super_resolution/main.py", "--upscale_factor 4 --batchSize 1 --nEpochs 1 --threads 0",
-                steps=6, data={"dataset/BSDS300/images": "pictures"}),
-        *(example("word_language_model/main.py", f"{words} --model {model}{more}", steps=30,
+        example("super_resolution/main.py", "--upscale_factor 4 --batchSize 2 --nEpochs 2 --threads 0",
+                data={"dataset/BSDS300/images": "pictures"}),
+        *(example("word_language_model/main.py", f"{words} --model {model}{more}",
                   data={"corpus": "corpus"}, name=f"examples word_language_model {model}")
-          for model, more in [("LSTM", " --tied"), ("GRU", ""), ("RNN_TANH", " --use-optimizer --lr 0.001"),
+          for model, more in [("LSTM", " --tied --lr 2"), ("GRU", " --lr 2"), ("RNN_TANH", " --use-optimizer --lr 0.001"),
                               ("Transformer", " --lr 1")]),
     ]
 

@@ -12,11 +12,10 @@ import torch
 import torch.nn as nn
 import torch.optim as optim
 
-
 # 定义卷积神经网络
 class CNN(nn.Module):
     def __init__(self):
-        super().__init__()
+        super(CNN, self).__init__()
         self.conv1 = nn.Conv2d(3, 32, 3)
         self.conv2 = nn.Conv2d(32, 64, 3)
         self.fc1 = nn.Linear(64 * 6 * 6, 128)

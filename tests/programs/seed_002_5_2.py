@@ -3,16 +3,15 @@
 
 # The listing:
 import torch
-import torch.nn as nn
-import torch.optim as optim
 import torchvision
 import torchvision.transforms as transforms
-
+import torch.nn as nn
+import torch.optim as optim
 
 # 定义卷积神经网络模型
 class CNN(nn.Module):
     def __init__(self):
-        super().__init__()
+        super(CNN, self).__init__()
         self.conv1 = nn.Conv2d(3, 64, 3)
         self.conv2 = nn.Conv2d(64, 128, 3)
         self.fc1 = nn.Linear(128 * 14 * 14, 256)

@@ -11,11 +11,10 @@ import torch
 import torch.nn as nn
 import torch.optim as optim
 
-
 # 定义神经网络
 class MyModel(nn.Module):
     def __init__(self):
-        super().__init__()
+        super(MyModel, self).__init__()
         self.layer1 = nn.Linear(1000, 500)
         self.layer2 = nn.Linear(500, 250)
         self.layer3 = nn.Linear(250, 100)
