@@ -236,10 +236,16 @@ def test_words():
     assert bert.padded([[1, 2], list(range(99))]).tolist() == [[1, 2] + 62 * [0], list(range(64))]
 
 
-def test_examples_are_labelled_by_play():
-    said = " ".join(["word"] * 12)
-    whole = "".join([f"{opening}\n\nX:\n{said}\n\nY:\nshort\n\n" for opening in text.OPENINGS.values()])
-    assert bert.examples_of(whole) == [(said, i) for i in range(9)]
+def test_swapped_words():
+    rows = [list(range(4, 30 + i % 50)) for i in range(300)]
+    x, y = bert.swapped(rows)
+    assert x.shape == (300, 64) and 100 < y.sum() < 200 and rows[0] == list(range(4, 30))
+    for row, made, label in zip(rows, x.tolist(), y.tolist()):
+        there = row[:64]
+        assert sorted(made[:len(there)]) == there and set(made[len(there):]) <= {bert.PAD}
+        assert 0 <= sum(a != b for a, b in zip(there, made)) <= 6 * label
+    changed = (x != bert.padded(rows)).any(1)
+    assert changed.sum() > 0.9 * y.sum()  # a swap may undo another
 
 
 def test_few_of_each():
@@ -258,9 +264,8 @@ def test_bert_learns_to_fill_gaps(small_bert):
 
 
 def test_bert_from_the_command_line(tmp_path, small_bert, capsys):
-    whole = "".join([f"{opening}\n\n" + "".join([f"X:\nand so {title} goes on, I say {j}, for a while yet, and on\n\n"
-                                                 for j in range(8)]) for title, opening in text.OPENINGS.items()])
-    (tmp_path / "x.txt").write_text(whole)
+    (tmp_path / "x.txt").write_text("".join([f"X:\nand so it goes on, I say {j}, for a while yet, and on and on\n\n"
+                                             for j in range(60)]))
     bert.main(["--data", str(tmp_path / "x.txt"), "--out", str(tmp_path), "--steps", "20"])
     said = capsys.readouterr().out
     assert "my [MASK] lord" in said and "from scratch" in said
