@@ -68,8 +68,8 @@ def _examples() -> list[Program]:
                 data={"dataset/BSDS300/images": "pictures"}),
         *(example("word_language_model/main.py", f"{words} --model {model}{more}",
                   data={"corpus": "corpus"}, name=f"examples word_language_model {model}")
-          for model, more in [("LSTM", " --tied --lr 2"), ("GRU", " --lr 2"), ("RNN_TANH", " --use-optimizer --lr 0.001"),
-                              ("Transformer", " --lr 1")]),
+          for model, more in [("LSTM", " --tied --lr 2"), ("GRU", " --lr 2"),
+                              ("RNN_TANH", " --use-optimizer --lr 0.001"), ("Transformer", " --lr 1")]),
     ]
 
 
