@@ -293,7 +293,8 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                 if last and not swapped and not more:
                     least = floor[0]
                 _tiles((count + lane - 1) // lane, a, ia, a_row, a_step, height, b, ib, b_row, some_depth, before,
-                       from_, from_row, sums, own, straight, out, to, to_row, least)
+                       from_, from_row, sums, own, straight, out, to, to_row, least,
+                       strip == first_strip and not copied)
         for strip in range(first_strip, last_strip):
             column, own = (s + strip) * wide, (strip - first_strip) * room
             count, to = min(wide, columns - column), (g + matrix) * rows * columns + i * y_row + column * y_step
@@ -333,15 +334,24 @@ def _copy_columns(a, ia, row, step, height, depth, out):
 
 @jit
 def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, sums, own, straight,
-           out, to, to_row, floor):
-    """All tiles of `height` rows of a strip: whole ones to `out`, one that is not to `sums`, and its rows to `out`."""
+           out, to, to_row, floor, fresh):
+    """All tiles of `height` rows of a strip: whole ones to `out`, one that is not to `sums`, and its rows to `out`.
+
+    `fresh` says that these rows of a have not been read before.
+    """
     lane = lanes_of(sums)
     wide, tall = VECTORS * lane, HEIGHTS[vectors - 1]
     for i in range(0, height, tall):
         target, place, row = (out, to + i * to_row, to_row) if i + tall <= height else (sums, own + i * wide, wide)
         at, first, left = ia + i * a_row, start + i * begin_row, height - i
         ahead = ib + (NEAR + i // tall % VECTORS * depth // VECTORS) * wide
-        if vectors == VECTORS:
+        if vectors == VECTORS and fresh:
+            _tile_first(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row,
+                        floor, ahead)
+        elif vectors == VECTORS and straight:
+            _tile_out(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row,
+                      floor, ahead)
+        elif vectors == VECTORS:
             _tile(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
                   ahead)
         elif vectors == 1:
@@ -369,8 +379,12 @@ def _epilogue(sums, own, height, count, wide, bias, row, floor):
             sums[j] = floor if total <= floor else total
 
 
-def _tile_of(vectors):
-    """The intrinsic for a tile of so many vectors."""
+def _tile_of(vectors, soon="b"):
+    """The intrinsic for a tile of so many vectors, which asks for cache lines that are used soon while it sums.
+
+    These are those from b[ahead] on; or with "a" the eight rows of a after its own; or with "out", besides, where the
+    next tile's sums go: a line that is written to is read first.
+    """
     rows = HEIGHTS[vectors - 1]
 
     @intrinsic
@@ -397,12 +411,23 @@ def _tile_of(vectors):
                         yield builder.gep(line, [integer(v * vector.count)])
 
             strip, ahead = builder.gep(b, [ib]), builder.gep(b, [ahead])
+            next_rows, next_out = (builder.gep(array, [builder.add(at, builder.mul(row, integer(rows)))])
+                                   for array, at, row in ((a, ia, a_row), (out, place, out_row)))
             sums = [load(builder, pointer, vector) for pointer in vectors_at(begin, start, begin_row, inside)]
 
             def body(k, sums):
                 line, step = builder.gep(strip, [builder.mul(k, b_row)]), builder.mul(k, a_step)
                 right = [load(builder, builder.gep(line, [integer(v * vector.count)]), vector) for v in range(vectors)]
-                prefetch(builder, builder.gep(ahead, [builder.mul(k, integer(vector.count))]))
+                eighth, eights = builder.and_(k, integer(7)), builder.lshr(k, integer(3))
+                if soon == "a":
+                    column = builder.mul(builder.mul(eights, integer(vector.count)), a_step)
+                    prefetch(builder, builder.gep(next_rows, [builder.add(builder.mul(eighth, a_row), column)]))
+                else:
+                    prefetch(builder, builder.gep(ahead, [builder.mul(k, integer(vector.count))]))
+                if soon == "out":
+                    column = builder.mul(builder.and_(eights, integer(vectors - 1)), integer(vector.count))
+                    line = builder.gep(next_out, [builder.add(builder.mul(eighth, out_row), column)])
+                    prefetch(builder, line, write=True)
                 result = []
                 for r in range(rows):
                     left = splat(builder, builder.load(builder.gep(lines[r], [step])), vector)
@@ -422,6 +447,7 @@ def _tile_of(vectors):
 
 
 _tile_1, _tile_2, _tile_3, _tile = [_tile_of(min(v, VECTORS)) for v in (1, 2, 3, 4)]
+_tile_first, _tile_out = _tile_of(VECTORS, "a"), _tile_of(VECTORS, "out")
 
 
 @intrinsic
