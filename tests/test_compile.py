@@ -865,6 +865,20 @@ def test_a_product_takes_the_activation_of_its_result(chains):
         assert ("linear_relu" in names) == joined and ("linear" in names) != joined
 
 
+def test_a_convolution_takes_the_activation_of_its_result(chains):
+    layer, x = nn.Conv2d(2, 5, 3, padding=1), mt.randn(3, 2, 6, 7)
+    compiled = mt.compile(lambda x: layer(x).relu().square().sum())
+    for _ in range(4):
+        layer.zero_grad()
+        layer(x).relu().square().sum().backward()
+        expected = layer.weight.grad.numpy().copy()
+        layer.zero_grad()
+        compiled(x).backward()
+        np.testing.assert_allclose(layer.weight.grad.numpy(), expected, rtol=1e-5, atol=1e-5)
+    names = [step.name for step in compiled.recordings[0].program.forward]
+    assert "conv2d_relu" in names and "conv2d" not in names
+
+
 def test_training_with_chains(chains):
     def sgd(params):
         return mt.optim.SGD(params, lr=0.05, momentum=0.9)
@@ -964,3 +978,41 @@ def test_a_twin_of_a_module():
     assert next(compiled.parameters()) is next(model.parameters())
     compiled.eval()
     assert not model.training
+
+
+def test_stances():
+    @mt.compile
+    def f(x):
+        return x * 2
+
+    x = mt.ones(3)
+    set_stance = mt.compiler.set_stance
+    with set_stance("force_eager"):
+        f(x), f(x), f(x)
+    forced = set_stance("force_eager")(lambda: [f(x) for _ in range(3)])
+    forced()
+    assert f.explain() == "f: 0 recordings, 0 replays"
+    f(x), f(x), f(x)
+    with set_stance("fail_on_recompile"):
+        f(x)
+        with pytest.raises(RuntimeError, match="fail_on_recompile"):
+            f(mt.ones(4))
+    with set_stance("eager_on_recompile"):
+        f(mt.ones(4)), f(mt.ones(4)), f(x)
+    assert f.explain() == "f: 1 recording, 3 replays"
+    set_stance("force_eager")
+    f(x)
+    set_stance("default")
+    f(x)
+    assert f.explain() == "f: 1 recording, 4 replays"
+    with pytest.raises(RuntimeError, match="stance"):
+        set_stance("sometimes")
+
+
+def test_modules_compile_in_place():
+    net, x = mt.nn.Linear(2, 3), mt.ones(4, 2)
+    expected = net(x)
+    assert net.compile() is None
+    for _ in range(4):
+        np.testing.assert_allclose(net(x).numpy(force=True), expected.numpy(force=True), rtol=1e-6)
+    assert net.forward.explain() == "forward: 1 recording, 2 replays"

@@ -36,7 +36,8 @@ def calls():
     for case in samples.KERNEL_CASES:
         for i, make in enumerate(case.samples):
             arguments, options = make(np.random.default_rng(i))
-            found.setdefault(case.name, {})[("kernel case", i)] = (arguments, options)
+            kept = found.setdefault(case.name, {})
+            kept["kernel case", len(kept)] = (arguments, options)
     return {name: list(kept.values()) for name, kept in found.items()}
 
 

@@ -21,6 +21,12 @@ def conv2d(xp, x, w, b, stride, padding, dilation, groups):
 
 
 @kernel
+def conv2d_relu(xp, x, w, b, stride, padding, dilation, groups):
+    """The positive part of `conv2d`; NaN stays NaN."""
+    return xp.maximum(_conv(xp, x, w, b, stride, padding, dilation, groups), 0)
+
+
+@kernel
 def conv2d_dx(xp, dy, w, x_shape, stride, padding, dilation, groups):
     """The gradient of conv2d's x, whose shape is `x_shape`."""
     return _conv_dx(xp, dy, w, x_shape, stride, padding, dilation, groups)
@@ -167,11 +173,14 @@ def _no_winograd_dw(dy: Any, x: Any, w_shape: Any, stride: Any, padding: Any, di
 
 DIRECT = "the direct sum is faster for this shape"
 conv2d.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_of_table", _no_winograd, backend="numba")
+conv2d_relu.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_relu_of_table", _no_winograd,
+                    backend="numba")
 conv2d_dx.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_dx_of_table", _no_winograd_dx,
                   backend="numba")
 conv2d_dw.version("winograd", "cpu", "minitorch_kernels.cpu.winograd_dw:conv2d_dw_of_table", _no_winograd_dw,
                   backend="numba")
 conv2d.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d", _not_float_bias)
+conv2d_relu.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_relu", _not_float_bias)
 conv2d_dx.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_dx", _not_float)
 conv2d_dw.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_dw", _not_float)
 conv3d.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv3d", _not_float_bias)

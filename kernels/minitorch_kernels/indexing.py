@@ -116,9 +116,17 @@ def windows_dx(xp, dy, shape, axis, size, step):
     if not shape:
         return dy.reshape(shape)
     out = xp.zeros(shape, dy.dtype)
-    before = (slice(None),) * axis
-    for i in range(size):
-        out[(*before, slice(i, i + (dy.shape[axis] - 1) * step + 1, step))] += dy[..., i]
+    before, count, parts = (slice(None),) * axis, dy.shape[axis], -(-size // step)
+    dims = range(dy.ndim - 1)
+    dy = dy.transpose(*dims[:axis + 1], dy.ndim - 1, *dims[axis + 1:])  # a window's elements after its number
+    blocks = xp.zeros((*shape[:axis], count - 1 + parts, step, *shape[axis + 1:]), dy.dtype)  # `step` elements each
+    for i in range(parts):
+        width = min(step, size - i * step)
+        part = dy[(*before, slice(None), slice(i * step, i * step + width))]
+        blocks[(*before, slice(i, i + count), slice(width))] += part
+    joined = blocks.reshape(*shape[:axis], (count - 1 + parts) * step, *shape[axis + 1:])
+    end = min(joined.shape[axis], shape[axis])
+    out[(*before, slice(end))] = joined[(*before, slice(end))]
     return out
 
 

@@ -136,23 +136,24 @@ class Generator(Rejection):
 
         return self._fill(shape, dtype, work, transform)
 
-    def normal(self, shape: Shape, dtype: Any = np.float32, mean: float = 0, std: float = 1) -> np.ndarray:
+    def normal(self, shape: Shape, dtype: Any = np.float32, mean: float = 0, std: float = 1,
+               blocks: bool = True) -> np.ndarray:
         """Normal with `mean` and `std`: Box and Muller's method, in one of two ways.
 
         From 16 elements on, in blocks of 16 (`box_muller`); where the size is no multiple of 16, the last 16
-        elements are drawn anew. Below, in pairs of float64, the second of which waits for the next such
-        call. The parts of a complex dtype have standard deviation std / sqrt(2).
+        elements are drawn anew. Below, and without `blocks`, in pairs of float64, the second of which waits for the
+        next such call. The parts of a complex dtype have standard deviation std / sqrt(2).
         """
         dtype = np.dtype(dtype)
         if dtype.kind == "c":
-            return self.normal(*_parts(shape, dtype), mean, std / math.sqrt(2)).view(dtype)[..., 0]
+            return self.normal(*_parts(shape, dtype), mean, std / math.sqrt(2), blocks).view(dtype)[..., 0]
         work = work_dtype("normal", dtype)
         if not std >= 0:
             raise RuntimeError(f"normal: expects std >= 0, got std={std}")
         out = np.empty(shape, dtype)
         flat = out.reshape(-1)
         with self._lock:
-            if flat.size < 16:
+            if flat.size < 16 or not blocks:
                 flat[:] = cast(affine(self._pairs(flat.size), std, mean), dtype)
                 return out
             rest = flat.size % 16

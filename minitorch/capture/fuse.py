@@ -282,7 +282,7 @@ def _equal(a: Any, b: Any) -> bool:
     return not isinstance(a, Slot) and type(a) is type(b) and a == b
 
 
-_EPILOGUES = {("linear", "relu"): "linear_relu"}
+_EPILOGUES = {("linear", "relu"): "linear_relu", ("conv2d", "relu"): "conv2d_relu"}
 _BY_NUMPY = {"add", "sub", "mul", "div", "neg", "copy", "abs", "square", "sqrt", "reciprocal", "maximum", "minimum",
              "where", "relu"}
 _OTHERS = {("call", "where"), ("method", "copy")}

@@ -207,7 +207,19 @@ for (n, c, h, w), outputs, padding in (((4, 32, 17, 15), 48, 1), ((2, 64, 13, 11
             return [rng.standard_normal(shapes[name]).astype(dtype) for name in names]
 
         register(KernelCase("conv2d", [lambda rng, some=some, same=same: ((*some(rng, ["x", "w", "b"]), *same), {})]))
+        register(KernelCase("conv2d_relu", [lambda rng, some=some, same=same: (
+            (*some(rng, ["x", "w", "b"]), *same), {})]))
         register(KernelCase("conv2d_dx", [lambda rng, some=some, same=same, shape=shapes["x"]: (
             (*some(rng, ["dy", "w"]), shape, *same), {})]))
         register(KernelCase("conv2d_dw", [lambda rng, some=some, same=same, shape=shapes["w"]: (
             (*some(rng, ["dy", "x"]), shape, *same), {})]))
+
+for shapes, *rest in (
+        (((2, 3, 9, 11), (10, 3, 3, 3), (10,)), (1, 1), (1, 1), (1, 1), 1),
+        (((2, 40, 7, 7), (33, 40, 3, 3), None), (2, 2), (1, 1), (1, 1), 1),
+        (((2, 8, 9, 9), (8, 1, 3, 3), (8,)), (2, 2), (1, 1), (1, 1), 8),
+        (((2, 8, 5, 5), (6, 8, 1, 1), (6,)), (1, 1), (0, 0), (1, 1), 1),
+        (((1, 6, 11, 8), (4, 3, 3, 2), (4,)), (3, 3), (2, 1), (2, 1), 2)):
+    for dtype in ("float32", "float64"):
+        register(KernelCase("conv2d_relu", [lambda rng, dtype=dtype, shapes=shapes, rest=rest: (
+            (*(s and rng.standard_normal(s).astype(dtype) for s in shapes), *rest), {})]))

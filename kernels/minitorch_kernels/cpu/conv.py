@@ -12,6 +12,7 @@ whole numbers, from which each part of a task reads what is its own.
 """
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -37,17 +38,24 @@ SPARE = 1.34  # rows of tall tiles for each real one, at most
 FULL = 0.9  # the part of the vectors along rows that is used, above which they are better than tall tiles
 
 
-def conv2d(x, w, b, stride, padding, dilation, groups):
-    """y, as the reference `conv2d` says."""
+def conv2d(x, w, b, stride, padding, dilation, groups, floor=-math.inf):
+    """y, as the reference `conv2d` says, but nothing less than `floor`."""
     outputs = len(w)
     if _is_product(w.shape, stride, padding, groups):
         y = dense.matmul(w.reshape(w.shape[:2]), _matrices(x)).reshape(len(x), outputs, *x.shape[2:])
-        return y if b is None else np.add(y, b.reshape(-1, *[1] * len(stride)), out=y)
+        if b is not None:
+            np.add(y, b.reshape(-1, *[1] * len(stride)), out=y)
+        return y if floor < 0 else np.maximum(y, 0, out=y)
     out = planes.outputs(w.shape[2:], x.shape[2:], stride, padding, dilation)
     y = memory.empty((len(x), outputs, *out), x.dtype)
     if y.size:
-        _correlate(_plan(x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), x, w, b, y)
+        _correlate(_plan(x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), x, w, b, y, floor)
     return y
+
+
+def conv2d_relu(*arguments):
+    """The positive part of `conv2d`."""
+    return conv2d(*arguments, floor=0.0)
 
 
 def conv2d_dx(dy, w, x_shape, stride, padding, dilation, groups):
@@ -57,7 +65,7 @@ def conv2d_dx(dy, w, x_shape, stride, padding, dilation, groups):
     dx = memory.empty(x_shape, dy.dtype)
     if dx.size:
         plan = _plan_dx(tuple(x_shape), w.shape, stride, padding, dilation, groups, dy.dtype.char)
-        _correlate(plan, dy, w, None, dx)
+        _correlate(plan, dy, w, None, dx, -math.inf)
     return dx
 
 
@@ -240,10 +248,10 @@ def _in_three(w_shape, x_shape, stride, padding, dilation):
             (0,) * more + tuple(padding), (1,) * more + tuple(dilation))
 
 
-def _correlate(plan, x, w, b, y):
-    """Fill y (N, groups * rows, *out)."""
+def _correlate(plan, x, w, b, y, floor):
+    """Fill y (N, groups * rows, *out), nothing less than `floor`."""
     if type(plan) is depthwise.Plan:
-        depthwise.correlate(plan, x, w, b, y)
+        depthwise.correlate(plan, x, w, b, y, floor)
         return
     blocks = -(-plan.rows // plan.height)
     bias = np.zeros((plan.groups, blocks * plan.height), x.dtype)
@@ -259,7 +267,8 @@ def _correlate(plan, x, w, b, y):
         start = end
     room, rooms = planes.rooms(plan.room, x.dtype)
     _correlate_part(plan.parts, 2 * plan.work, plan.cuts, plan.directory, plan.tables, plan.numbers, *plan.layout,
-                    np.ascontiguousarray(x).reshape(-1), packed, bias.reshape(-1), y.reshape(-1), room, rooms)
+                    np.ascontiguousarray(x).reshape(-1), packed, bias.reshape(-1), floor, y.reshape(-1), room,
+                    rooms)
 
 
 @task
@@ -270,8 +279,8 @@ def _pack_part(part, some, w, groups, row, column, rows, height, blocks, out):
 
 
 @task
-def _correlate_part(part, cuts, directory, tables, numbers, step, phases, plane, x, packed, bias, y, room,
-                    rooms):
+def _correlate_part(part, cuts, directory, tables, numbers, step, phases, plane, x, packed, bias, floor, y,
+                    room, rooms):
     """y for some images, groups and blocks of rows."""
     n0, n1, g0, g1, block0, block1 = (cuts[7 * part], cuts[7 * part + 1], cuts[7 * part + 2], cuts[7 * part + 3],
                                       cuts[7 * part + 4], cuts[7 * part + 5])
@@ -280,7 +289,7 @@ def _correlate_part(part, cuts, directory, tables, numbers, step, phases, plane,
     area, outputs, targets, together, vectors, reach, all_places = (numbers[7], numbers[8], numbers[9], numbers[10],
                                                                         numbers[11], numbers[12], numbers[13])
     line = cuts[7 * part + 6] * (1 + LINE * targets)
-    length, y0 = directory[line], n0 * outputs * area
+    length, y0, least = directory[line], n0 * outputs * area, y.dtype.type(floor)
     mine = borrow(rooms)
     begin = mine * all_places
     xs = room[begin:begin + (g1 - g0) * per_group * many * length + reach + lanes_of(x)]
@@ -290,12 +299,12 @@ def _correlate_part(part, cuts, directory, tables, numbers, step, phases, plane,
         offset, places, depth, a = (tables[directory[at]:], tables[directory[at + 1]:], directory[at + 6],
                                     packed[directory[at + 7]:])
         if vectors:
-            tall.product(vectors, a, bias, rows, depth, block0, block1, xs, offset, places, n1 - n0, area, y, y0,
+            tall.product(vectors, a, bias, least, rows, depth, block0, block1, xs, offset, places, n1 - n0, area, y, y0,
                          outputs * area, area)
         else:
             first, pieces = tables[directory[at + 2]:], tables[directory[at + 3]:]
-            gemm.product(a, bias, g0, g1, rows, depth, block0, block1, xs, per_group * many * length, offset, places,
-                         directory[at + 4], first, pieces, directory[at + 5] != 0, together, y, y0, area,
+            gemm.product(a, bias, least, g0, g1, rows, depth, block0, block1, xs, per_group * many * length, offset,
+                         places, directory[at + 4], first, pieces, directory[at + 5] != 0, together, y, y0, area,
                          directory[at + 8])
     give_back(rooms, mine)
 

@@ -27,6 +27,7 @@ from .tasks import task
 from .vector import (
     MANY,
     aligned,
+    at_least,
     below,
     data,
     fma,
@@ -436,8 +437,7 @@ def _tile_of(vectors, soon="b"):
 
             sums, low = loop(builder, depth, 1, body, sums), splat(builder, floor, vector)
             for total, pointer in zip(sums, vectors_at(out, place, out_row, every)):
-                total = builder.select(builder.fcmp_ordered("<=", total, low), low, total)
-                keep(builder, [total], pointer)
+                keep(builder, [at_least(builder, total, low)], pointer)
             return context.get_dummy_value()
 
         n, number = types.int64, a.dtype

@@ -18,7 +18,22 @@ from numba.extending import intrinsic
 
 from . import gemm, planes, vector
 from .tasks import borrow, give_back, task
-from .vector import below, data, fma, get, integer, keep, lanes_of, load, loop, masked_store, shuffle, splat, vector_of
+from .vector import (
+    at_least,
+    below,
+    data,
+    fma,
+    get,
+    integer,
+    keep,
+    lanes_of,
+    load,
+    loop,
+    masked_store,
+    shuffle,
+    splat,
+    vector_of,
+)
 
 ROWS = 2  # outputs of a group at most
 VECTORS, TAPS = 8, 9
@@ -45,13 +60,13 @@ class Plan(NamedTuple):
     work: int
 
 
-def correlate(plan, x, w, b, y):
-    """Fill y (N, groups * rows, *out)."""
+def correlate(plan, x, w, b, y, floor):
+    """Fill y (N, groups * rows, *out), nothing less than `floor`."""
     bias = np.zeros(plan.outputs, x.dtype) if b is None else np.ascontiguousarray(b)
     packed = w.reshape(-1).take(plan.weights)
     room, rooms = planes.rooms(plan.room, x.dtype)
     _correlate_part(plan.parts, 2 * plan.work, plan.cuts, plan.numbers, *plan.layout, plan.tables,
-                    np.ascontiguousarray(x).reshape(-1), packed, bias, y.reshape(-1), room, rooms)
+                    np.ascontiguousarray(x).reshape(-1), packed, bias, floor, y.reshape(-1), room, rooms)
 
 
 def weight_gradient(plan, dy, x, w_shape):
@@ -173,14 +188,14 @@ def _vectors(layout, target, stride, lanes):
 
 
 @task
-def _correlate_part(part, cuts, numbers, step, phases, plane, tables, x, packed, bias, y, room, rooms):
+def _correlate_part(part, cuts, numbers, step, phases, plane, tables, x, packed, bias, floor, y, room, rooms):
     """y for some images and groups."""
     n0, n1, g0, g1 = cuts[5 * part + 1], cuts[5 * part + 2], cuts[5 * part + 3], cuts[5 * part + 4]
     channels, size, groups, rows = numbers[0], (numbers[1], numbers[2], numbers[3]), numbers[4], numbers[5]
     per_group, length, some, places, reach = numbers[6], numbers[7], numbers[8], numbers[9], numbers[10]
     area, apart, targets = numbers[11], numbers[12], numbers[13]
     lane, mine, group = lanes_of(x), borrow(rooms), per_group * length
-    begin, out = mine * places, np.empty(VECTORS * lane, x.dtype)
+    begin, out, least = mine * places, np.empty(VECTORS * lane, x.dtype), x.dtype.type(floor)
     for first in range(g0, g1, some):
         last = min(first + some, g1)
         xs = room[begin:begin + (last - first) * group + reach + lane]
@@ -194,11 +209,11 @@ def _correlate_part(part, cuts, numbers, step, phases, plane, tables, x, packed,
                     a, own, to = numbers[t + 4] + o * depth, (o // rows - first) * group, (n * groups * rows + o) * area
                     for v in range(table, end, 3 * VECTORS):
                         if apart == 1:
-                            _tile(packed, a, xs, own, tables, v, offset, depth, bias, o, y, to)
+                            _tile(packed, a, xs, own, tables, v, offset, depth, bias, o, least, y, to)
                         elif apart == 2:
-                            _tile_of_2(packed, a, xs, own, tables, v, offset, depth, bias, o, y, to)
+                            _tile_of_2(packed, a, xs, own, tables, v, offset, depth, bias, o, least, y, to)
                         else:
-                            _whole_tile(packed, a, xs, own, tables, v, offset, depth, bias, o, out, 0)
+                            _whole_tile(packed, a, xs, own, tables, v, offset, depth, bias, o, least, out, 0)
                             for i in range(VECTORS):
                                 for j in range(tables[v + 3 * i + 1]):
                                     y[to + tables[v + 3 * i + 2] + j] = out[i * lane + j * apart]
@@ -244,11 +259,14 @@ def _tile_of(step):
     """The intrinsic for VECTORS vectors, of which each first or second number goes to y; or all, side by side."""
 
     @intrinsic
-    def tile(typingctx, a, ia, x, ix, tables, iv, offset, k, bias, ib, y, y0):
-        """bias[ib] + sum of a[ia + i] * x[ix + place + tables[offset + i]], i < k, for each place in tables[iv:]."""
+    def tile(typingctx, a, ia, x, ix, tables, iv, offset, k, bias, ib, floor, y, y0):
+        """bias[ib] + sum of a[ia + i] * x[ix + place + tables[offset + i]], i < k, for each place in tables[iv:].
+
+        Nothing is less than the floor.
+        """
 
         def codegen(context, builder, signature, arguments):
-            a, ia, x, ix, tables, iv, offset, k, bias, ib, y, y0 = data(context, builder, signature, arguments)
+            a, ia, x, ix, tables, iv, offset, k, bias, ib, floor, y, y0 = data(context, builder, signature, arguments)
             vector, start, target = vector_of(signature.args[0]), builder.gep(x, [ix]), builder.gep(y, [y0])
             bases = [builder.gep(start, [get(builder, tables, iv, 3 * i)]) for i in range(VECTORS)]
             left, shifts = builder.gep(a, [ia]), builder.gep(tables, [offset])
@@ -259,7 +277,8 @@ def _tile_of(step):
                         for base, total in zip(bases, sums)]
 
             first = splat(builder, get(builder, bias, ib), vector)
-            sums = loop(builder, k, 1, body, [first] * VECTORS)
+            low = splat(builder, floor, vector)
+            sums = [at_least(builder, total, low) for total in loop(builder, k, 1, body, [first] * VECTORS)]
             if not step:
                 keep(builder, sums, target)
                 return context.get_dummy_value()
@@ -270,7 +289,7 @@ def _tile_of(step):
             return context.get_dummy_value()
 
         n = types.int64
-        return types.void(a, n, x, n, tables, n, n, n, bias, n, y, n), codegen
+        return types.void(a, n, x, n, tables, n, n, n, bias, n, y.dtype, y, n), codegen
 
     return tile
 

@@ -20,6 +20,7 @@ from .jit import jit
 from .vector import (
     MANY,
     add,
+    at_least,
     below,
     data,
     fma,
@@ -43,12 +44,12 @@ LEFT, RIGHT = (4 if MANY else 2), 6  # the tile of `dots`
 
 
 @jit
-def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, places, vectors, first, pieces,
+def product(a, bias, floor, g0, g1, rows, depth, block0, block1, x, x_group, offset, places, vectors, first, pieces,
             simple, together, y, y0, y_row, y_step):
     """For groups g0 to g1, and blocks of rows block0 to block1: y at the places of `vectors` vectors.
 
-    a: packed by `pack_rows`, and bias filled up to whole blocks. places[v]: the address of vector v in the x
-    of its group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for
+    a: packed by `pack_rows`, and bias filled up to whole blocks. No y is less than `floor`. places[v]: the address
+    of vector v in the x of its group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for
     p from first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie
     between rows and lanes in y. simple: each vector has one piece, which begins with its first lane.
     `together` vectors are finished for all rows before the next ones, so that their x stays in the L2 cache.
@@ -64,9 +65,9 @@ def product(a, bias, g0, g1, rows, depth, block0, block1, x, x_group, offset, pl
                 to = y0 + (g * rows + block * ROWS) * y_row
                 for v in range(v0, min(v0 + together, vectors), VECTORS):
                     if simple and count == ROWS and y_step == 1:
-                        _direct_tile(a, left, own, places, v, offset, depth, bias, b, pieces, v, y, to, y_row)
+                        _direct_tile(a, left, own, places, v, offset, depth, bias, b, floor, pieces, v, y, to, y_row)
                         continue
-                    _tile(a, left, own, places, v, offset, depth, bias, b, pieces, 0, out, 0, 0)
+                    _tile(a, left, own, places, v, offset, depth, bias, b, floor, pieces, 0, out, 0, 0)
                     for u in range(min(VECTORS, vectors - v)):
                         for p in range(first[v + u], first[v + u + 1]):
                             source, number = pieces[3 * p] + u * lane, pieces[3 * p + 1]
@@ -201,14 +202,14 @@ def _tile_of(direct):
     rows, vectors = ROWS, VECTORS
 
     @intrinsic
-    def tile(typingctx, a, ia, x, places, v, offset, k, bias, ib, pieces, p, y, y0, y_row):
-        """tile[row, i] = bias[ib + row] + sum of a[ia + k * rows + row] * x[places[v + i] + offset[k] + n].
+    def tile(typingctx, a, ia, x, places, v, offset, k, bias, ib, floor, pieces, p, y, y0, y_row):
+        """tile[row, i] = bias[ib + row] + sum of a[ia + k * rows + row] * x[places[v + i] + offset[k] + n] or `floor`.
 
         direct: piece p + i tells how many lanes of vector i go where in y; else the tile is y.
         """
 
         def codegen(context, builder, signature, arguments):
-            a, ia, x, places, v, offset, k, bias, ib, pieces, p, y, y0, y_row = data(
+            a, ia, x, places, v, offset, k, bias, ib, floor, pieces, p, y, y0, y_row = data(
                 context, builder, signature, arguments)
             vector = vector_of(signature.args[0])
             bases = [builder.gep(x, [get(builder, places, v, i)]) for i in range(vectors)]
@@ -224,7 +225,9 @@ def _tile_of(direct):
                     result += [fma(builder, left, right[j], sums[r * vectors + j]) for j in range(vectors)]
                 return result
 
+            low = splat(builder, floor, vector)
             sums = loop(builder, k, 1, body, [s for s in begin for _ in range(vectors)])
+            sums = [at_least(builder, total, low) for total in sums]
             if not direct:
                 keep(builder, sums, y)
                 return context.get_dummy_value()
@@ -238,7 +241,7 @@ def _tile_of(direct):
             return context.get_dummy_value()
 
         n = types.int64
-        return types.void(a, n, x, places, n, offset, n, bias, n, pieces, n, y, n, n), codegen
+        return types.void(a, n, x, places, n, offset, n, bias, n, y.dtype, pieces, n, y, n, n), codegen
 
     return tile
 

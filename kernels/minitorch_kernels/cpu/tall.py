@@ -41,12 +41,12 @@ def vectors(rows, lanes):
 
 
 @jit
-def product(vectors, a, bias, rows, depth, block0, block1, x, offset, places, images, area, y, y0, image, y_row):
+def product(vectors, a, bias, floor, rows, depth, block0, block1, x, offset, places, images, area, y, y0, image, y_row):
     """For blocks of rows block0 to block1: y at the `area` places of each of so many images.
 
-    a: packed by `gemm.pack_rows` in blocks of so many vectors, and bias filled up to whole blocks. places:
-    addresses in x, and some to fill a tile. y0: the first row of the first image in y; `image` and y_row lie
-    between images and rows.
+    a: packed by `gemm.pack_rows` in blocks of so many vectors, and bias filled up to whole blocks. No y is less
+    than `floor`. places: addresses in x, and some to fill a tile. y0: the first row of the first image in y; `image`
+    and y_row lie between images and rows.
     """
     wide = vectors * lanes_of(y)
     out = np.empty((ROOM + PLACES) * wide, y.dtype)
@@ -61,6 +61,8 @@ def product(vectors, a, bias, rows, depth, block0, block1, x, offset, places, im
                     for r in range(wide):
                         out[place * wide + r] = bias[block * wide + r]
                 _sum(vectors, x, places, start, end - start, offset, depth, w, out)
+                for i in range((end - start) * wide if floor == 0 else 0):
+                    out[i] = floor if out[i] <= floor else out[i]
                 place = start
                 while place < end:
                     n = place // area

@@ -166,6 +166,11 @@ def prefetch(builder, pointer, write=False):
     builder.call(function, [builder.bitcast(pointer, place), use, level, of_data])
 
 
+def at_least(builder, value, low):
+    """The larger of two vectors, lane by lane; NaN in `value` stays."""
+    return builder.select(builder.fcmp_ordered("<=", value, low), low, value)
+
+
 def totals(builder, vectors):
     """The sum of each vector's lanes, as lanes of new vectors: two are folded at once, then two of those."""
     count, results = vectors[0].type.count, []

@@ -33,6 +33,7 @@ transforms cost more than they save, and with few tiles for many weights (one im
 """
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
@@ -49,6 +50,7 @@ from .tasks import task
 from .vector import (
     MANY,
     aligned,
+    at_least,
     data,
     fma,
     integer,
@@ -74,9 +76,12 @@ SPILL = 60  # the same for a cache line of weights beyond NEAR
 GAIN = 1.1  # how much quicker than the direct sum is worth the larger error
 
 
-def conv2d(x, w, b, padding, tile):
-    """y (N, O, H', W') of x (N, C, H, W), w (O, C, 3, 3) and b (O,) or None, by tiles of 2 or 4 squared."""
-    return _convolve(x, w, b, len(w), padding, tile, False)
+def conv2d(x, w, b, padding, tile, floor=-math.inf):
+    """y (N, O, H', W') of x (N, C, H, W), w (O, C, 3, 3) and b (O,) or None, by tiles of 2 or 4 squared.
+
+    Nothing in y is less than `floor`.
+    """
+    return _convolve(x, w, b, len(w), padding, tile, False, floor)
 
 
 def conv2d_dx(dy, w, x_shape, padding, tile):
@@ -84,9 +89,14 @@ def conv2d_dx(dy, w, x_shape, padding, tile):
     return _convolve(dy, w, None, x_shape[1], (2 - padding[0], 2 - padding[1]), tile, True)
 
 
-def conv2d_of_table(x, w, b, stride, padding, dilation, groups):
+def conv2d_of_table(x, w, b, stride, padding, dilation, groups, floor=-math.inf):
     """`conv2d` by the kernel's arguments, with the tile that is worth it."""
-    return conv2d(x, w, b, padding, worth(x.shape, w.shape, padding, x.dtype.char))
+    return conv2d(x, w, b, padding, worth(x.shape, w.shape, padding, x.dtype.char), floor)
+
+
+def conv2d_relu_of_table(*arguments):
+    """The positive part of `conv2d_of_table`."""
+    return conv2d_of_table(*arguments, floor=0.0)
 
 
 def conv2d_dx_of_table(dy, w, x_shape, stride, padding, dilation, groups):
@@ -118,7 +128,7 @@ def worth(x_shape, w_shape, padding, letter):
     return min(costs, key=costs.get)
 
 
-def _convolve(x, w, b, outputs, padding, tile, turned):
+def _convolve(x, w, b, outputs, padding, tile, turned, floor=-math.inf):
     batch, channels, height, width = x.shape
     y = memory.empty((batch, outputs, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2), x.dtype)
     if not y.size:
@@ -129,7 +139,7 @@ def _convolve(x, w, b, outputs, padding, tile, turned):
         bias[:outputs] = b
     output_row, channel_row = (9, 9 * outputs) if turned else (9 * channels, 9)
     _transform_weights(channels, 10 * len(u), numbers, _flat(w), output_row, channel_row, turned, u)
-    _transform_tiles(parts, work, numbers, _flat(x), u, bias, y.reshape(-1))
+    _transform_tiles(parts, work, numbers, _flat(x), u, bias, floor, y.reshape(-1))
     return y
 
 
@@ -186,8 +196,9 @@ def _transform_weights(channel, numbers, w, output_row, channel_row, turned, u):
 
 
 @task
-def _transform_tiles(part, numbers, x, u, bias, y):
+def _transform_tiles(part, numbers, x, u, bias, floor, y):
     """y for some blocks of rows of tiles, which are counted through all images."""
+    least = y.dtype.type(floor)
     tile, batch, channels, width, outputs = numbers[0], numbers[1], numbers[2], numbers[4], numbers[5]
     out_h, out_w, rows, blocks, parts = numbers[6], numbers[7], numbers[10], numbers[11], numbers[12]
     lane, planes = lanes_of(y), (tile + 2) * (tile + 2)
@@ -226,7 +237,7 @@ def _transform_tiles(part, numbers, x, u, bias, y):
                 while start < last:
                     end = min(last, (start // down + 1) * down)
                     _write(numbers, m[(start - first) * across * vectors * lane + o:], vectors * lane, m_plane, bias,
-                           strip + o, start // down, start % down, end - start, out, y)
+                           strip + o, least, start // down, start % down, end - start, out, y)
                     start = end
 
 
@@ -283,8 +294,8 @@ def _multiply(vectors, v, deep, count, u, channels, m):
 
 
 @jit
-def _write(numbers, m, wide, plane, bias, o, image, first, rows, out, y):
-    """A vector of outputs: y = A^T m A + bias for `rows` rows of tiles of an image, transposed.
+def _write(numbers, m, wide, plane, bias, o, floor, image, first, rows, out, y):
+    """A vector of outputs: y = A^T m A + bias, or the floor if it is less, for `rows` rows of tiles, transposed.
 
     A tile's columns beyond the image go where the next line begins, and are overwritten there: a line's tiles are
     written from right to left, and lines from top to bottom.
@@ -297,9 +308,9 @@ def _write(numbers, m, wide, plane, bias, o, image, first, rows, out, y):
         for j in range(across - 1, -1, -1):
             source, target = (i * across + j) * wide, (i * tile * out_w + j * tile) * lane
             if tile == 2:
-                _outputs_2(m, source, 4 * plane, plane, out, target, out_w * lane, lane, bias, o)
+                _outputs_2(m, source, 4 * plane, plane, out, target, out_w * lane, lane, bias, o, floor)
             else:
-                _outputs_4(m, source, 6 * plane, plane, out, target, out_w * lane, lane, bias, o)
+                _outputs_4(m, source, 6 * plane, plane, out, target, out_w * lane, lane, bias, o, floor)
         ready = min((i + 1) * tile, out_h - top) * out_w
         while place + lane <= ready or (i == rows - 1 and place < ready):
             _turn(out, place * lane, lane, min(lane, ready - place), some, y, base + place, area)
@@ -390,13 +401,14 @@ def _product_of(vectors):
 
 
 def _transform_of(matrix, biased=False):
-    """The intrinsic for target = matrix @ source @ matrix^T, in every lane, and where `biased` + bias[k]."""
+    """The intrinsic for target = matrix @ source @ matrix^T, in every lane; with `biased` + bias[k], or the floor."""
     inputs = len(matrix[0])
 
     def codegen(context, builder, signature, arguments):
         source, i, source_row, source_step, target, j, row, step, *more = data(context, builder, signature, arguments)
         vector = vector_of(signature.args[0])
         start = load(builder, builder.gep(more[0], [more[1]]), vector) if biased else None
+        low = splat(builder, more[2], vector) if biased else None
         half = []  # matrix @ source, column after column
         for c in range(inputs):
             first = builder.add(i, builder.mul(source_step, integer(c)))
@@ -405,14 +417,15 @@ def _transform_of(matrix, biased=False):
         for r in range(len(matrix)):
             first = builder.add(j, builder.mul(row, integer(r)))
             for c, value in enumerate(_times(builder, matrix, [column[r] for column in half], start)):
+                value = at_least(builder, value, low) if biased else value
                 keep(builder, [value], _at(builder, target, first, step, c))
         return context.get_dummy_value()
 
     n = types.int64
     if biased:
         @intrinsic
-        def transform(typingctx, source, i, source_row, source_step, target, j, row, step, bias, k):
-            return types.void(source, n, n, n, target, n, n, n, bias, n), codegen
+        def transform(typingctx, source, i, source_row, source_step, target, j, row, step, bias, k, floor):
+            return types.void(source, n, n, n, target, n, n, n, bias, n, target.dtype), codegen
     else:
         @intrinsic
         def transform(typingctx, source, i, source_row, source_step, target, j, row, step):
