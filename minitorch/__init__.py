@@ -53,6 +53,7 @@ _ELSEWHERE.update({name: module for module, names in {
         set_autocast_gpu_dtype is_autocast_available is_autocast_enabled is_autocast_cpu_enabled set_autocast_enabled
         set_autocast_cpu_enabled is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache
         autocast_increment_nesting autocast_decrement_nesting""",
+    "autograd.anomaly_mode": "is_anomaly_enabled set_anomaly_enabled is_anomaly_check_nan_enabled",
     "cuda.memory": "OutOfMemoryError",
     "device": "get_default_device set_default_device",
     "func": "vmap",
@@ -75,9 +76,9 @@ _ELSEWHERE.update({name: module for module, names in {
 def __getattr__(name: str) -> _Any:
     """Any other module of this folder, imported when first used: `minitorch.nn` costs nothing to who needs none."""
     if name in _ELSEWHERE:
-        return getattr(_importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
-    if (not name.startswith("__") or name in ("__config__", "__future__")) and _find_spec(f"{__name__}.{name}"):
-        return _importlib.import_module(f"{__name__}.{name}")
+        return getattr(_importlib.import_module(f"{__package__}.{_ELSEWHERE[name]}"), name)
+    if (not name.startswith("__") or name in ("__config__", "__future__")) and _find_spec(f"{__package__}.{name}"):
+        return _importlib.import_module(f"{__package__}.{name}")
     raise errors.NoAttributeError(f"module 'torch' has no attribute '{name}'", name, __dir__)
 
 

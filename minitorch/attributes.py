@@ -41,7 +41,7 @@ def numel(input):
     return input._array.size
 
 
-@method
+@composite
 def is_same_size(self, other):
     """Whether the shapes are equal."""
     return self._array.shape == other._array.shape
@@ -64,13 +64,13 @@ def is_complex(input):
     return input.dtype.is_complex
 
 
-@method
+@composite
 def is_signed(self):
     """Whether its type has negative numbers."""
     return self.dtype.is_signed
 
 
-@method
+@composite
 def is_inference(self):
     """Whether it was made under inference_mode."""
     return self._inference
@@ -169,10 +169,10 @@ def is_set_to(self, other):
     return a.shape == b.shape and a.strides == b.strides and _address(a) == _address(b)
 
 
-@method
+@composite
 def get_device(self):
     """The number of its GPU, -1 on the CPU."""
-    return -1 if isinstance(self._array, np.ndarray) else self._array.device.id
+    return self._array.device.id if self.is_cuda else -1
 
 
 @method
@@ -211,10 +211,11 @@ _PROPERTIES = {
     "layout": lambda self: strided,
     "nbytes": lambda self: self._array.nbytes,
     "itemsize": lambda self: self._array.itemsize,
-    "is_cuda": lambda self: not isinstance(self._array, np.ndarray),
+    "is_cuda": lambda self: not isinstance(self._array, np.ndarray) and self.device.type == "cuda",
+    "is_meta": lambda self: hasattr(self._array, "is_meta"),
     "is_cpu": lambda self: isinstance(self._array, np.ndarray),
     "output_nr": lambda self: getattr(self._node, "index", 0),
-    **{f"is_{kind}": lambda self: False for kind in ("sparse", "quantized", "meta", "mkldnn", "nested",
+    **{f"is_{kind}": lambda self: False for kind in ("sparse", "quantized", "mkldnn", "nested",
                                                      "mps", "xpu", "xla", "ipu", "mtia", "maia", "vulkan")},
 }
 for _name, _get in _PROPERTIES.items():

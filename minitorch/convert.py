@@ -11,6 +11,7 @@ from . import dtypes
 from .device import device as as_device
 from .device import device_of, move
 from .dtypes import dtype as Dtype
+from .errors import DeviceError
 from .inplace import write
 from .op import composite, op
 from .tensor import Tensor
@@ -87,7 +88,9 @@ def cpu(self, memory_format=None):
 
 @method
 def cuda(self, device=None, non_blocking=False, memory_format=None):
-    """This tensor on a GPU. Raises MissingError or DeviceError where there is none."""
+    """This tensor on a GPU. Raises MissingError or DeviceError where there is none, or `device` is no GPU."""
+    if getattr(device, "type", device) == "cpu":
+        raise DeviceError("cuda: Invalid device, must be cuda device, got cpu")
     return to(self, device="cuda" if device is None else device)
 
 
@@ -158,6 +161,9 @@ def tolist(self):
     return (self._array if self._array.dtype.kind != "V" else self._array.astype(np.float32)).tolist()
 
 
+refuses_graphs = True  # as in PyTorch; a program that is written for TensorFlow has it otherwise
+
+
 @method
 def numpy(self, *, force=False):
     """The tensor's memory as a NumPy array: what changes the one changes the other.
@@ -166,7 +172,7 @@ def numpy(self, *, force=False):
     and for bfloat16.
     """
     if not force:
-        if self._requires_grad:
+        if self._requires_grad and refuses_graphs:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if not isinstance(self._array, np.ndarray):
             raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the "

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from minitorch_kernels import kernels
 
-from .errors import DeviceError, NoCudaError
+from .errors import DeviceError, NoCudaError, NotStrided
 
 cpu_kernels = kernels(np)
 
-KINDS = ("cpu", "cuda", "meta", "mps", "xpu", "xla", "hpu", "ipu", "mtia", "hip", "vulkan")  # the first two work here
+KINDS = ("cpu", "cuda", "meta", "mps", "xpu", "xla", "hpu", "ipu", "mtia", "hip", "vulkan")  # the first three work here
 _defaults: list[device] = []  # the devices of `with device(...)`, and of `set_default_device` before them
 
 
@@ -73,7 +73,7 @@ class device:
         return device, (self.type, self.index)
 
 
-CPU = device("cpu")
+CPU, META = device("cpu"), device("meta")
 _device = device
 
 
@@ -96,6 +96,8 @@ def device_of(array: Any) -> device:
     """The device that holds `array`."""
     if isinstance(array, np.ndarray):
         return CPU
+    if hasattr(array, "is_meta"):
+        return META
     return device_of(array.veils) if hasattr(array, "veils") else device("cuda", array.device.id)
 
 
@@ -103,6 +105,10 @@ def kernels_of(array: Any) -> Any:
     """The kernels of the device that holds `array`."""
     if isinstance(array, np.ndarray):
         return cpu_kernels
+    if hasattr(array, "is_meta"):
+        from .meta import meta_kernels
+
+        return meta_kernels
     return kernels_of(array.veils) if hasattr(array, "veils") else kernels(cupy())
 
 
@@ -114,11 +120,17 @@ def common_kernels(name: str, arrays: list[Any]) -> Any:
     if len(where) > 1:
         raise DeviceError(f"{name}: expected all tensors to be on the same device, but found at least two devices, "
                           + " and ".join(sorted(where)))
+    if placed and hasattr(placed[0], "is_meta"):
+        raise NotStrided(placed[0], f"{name}: meta tensors have no values")  # and run in their own way
     return kernels_of(placed[0]) if placed else cpu_kernels
 
 
 def move(array: Any, where: device) -> Any:
     """`array` on the device `where`, itself if it is there already. Raises DeviceError without that device."""
+    if hasattr(array, "is_meta") or where.type == "meta":
+        from .meta import meta_array, moved
+
+        return moved(array, where) if hasattr(array, "is_meta") else meta_array(array.shape, array.dtype)
     if where.type == "cpu":
         return array if isinstance(array, np.ndarray) else array.get()
     if where.type == "cuda":
@@ -130,9 +142,9 @@ def move(array: Any, where: device) -> Any:
 
 def array_module(where: device) -> Any:
     """numpy, or cupy with a usable GPU."""
-    if where.type not in ("cpu", "cuda"):
+    if where.type not in ("cpu", "cuda", "meta"):
         raise DeviceError(f"there is no device {str(where)!r} here")
-    return np if where.type == "cpu" else cupy()
+    return cupy() if where.type == "cuda" else np
 
 
 def cuda_used() -> bool:

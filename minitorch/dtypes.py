@@ -23,7 +23,10 @@ class dtype:
         return to_numpy(self)
 
     def to_complex(self) -> dtype:
-        return complex128 if self is float64 else complex64
+        return complex128 if self in (float64, complex128) else complex64
+
+    def to_real(self) -> dtype:
+        return {complex64: float32, complex128: float64}.get(self, self)
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"

@@ -38,6 +38,7 @@ class _Mode(threading.local):
 
 
 mode = _Mode()
+profiling: Any = None  # a profiler's recording, while it runs
 next_number = count(1).__next__
 LARGE = 1 << 18  # bytes of a gradient from which adding is a kernel's work
 
@@ -74,8 +75,9 @@ class Node:
 
     @property
     def next_functions(self) -> tuple:
-        """(node or leaf, output number) an input, as PyTorch gives them."""
-        return tuple((edge, 0) for edge in self.inputs)
+        """(node, output number) an input, as PyTorch gives them: a leaf is the `variable` of an AccumulateGrad."""
+        return tuple((edge.node, edge.index) if type(edge) is Output else
+                     (edge if edge is None or type(edge) is Node else edge._accumulator(), 0) for edge in self.inputs)
 
     def saved(self) -> dict[str, Any]:
         """The values kept for backward, by name."""
@@ -89,6 +91,19 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
+
+
+def _saved_property(name: str) -> property:
+    def saved(self: Node) -> Any:
+        from .graph_names import saved_value
+
+        return saved_value(self, name)
+
+    return property(saved)
+
+
+for _name in ("self", "other", "exponent", "result", "weight", "dim", "keepdim"):
+    setattr(Node, f"_saved_{_name}", _saved_property(_name))  # what PyTorch's nodes show of what they keep
 
 
 class Output:
@@ -106,6 +121,25 @@ class Output:
     next_functions = property(lambda self: self.node.next_functions)
     inputs = property(lambda self: (self.node,))
     __repr__ = Node.__repr__
+
+
+class AccumulateGrad:
+    """Where the graph ends in a leaf; for who walks along `next_functions`."""
+
+    next_functions = ()
+
+    def __init__(self, variable: Any):
+        self.variable = variable
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    def register_hook(self, hook: Callable) -> Any:
+        """Call `hook(grad_inputs, grad_outputs)` after a gradient was added to the leaf's."""
+        return self.variable.register_post_accumulate_grad_hook(lambda leaf: hook((), (leaf.grad,)))
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
 
 
 def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = False,
@@ -152,7 +186,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
 
     for edge, grad in roots:
         deliver(edge, grad, False)
-    plain = targets is None and not lifted and not mode.check_nan
+    plain = targets is None and not lifted and not mode.check_nan and profiling is None
     waiting = None  # a node and its gradient, while nothing else is pending: in a chain no node goes through the heap
     while True:
         if waiting is not None:
@@ -192,6 +226,8 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                 functions, k = node.op.lift(node), lifted_kernels()
             if mode.check_nan:
                 functions = _nan_checked(node, functions)
+            if profiling is not None:
+                functions = profiling.timed_gradients(node, functions)
         if type(functions) is list:
             dxs = [None if edge is None else function(dy) for edge, function in zip(edges, functions)]
         else:

@@ -1,13 +1,14 @@
 """Custom differentiable functions: a forward and a backward on tensors, in a class."""
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .device import kernels_of
-from .engine import Node, Output, mode, no_grad
-from .errors import GraphError
+from .engine import Node, Output, enable_grad, mode, no_grad
+from .errors import GraphError, ShapeError
 from .tensor import Tensor, edge_of
 
 
@@ -110,8 +111,31 @@ class Function:
 class _Custom:
     """Stands for an Op in the nodes of a custom Function."""
 
-    def __init__(self, function: type[Function], ctx: FunctionCtx, shapes: list):
-        self.name, self.function, self.ctx, self.shapes = function.__name__, function, ctx, shapes
+    def _backward(self, given: list, needs: list[bool]) -> Any:
+        """The class's `backward` (or `vjp`); where it has only a `jvp`, which is linear, the transpose of that."""
+        for name in ("backward", "vjp"):
+            if hasattr(self.function, name):
+                return getattr(self.function, name)(self.ctx, *given)
+        if not hasattr(self.function, "jvp"):
+            raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                      f"autograd.Function to use it with backward mode AD: {self.name} has none")
+        from .autograd import grad
+
+        like: Any = next(g for g in given if g is not None)
+        with enable_grad():
+            tangents = [like.new_zeros(shape).requires_grad_() if needed and shape is not None else None
+                        for needed, shape in zip(needs, self.inputs)]
+            outputs = self.function.jvp(copy.copy(self.ctx), *tangents)  # a copy: it may delete what it has used
+        pairs = [(y, g) for y, g in zip(outputs if isinstance(outputs, (tuple, list)) else [outputs], given)
+                 if y is not None and g is not None]
+        wanted = [t for t in tangents if t is not None]
+        found: Any = iter(grad([y for y, _ in pairs], wanted, [g for _, g in pairs], create_graph=mode.grad,
+                               allow_unused=True))
+        return [None if t is None else next(found) for t in tangents]
+
+    def __init__(self, function: type[Function], ctx: FunctionCtx, inputs: list, shapes: list):
+        self.name, self.function, self.ctx = function.__name__, function, ctx
+        self.inputs, self.shapes = inputs, shapes  # shapes of the arguments that are tensors; of the outputs
 
     def lift(self, node: Node) -> Callable:
         return self.run
@@ -124,14 +148,24 @@ class _Custom:
             if g is None and self.ctx._materialize and like is not None:
                 g = kernels_of(like[0]).xp.zeros(like[1], like[2])
             given.append(g if g is None or isinstance(g, Tensor) else Tensor._wrap(g))
-        result = self.function.backward(self.ctx, *given)
+        result = self._backward(given, needs)
         result = list(result) if isinstance(result, (tuple, list)) else [result]
         while len(result) > len(needs) and result[-1] is None:
             result.pop()
         if len(result) != len(needs):
             raise GraphError(f"{self.name}.backward: returned an incorrect number of gradients "
                              f"(expected {len(needs)}, got {len(result)})")
+        for i, (g, shape) in enumerate(zip(result, self.inputs)):
+            if isinstance(g, Tensor) and shape is not None and not _spreads(shape, g._array.shape):
+                raise ShapeError(f"Function {self.name}Backward returned an invalid gradient at index {i} - got "
+                                 f"{list(g.shape)} but expected shape compatible with {list(shape)}")
         return result
+
+
+def _spreads(shape: tuple[int, ...], wide: tuple[int, ...]) -> bool:
+    """Whether an array of this shape broadcasts to the other: then a gradient of that shape is summed."""
+    return shape == wide or (len(shape) <= len(wide) and
+                             all(a in (1, b) for a, b in zip(shape[::-1], wide[::-1])))
 
 
 def _record(cls: type[Function], ctx: FunctionCtx, args: tuple, outputs: list[Any]) -> list[Any]:
@@ -139,7 +173,7 @@ def _record(cls: type[Function], ctx: FunctionCtx, args: tuple, outputs: list[An
     outputs = [_as_output(y, args, ctx) for y in outputs]
     shapes = [(y._array[:0] if y._array.ndim else y._array, y._array.shape, y._array.dtype)
               if isinstance(y, Tensor) else None for y in outputs]
-    custom = _Custom(cls, ctx, shapes)
+    custom = _Custom(cls, ctx, [a._array.shape if isinstance(a, Tensor) else None for a in args], shapes)
 
     def gradients(dy, needs):
         with no_grad():

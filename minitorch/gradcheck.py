@@ -12,11 +12,16 @@ from .tensor import Tensor
 
 def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
               raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True,
-              fast_mode: bool = False) -> bool:
+              check_grad_dtypes: bool = False, check_batched_grad: bool = False,
+              check_batched_forward_grad: bool = False, check_forward_ad: bool = False, check_backward_ad: bool = True,
+              fast_mode: bool = False, masked: bool | None = None) -> bool:
     """Whether backward of `func` agrees with central differences in every element of every input.
 
+    The forward mode is two backward passes here, and a batched gradient is one gradient after the other: with
+    `check_forward_ad` and its like, or without `check_backward_ad`, the same derivatives are checked.
     `inputs` are float64 tensors with requires_grad. `fast_mode` checks one random direction instead of the whole
-    Jacobian. Raises RuntimeError, or returns False without `raise_exception`, where they differ.
+    Jacobian. Two backward passes may differ by `nondet_tol`. Raises RuntimeError, or returns False without
+    `raise_exception`, where they differ.
 
     >>> from minitorch import tensor, float64
     >>> gradcheck(lambda x: x * x, [tensor([1.0, 2.0], dtype=float64, requires_grad=True)])
@@ -40,6 +45,7 @@ def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1
             for position, x in enumerate(checked):
                 name = f"output {number}, input {position} of shape {tuple(x.shape)}"
                 _check_nothing_lost(name, y, x, func, inputs, number, rng, eps, atol, rtol, fast_mode, grad)
+                _check_repeats(name, y, x, nondet_tol, grad)
     except GradcheckError:
         if raise_exception:
             raise
@@ -48,15 +54,22 @@ def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1
 
 
 def gradgradcheck(func: Callable, inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6, atol: float = 1e-5,
-                  rtol: float = 1e-3, raise_exception: bool = True, fast_mode: bool = False, **ignored: Any) -> bool:
-    """`gradcheck` of the gradients of `func`: its second derivatives."""
+                  rtol: float = 1e-3, gen_non_contig_grad_outputs: bool = False, raise_exception: bool = True,
+                  nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False,
+                  check_batched_grad: bool = False, check_fwd_over_rev: bool = False, check_rev_over_rev: bool = True,
+                  fast_mode: bool = False, masked: bool = False) -> bool:
+    """`gradcheck` of the gradients of `func`: its second derivatives.
+
+    Without `grad_outputs` they are random; `gen_non_contig_grad_outputs` asks for such with gaps in their memory.
+    """
     from .autograd import grad
 
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     outputs = _outputs(func, inputs)
     if grad_outputs is None:
         rng = np.random.default_rng(1)
-        grad_outputs = [Tensor._wrap(rng.standard_normal(y._array.shape)) for y in outputs]
+        gap = 2 if gen_non_contig_grad_outputs else 1
+        grad_outputs = [Tensor._wrap(rng.standard_normal((*y._array.shape, gap))[..., 0]) for y in outputs]
         for g in grad_outputs:
             g.requires_grad = True
     weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
@@ -72,7 +85,7 @@ def gradgradcheck(func: Callable, inputs: Any, grad_outputs: Any = None, *, eps:
     if not any(g._requires_grad for g in gradients(*inputs, *weights)):
         return True  # the gradients are constants
     return gradcheck(gradients, [*inputs, *weights], eps=eps, atol=atol, rtol=rtol,
-                     raise_exception=raise_exception, fast_mode=fast_mode)
+                     raise_exception=raise_exception, nondet_tol=nondet_tol, fast_mode=fast_mode)
 
 
 class GradcheckError(RuntimeError):
@@ -101,6 +114,15 @@ def _check_nothing_lost(name, y, x, func, inputs, number, rng, eps, atol, rtol, 
         worst = np.max(np.abs(analytic - numeric))
         raise GradcheckError(f"Jacobian mismatch for {name}: largest difference {worst:.3g}\n"
                              f"numerical:\n{numeric}\nanalytical:\n{analytic}")
+
+
+def _check_repeats(name: str, y: Tensor, x: Tensor, tol: float, grad: Callable) -> None:
+    """Raise where two backward passes give gradients further apart than `tol`."""
+    ones = Tensor._wrap(np.ones(y._array.shape, y._array.dtype))
+    first, second = (grad(y, x, ones, retain_graph=True, allow_unused=True)[0] for _ in range(2))
+    if first is not None and first._array.size and np.abs(np.asarray(first._array - second._array)).max() > tol:
+        raise GradcheckError(f"Backward is not reentrant, i.e., running backward with same input and grad_output "
+                             f"multiple times gives different values for {name}, beyond nondet_tol={tol}")
 
 
 def _difference(value: Callable, x: Tensor, direction: np.ndarray, eps: float) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .engine import captured
+
 
 def node_name(node: Any) -> str:
     """PyTorch's name for a node, as far as the operation, its shape and its index tell it apart.
@@ -27,6 +29,32 @@ def node_name(node: Any) -> str:
     if not isinstance(given, str):
         given = given(node)
     return given + ("" if given[-1] == "1" and "Backward" in given else "Backward0")
+
+
+def saved_value(node: Any, name: str) -> Any:
+    """What the node keeps for backward under PyTorch's name: `_saved_self`, `_saved_other`, `_saved_result`.
+
+    An input is the tensor itself where it is a leaf. Raises AttributeError for what is not kept, RuntimeError once
+    backward has freed it.
+    """
+    if node.backward is None:
+        raise RuntimeError("Trying to backward through the graph a second time (or directly access saved tensors "
+                           "after they have already been freed)")
+    saved = node.saved()
+    for function in node.functions():
+        saved.update(dict(captured(function)).get("keep") or {})  # within saved_tensors_hooks
+    params = getattr(node.op, "params", ())
+    own = {"self": params[:1], "result": ("y",), "weight": params[1:2], "other": params[1:2],
+           "exponent": params[1:2]}.get(name, (name,))
+    if not own or own[0] not in saved:
+        raise AttributeError(f"'{node_name(node)}' object has no attribute '_saved_{name}': it keeps "
+                             f"{sorted(saved) or 'nothing'}")
+    value = saved[own[0]]
+    if hasattr(value, "kept"):  # by the hooks' pack
+        from .tensor import Tensor
+
+        return Tensor._wrap(value.array()).requires_grad_()
+    return node.op._lifted_value(node, own[0], value)
 
 
 def _indexed(node: Any) -> str:
@@ -69,6 +97,8 @@ def _spatial(name: str) -> Callable[[Any], str]:
 _LOSSES = {"bernoulli_entropy": "BinaryCrossEntropy", "huber": "HuberLoss",
            "bernoulli_entropy_of_logits": "BinaryCrossEntropyWithLogits"}
 _NAMES: dict[str, str | Callable[[Any], str]] = {
+    "max": "MaxBackward1", "min": "MinBackward1", "median": "MedianBackward1", "ctc_losses": "CtcLoss",
+    "fft_r2c": "FftR2C", "fft_c2r": "FftC2R", "fft_c2c": "FftC2C",
     "slice": _indexed, "linear": _linear, "matmul": _by_dims("Dot", "Mv", "Mm", "Bmm", "UnsafeView"),
     "sum": _reduced("Sum"), "mean": _reduced("Mean"),
     "reshape": "View", "flatten": "View", "constant_pad": "ConstantPadNd", "vector_norm": "LinalgVectorNorm",

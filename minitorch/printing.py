@@ -51,8 +51,15 @@ def tensor_repr(t: Tensor) -> str:
     """
     kind = type(t).__name__
     prefix = "tensor(" if kind in ("Tensor", "Parameter") else f"{kind}("
+    if t.is_meta:
+        return _joined(prefix + "...", prefix, t)
     array = t._array if isinstance(t._array, np.ndarray) else t._array.get()
     text = prefix + (_array_text(array, len(prefix)) if array.size else "[]")
+    return _joined(text, prefix, t)
+
+
+def _joined(text: str, prefix: str, t: Tensor) -> str:
+    """`text`, what is said after it, and the bracket."""
     last = len(text) - text.rfind("\n") + 1
     for suffix in _suffixes(t):
         if last + len(suffix) + 2 > _options.linewidth:
@@ -70,9 +77,9 @@ def _suffixes(t: Tensor) -> list[str]:
     if t.device.type != "cpu":
         found.append(f"device='{t.device}'")
     empty = t._array.size == 0
-    if t.ndim != 1 if empty else not _options.edgeitems:
+    if t.is_meta or (t.ndim != 1 if empty else not _options.edgeitems):
         found.append(f"size={tuple(t.shape)}")
-    if empty:
+    if empty or t.is_meta:
         if d is not default:
             found.append(f"dtype={d}")
     elif d not in (default, default.to_complex(), dtypes.int64, dtypes.bool):

@@ -36,6 +36,10 @@ def run_file(path: str, arguments: list[str]) -> None:
     if not file.is_file():
         raise FileNotFoundError(f"run: there is no file {path!r}")
     with _started_as(str(file), arguments, file.resolve().parent):
+        if b"__torch_function__" in file.read_bytes():  # of a class that is no tensor nothing else tells
+            from .overrides import activate
+
+            activate()
         runpy.run_path(os.path.abspath(file), run_name="__main__")
 
 
@@ -61,12 +65,17 @@ def _started_as(program: str, arguments: list[str], folder: Path) -> Iterator[No
 def lend_names() -> Iterator[None]:
     """Within the block `import torch` and `import torchvision` give minitorch's modules, whatever is installed.
 
-    There `torch.__version__` names the PyTorch that minitorch is shaped like.
+    There `torch.__version__` names the PyTorch that minitorch is shaped like, `torch.__name__` is "torch", and a
+    tensor's class prints as `<class 'torch.Tensor'>`.
     """
     import minitorch
 
     own_version, minitorch.__version__ = minitorch.__version__, f"{SHAPED_LIKE}+minitorch.{minitorch.__version__}"
+    minitorch.__name__ = "torch"
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in LENT}
+    shown = [(kind, kind.__module__) for kind in (minitorch.Tensor, minitorch.Size, minitorch.device, minitorch.dtype)]
+    for kind, _ in shown:
+        kind.__module__ = "torch"
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     prepare = multiprocessing.spawn.get_preparation_data
@@ -76,7 +85,9 @@ def lend_names() -> Iterator[None]:
         yield
     finally:
         multiprocessing.spawn.get_preparation_data = prepare
-        minitorch.__version__ = own_version
+        minitorch.__version__, minitorch.__name__ = own_version, "minitorch"
+        for kind, module in shown:
+            kind.__module__ = module
         sys.meta_path.remove(finder)
         for name in list(sys.modules):
             if name.partition(".")[0] in LENT:
@@ -141,3 +152,5 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         # the import system has just written the lent name's spec into the module: put its own back
         module.__spec__, module.__loader__, module.__package__ = self._own
+        if "when_lent" in vars(module):
+            module.when_lent()

@@ -52,13 +52,15 @@ class Tensor:
     _node: Any = None  # what computed it: a Node, or the Output of one
     _requires_grad = False
     _grad: Tensor | None = None
-    _version: Any = None  # a list of one integer, one counter shared by all tensors on the same memory
+    _counter: Any = None  # a list of one integer, one counter shared by all tensors on the same memory
     _base: Any = None  # of a view: the tensor whose memory it shows,
     _path: tuple = ()  # how it came from there: (op, attributes, keywords) ...,
     _seen = 0  # and the version at which its history was right
     _hooks: Any = None
     _after_accumulate: Any = None
+    _end: Any = None  # the AccumulateGrad that stands for this leaf, once somebody has asked for it
     _inference = False
+    _passed_on = False  # whether it stands for another tensor, so that a module's backward hooks see its gradient
     __array_priority__ = 1000  # `ndarray * tensor` is the tensor's to compute
 
     if TYPE_CHECKING:  # methods and operators are attached by ops/, where they are defined
@@ -103,6 +105,33 @@ class Tensor:
         if "_array" not in self.__dict__:
             self._array = np.empty(0, np.float32)
 
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if cls.__module__.partition(".")[0] != "minitorch":
+            from .op import look_at
+
+            look_at([cls])
+
+    @classmethod
+    def __torch_function__(cls, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """`func(*args, **kwargs)`, its results as objects of this class."""
+        from .overrides import default
+
+        return default(cls, func, types, args, kwargs)
+
+    @staticmethod
+    def _make_subclass(cls: Any, data: Tensor, require_grad: bool = False, **options: Any) -> Any:
+        """An object of the class `cls` on the memory of `data`, outside the graph."""
+        t = data.detach().as_subclass(cls)
+        t._requires_grad = require_grad
+        return t
+
+    def as_subclass(self, cls: Any) -> Any:
+        """This tensor as an object of the class `cls`, on the same memory and with the same history."""
+        from .overrides import as_subclass
+
+        return as_subclass(self, cls)
+
     @staticmethod
     def _wrap(array: Any, node: Any = None) -> Tensor:
         """A tensor on `array` itself, made by `node`."""
@@ -138,6 +167,11 @@ class Tensor:
     def grad_fn(self) -> Node | Output | None:
         """The node that computed this tensor; None for a leaf."""
         return edge_of(self) if self._node is not None else None
+
+    def _accumulator(self) -> engine.AccumulateGrad:
+        if self._end is None:
+            self._end = engine.AccumulateGrad(self)
+        return self._end
 
     @property
     def requires_grad(self) -> bool:
@@ -217,7 +251,7 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""
         t = Tensor._wrap(self._array)
-        t._version = self._version_list()
+        t._counter = self._version_list()
         return t
 
     def detach_(self) -> Tensor:
@@ -286,10 +320,15 @@ class Tensor:
 
     # Changes in place
 
+    @property
+    def _version(self) -> int:
+        """How often this memory was changed in place."""
+        return 0 if self._counter is None else self._counter[0]
+
     def _version_list(self) -> list[int]:
-        if self._version is None:
-            self._version = [0]
-        return self._version
+        if self._counter is None:
+            self._counter = [0]
+        return self._counter
 
     def _bump(self) -> None:
         """Say that the memory was changed: what backward kept of it is stale."""
@@ -297,6 +336,10 @@ class Tensor:
 
     def _check_inplace(self, name: str) -> None:
         """Raise where this tensor may not be changed in place by `name`."""
+        if mode.grad and (self._passed_on or (self._base is not None and self._base._passed_on)):
+            raise GraphError(f"{name}: Output 0 of BackwardHookFunction is a view and is being modified inplace: the "
+                             "full backward hook of its module would see a wrong gradient. You can fix this by "
+                             "cloning the output of the module.")
         if mode.grad and self._requires_grad and self._node is None:
             raise GraphError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation.")
         if mode.grad and self._base is not None and self._base._requires_grad and self._base._node is None:
@@ -388,27 +431,35 @@ class Handle:
         self.remove()
 
 
+def disabled_torch_function(func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The `__torch_function__` of classes that are treated as plain tensors, such as Parameter."""
+    from .overrides import DisableTorchFunctionSubclass
+
+    with DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
+
+
 _INTERNAL = {"_array", *(name for name in vars(Tensor) if name.startswith("_") and not name.startswith("__"))}
 
 
 def edge_of(x: Tensor) -> Any:
     """Where in the graph `x` comes from: its node, or itself as a leaf."""
-    if x._base is not None and x._seen != x._version[0]:
+    if x._base is not None and x._seen != x._counter[0]:
         renew(x)
     return x._node or x
 
 
 def needs_grad(x: Tensor) -> bool:
     """Whether `x` needs a gradient. A view of a constant learns here that a change in place gave its base a history."""
-    if x._base is not None and not x._requires_grad and x._base._node is not None and x._version is not None \
-            and x._seen != x._version[0]:
+    if x._base is not None and not x._requires_grad and x._base._node is not None and x._counter is not None \
+            and x._seen != x._counter[0]:
         renew(x)
     return x._requires_grad
 
 
 def renew(x: Tensor) -> None:
     """Record a view's history anew, after its base was changed in place."""
-    x._seen = x._version[0]
+    x._seen = x._counter[0]
     if not x._base._requires_grad:
         return
     with engine.enable_grad():

@@ -116,3 +116,76 @@ def test_names_of_modules():
         pass
     with pytest.raises(AttributeError, match=r"torch\.autograd"):
         torch.autograd.nothing  # noqa: B018
+
+
+def test_nodes_show_what_they_save():
+    a, b = torch.ones(3, requires_grad=True), torch.randn(3, requires_grad=True)
+    product = (a * b).grad_fn
+    assert product._saved_self is a and product._saved_other is b
+    y = b.exp()
+    close(y.grad_fn._saved_result, y)
+    assert (b ** 2).grad_fn._saved_exponent == 2
+    with pytest.raises(AttributeError, match="_saved_self"):
+        _ = (a + 1).grad_fn._saved_self
+    events = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (events.append("pack"), t)[1],
+                                                  lambda t: (events.append("unpack"), t)[1]):
+        z = a * b
+    close(z.grad_fn._saved_other, b)
+    assert events == ["pack", "pack", "unpack"]
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        _ = y.grad_fn._saved_result
+
+
+def test_a_number_comes_second_in_a_product():
+    a = torch.ones(3, requires_grad=True)
+    (leaf, _), nothing = (2 * a).grad_fn.next_functions
+    assert leaf.variable is a and nothing == (None, 0)
+
+
+def test_a_duals_own_tangent():
+    t = torch.randn(2, 2)
+    with forward_ad.dual_level():
+        primal = torch.zeros(2, 2)
+        assert forward_ad.unpack_dual(forward_ad.make_dual(primal, t)).tangent is t
+        turned = forward_ad.unpack_dual(forward_ad.make_dual(primal, t.T)).tangent
+        assert turned is not t and turned.stride() == primal.stride()
+        close(turned, t.T)
+        wide = forward_ad.make_dual(primal.double(), t)  # the tangent takes the primal's type
+        close(forward_ad.unpack_dual(wide * 3).tangent, 3 * t.double())
+
+
+def test_functions_with_a_jvp_or_vjp_alone():
+    class Exp(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, scale):
+            ctx.result = x.exp() * scale
+            return ctx.result
+
+        @staticmethod
+        def jvp(ctx, dx, _):
+            out = dx * ctx.result
+            del ctx.result
+            return out
+
+    x, t = torch.randn(3, dtype=torch.float64, requires_grad=True), torch.randn(3, dtype=torch.float64)
+    with forward_ad.dual_level():
+        close(forward_ad.unpack_dual(Exp.apply(forward_ad.make_dual(x, t), 2)).tangent, 2 * x.exp() * t)
+    close(torch.autograd.grad(Exp.apply(x, 2).sum(), x)[0], 2 * x.exp())
+    assert torch.autograd.gradcheck(lambda x: Exp.apply(x, 2), (x,), check_forward_ad=True, check_backward_ad=False,
+                                    check_undefined_grad=False, check_batched_grad=False)
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def vjp(ctx, dy):
+            return dy * 2
+
+    close(torch.autograd.grad(Double.apply(x).sum(), x)[0], 2 * torch.ones(3, dtype=torch.float64))
+    del Double.vjp
+    with pytest.raises(NotImplementedError, match="backward or vjp"):
+        Double.apply(x).sum().backward()

@@ -86,3 +86,17 @@ def test_trees():
 
     pytree.register_pytree_node(Pair, lambda p: ([p.a, p.b], None), lambda c, _: Pair(*c))
     assert pytree.tree_map(lambda x: x + 1, Pair(1, [2])).b == [3]
+
+
+def test_a_mapping_that_a_library_registers():
+    class Output(OrderedDict):
+        pass
+
+    pytree.register_pytree_node(Output, pytree._dict_flatten,
+                                lambda values, keys: Output(pytree._dict_unflatten(values, keys)),
+                                flatten_with_keys_fn=pytree._dict_flatten_with_keys)
+    out = Output(a=1, b=[2])
+    mapped = pytree.tree_map(lambda x: x + 1, out)
+    assert type(mapped) is Output and mapped == {"a": 2, "b": [3]}
+    paths, _ = pytree.tree_flatten_with_path(out)
+    assert [pytree.keystr(path) for path, _ in paths] == ["['a']", "['b'][0]"]

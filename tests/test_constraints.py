@@ -199,3 +199,18 @@ def test_registry_reaches_every_parameter(name):
                 continue
             x = mt.tensor(np.random.default_rng(0).standard_normal(tuple(t.inverse_shape(shape))))
             assert constraint.check(t(x)).all(), (parameter, to)
+
+
+def test_a_transform_that_is_a_module():
+    """Its parameters can be set after one `super().__init__()`, as libraries of flows do it."""
+    class Scale(D.Transform, mt.nn.Module):
+        def __init__(self):
+            super().__init__(cache_size=1)
+            self.by = mt.nn.Parameter(mt.tensor(2.0))
+
+        def _call(self, x):
+            return x * self.by
+
+    scale = Scale()
+    assert [name for name, _ in scale.named_parameters()] == ["by"]
+    assert D.Transform.__call__(scale, mt.tensor(3.0)).item() == 6.0

@@ -31,3 +31,10 @@ def test_there_and_back():
     assert y.is_cuda and mt.equal(y.cpu(), x)
     with pytest.raises(RuntimeError, match=r"cuda:0 and cpu|cpu and cuda:0"):
         x + y
+
+
+def test_graphs_are_not_recorded_by_hand():
+    assert not mt.cuda.is_current_stream_capturing()
+    for kind in (mt.cuda.CUDAGraph, mt.cuda.graph):
+        with pytest.raises(RuntimeError, match=f"{kind.__name__} is not in minitorch.*nearest: minitorch.compile"):
+            kind()

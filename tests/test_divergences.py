@@ -138,7 +138,24 @@ def test_register_kl():
         del D.kl._KL_REGISTRY[Point, D.Normal], D.kl._KL_REGISTRY[D.Distribution, Narrow]
         D.kl._KL_MEMOIZE.clear()
     with pytest.raises(TypeError, match="type_q"):
-        D.register_kl(D.Normal, int)
+        D.register_kl(D.Normal, 3)
+
+
+def test_register_kl_of_a_class_that_is_no_distribution():
+    """A library's own base class, which may only say that the distributions here belong to it."""
+    class Says(type):
+        def __subclasscheck__(cls, other):
+            return issubclass(other, D.Laplace)
+
+    class Own(metaclass=Says):
+        pass
+
+    D.register_kl(D.Uniform, Own)(lambda p, q: q.scale)
+    try:
+        assert D.kl_divergence(D.Uniform(0.0, 1.0), D.Laplace(0.0, 2.0)) == 2.0
+    finally:
+        del D.kl._KL_REGISTRY[D.Uniform, Own]
+        D.kl._KL_MEMOIZE.clear()
 
 
 @pytest.mark.parametrize("name", ["Normal", "Gamma", "Exponential", "Bernoulli", "ContinuousBernoulli"])

@@ -274,3 +274,13 @@ def test_against_pytorch():
                         t.func.grad(lambda w, f=f, b=b, t=t: t.func.vmap(f, in_dims=(None, 0))(w, b).sum())(a)])
     for ours, reference in zip(*results):
         close(ours, reference.numpy())
+
+
+def test_indices_that_are_mapped():
+    """What libraries wrap in PyTorch's TransformGetItemToIndex."""
+    from minitorch.compat._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
+
+    x = torch.arange(6).reshape(2, 3)
+    with TransformGetItemToIndex():
+        rows = torch.vmap(lambda i: torch.vmap(lambda j: x[i, j])(torch.arange(3)))(torch.arange(2))
+    assert rows.tolist() == x.tolist()

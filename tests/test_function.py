@@ -454,3 +454,21 @@ def test_a_sparse_tensor_can_be_saved():
     b = mt.tensor([[1.0], [10.0]], requires_grad=True)
     (Product.apply(values, b) * mt.tensor([[1.0], [2.0]])).sum().backward()
     assert values.grad.tolist() == [10, 2, 20] and b.grad.tolist() == [[6], [12]]
+
+
+def test_gradients_of_another_shape():
+    class Wrong(Function):
+        @staticmethod
+        def forward(ctx, x, keep):
+            ctx.keep = keep
+            return x + 1
+
+        @staticmethod
+        def backward(ctx, dy):
+            return ctx.keep(dy), None
+
+    x = leaf([1.0, 2.0, 3.0])
+    Wrong.apply(x, lambda dy: dy.expand(2, 3)).sum().backward()  # broadcast: it is summed
+    assert x.grad.tolist() == [2, 2, 2]
+    with pytest.raises(RuntimeError, match=r"index 0 - got \[2\] but expected shape compatible with \[3\]"):
+        Wrong.apply(x, lambda dy: dy[:2]).sum().backward()

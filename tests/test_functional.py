@@ -14,7 +14,7 @@ from minitorch.nn import functional as F
 
 MISSING = {  # of PyTorch's: for other hardware, or internal
     "assert_int_or_pair", "boolean_dispatch", "conv_tbc", "grouped_mm", "handle_torch_function", "has_torch_function",
-    "has_torch_function_unary", "has_torch_function_variadic", "linear_cross_entropy", "native_channel_shuffle",
+    "has_torch_function_unary", "has_torch_function_variadic", "native_channel_shuffle",
     "scaled_grouped_mm", "scaled_mm", "Optional", "multi_head_attention_forward",
 }
 
@@ -310,3 +310,58 @@ def test_recorded_figures():
     assert F.softplus(minitorch.tensor(0.0)).item() == pytest.approx(math.log(2), rel=1e-6)
     assert F.layer_norm(x, (3,)).tolist()[0] == pytest.approx([-1.2247357, 0, 1.2247357], rel=1e-5)
     assert F.scaled_dot_product_attention(x, x, x).tolist() == x.tolist()
+
+
+@pytest.mark.parametrize("initial", [None, 0.5])
+@pytest.mark.parametrize(("reduce", "function", "start"), [
+    ("sum", np.sum, 0), ("mean", np.mean, np.nan), ("prod", np.prod, 1), ("max", np.max, -np.inf),
+    ("min", np.min, np.inf)])
+def test_segment_reduce(reduce, function, start, initial):
+    data, lengths = np.random.default_rng(0).standard_normal((6, 2)), [2, 0, 3, 1]
+    expected, first = np.empty((4, 2)), 0
+    for i, n in enumerate(lengths):
+        rows, first = data[first:first + n], first + n
+        if initial is None:
+            expected[i] = function(rows, axis=0) if n else start
+        elif reduce == "mean":
+            expected[i] = (rows.sum(0) + initial) / max(n, 1)
+        else:
+            expected[i] = function(np.concatenate([rows, np.full((1, 2), initial)]), axis=0)
+    x = minitorch.tensor(data, requires_grad=True)
+    found = minitorch.segment_reduce(x, reduce, lengths=minitorch.tensor(lengths), initial=initial)
+    np.testing.assert_allclose(found.detach().numpy(), expected)
+    offsets = minitorch.tensor([0, *np.cumsum(lengths).tolist()])
+    np.testing.assert_allclose(minitorch.segment_reduce(x, reduce, offsets=offsets, initial=initial).detach(), expected)
+    stacked = minitorch.segment_reduce(x.detach().expand(3, 6, 2), reduce, axis=1, initial=initial,
+                                       lengths=minitorch.tensor([lengths] * 3))
+    np.testing.assert_allclose(stacked.numpy(), np.broadcast_to(expected, (3, 4, 2)))
+    if reduce == "sum":
+        (found * minitorch.arange(4.0, dtype=minitorch.float64)[:, None]).sum().backward()
+        assert x.grad[:, 0].tolist() == [0, 0, 2, 2, 2, 3]
+
+
+def test_segment_reduce_refuses():
+    x = minitorch.ones(3)
+    for arguments in ({"lengths": minitorch.tensor([1, 1])}, {"lengths": minitorch.tensor([4, -1])}, {},
+                      {"lengths": minitorch.tensor([[3]])}, {"indices": minitorch.tensor([0, 0, 1])}):
+        with pytest.raises(RuntimeError, match="segment_reduce"):
+            minitorch.segment_reduce(x, "sum", **arguments)
+    with pytest.raises(RuntimeError, match="unsupported reduction"):
+        minitorch.segment_reduce(x, "norm", lengths=minitorch.tensor([3]))
+
+
+def test_arguments_that_are_no_tensors():
+    x = minitorch.ones(2)
+    for call in (lambda: minitorch.nn.Linear(2, 2)(1), lambda: x @ 3, lambda: 3 @ x, lambda: minitorch.relu("a"),
+                 lambda: minitorch.matmul(x, [1, 2])):
+        with pytest.raises(TypeError, match=r"must be Tensor, not (int|list|str)"):
+            call()
+
+
+def test_complex_numbers_have_no_order():
+    z = minitorch.tensor([1j, 2.0])
+    for call in (z.max, z.min, z.argmax, z.sort, z.argsort, lambda: z.max(0), lambda: z.topk(1)):
+        with pytest.raises(RuntimeError, match="complex"):
+            call()
+    assert [d.to_real() for d in (minitorch.complex64, minitorch.complex128, minitorch.float16)] == \
+        [minitorch.float32, minitorch.float64, minitorch.float16]

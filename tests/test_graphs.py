@@ -233,3 +233,17 @@ def test_speed_of_a_small_operation():
             x * y
         best = min(best, (time.perf_counter() - start) / 2000)
     assert best < 30e-6
+
+
+def test_leaves_stand_in_the_graph_as_accumulators():
+    x, w = leaf([1.0, 5.0]), leaf([2.0, 3.0])
+    edge = (x * w).grad_fn.next_functions[0][0]
+    assert type(edge).__name__ == "AccumulateGrad" and edge.variable is x and edge.next_functions == ()
+    assert (x + 1).grad_fn.next_functions[0][0] is edge
+    halves = (x * 2).split(1)
+    node, index = halves[1].exp().grad_fn.next_functions[0]
+    assert index == 1 and node is halves[0].exp().grad_fn.next_functions[0][0]
+    seen = []
+    edge.register_hook(lambda inputs, outputs: seen.append(outputs[0].tolist()))
+    (x * w).sum().backward()
+    assert seen == [[2, 3]]

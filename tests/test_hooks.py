@@ -226,3 +226,23 @@ def test_a_retained_gradient_adds_up_as_a_leafs_does():
     first = y.grad.tolist()
     z.backward()
     assert first == [3.0, 3.0] and y.grad.tolist() == [6.0, 6.0] and x.grad.tolist() == [12.0, 12.0]
+
+
+def test_module_hooks_can_be_looked_through():
+    class Twice:
+        def __call__(self, module, args):
+            return (args[0] * 2,)
+
+    m = mt.nn.Identity()
+    m.register_forward_pre_hook(Twice())
+    assert m(mt.ones(1)).item() == 2
+    for key, hook in list(m._forward_pre_hooks.items()):
+        if isinstance(hook, Twice):
+            del m._forward_pre_hooks[key]
+    m.register_forward_hook(lambda module, args, kwargs, output: output + 1, with_kwargs=True)
+    assert m(mt.ones(1)).item() == 2 and len(m._forward_hooks) == 1
+    m._forward_hooks.clear()
+    assert m(mt.ones(1)).item() == 1 and not m._backward_hooks and not m._backward_pre_hooks
+    bn = mt.nn.BatchNorm1d(2)
+    bn.register_buffer("scratch", mt.ones(1), persistent=False)
+    assert bn._non_persistent_buffers_set == {"scratch"}

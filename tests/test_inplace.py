@@ -438,3 +438,55 @@ def test_a_view_of_a_constant_follows_its_base():
     assert v.requires_grad and not untouched.requires_grad
     (v * v).sum().backward()
     assert w.grad.tolist() == [8.0, 18.0]
+
+
+# In place, by methods that are no ops
+
+
+def test_version_counts_changes():
+    x = mt.zeros(3)
+    view = x[1:]
+    x.add_(1)
+    view[0] = 2
+    assert (x._version, view._version, mt.ones(2)._version) == (2, 2, 0)
+
+
+def test_set_shows_other_memory():
+    a, b = mt.zeros(2), mt.arange(6.0)
+    a.set_(b)
+    a[0] = 9
+    assert b[0] == 9 and a.data_ptr() == b.data_ptr()
+    assert a.set_(b, 1, (2, 2), (3, 1)).tolist() == [[1, 2], [4, 5]]
+    assert mt.zeros(1).set_(b.untyped_storage(), 2, (2,)).tolist() == [2, 3]
+    assert mt.zeros(1).set_(b.storage()).shape == (6,) and a.set_().shape == (0,)
+    with pytest.raises(RuntimeError, match="type"):
+        a.set_(mt.arange(3))
+
+
+@pytest.mark.parametrize(("shape", "wrap"), [((3, 3), False), ((4, 3), True), ((9, 3), True), ((9, 3), False),
+                                             ((2, 5), True), ((3, 3, 3), False), ((0, 2), False)])
+def test_fill_diagonal(shape, wrap):
+    expected = np.zeros(shape)
+    if expected.size:
+        np.fill_diagonal(expected, 5, wrap)
+    assert (mt.zeros(shape).fill_diagonal_(5, wrap=wrap).numpy() == expected).all()
+
+
+def test_fill_diagonal_cuts_gradients():
+    w = leaf([[1.0, 2.0], [3.0, 4.0]])
+    y = w * 2
+    y.fill_diagonal_(0)
+    y.sum().backward()
+    assert w.grad.tolist() == [[0, 2], [2, 0]]
+    for bad in (mt.zeros(3), mt.zeros(3, 3, 2), mt.zeros(2, 2, requires_grad=True)):
+        with pytest.raises(RuntimeError, match="fill_diagonal_"):
+            bad.fill_diagonal_(1)
+
+
+def test_functions_of_each_element():
+    x = mt.arange(4.0).view(2, 2).t()
+    assert x.apply_(lambda v: v * v).tolist() == [[0, 4], [1, 9]]
+    assert x.map_(mt.tensor([1.0, 2.0]), lambda a, b: a + b).tolist() == [[1, 6], [2, 11]]
+    assert x.map2_(x, mt.ones(()), lambda a, b, c: a * b + c).tolist() == [[2, 37], [5, 122]]
+    with pytest.raises(RuntimeError, match=r"apply_\(\) on Variable that requires grad"):
+        leaf(1.0).apply_(abs)

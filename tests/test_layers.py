@@ -19,7 +19,7 @@ LAYERS = [
     ["device"],
     ["engine"],
     ["tensor"],
-    ["inplace", "casting"],
+    ["inplace", "casting", "meta"],
     ["function", "op", "gradcheck", "autograd", "lifted"],
     ["ops", "attributes", "convert", "layouts", "legacy", "printing", "storage"],
     ["nn"],

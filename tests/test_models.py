@@ -318,3 +318,45 @@ def test_a_model_learns():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_features_by_the_names_of_submodules():
+    from minitorch.vision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+    minitorch.manual_seed(0)
+    model = minitorch.nn.Sequential(minitorch.nn.Linear(2, 3), minitorch.nn.ReLU(), minitorch.nn.BatchNorm1d(3)).eval()
+    x = minitorch.randn(4, 2)
+    features = create_feature_extractor(model, {"1": "hidden", "0": "linear"})
+    found = features(x)
+    assert type(found) is dict and list(found) == ["hidden", "linear"]
+    assert minitorch.equal(found["linear"], model[0](x)) and minitorch.equal(found["hidden"], model[:2](x))
+    assert list(features.state_dict()) == list(model.state_dict()) and not features.training
+    assert features.train().training and not model.training and not model[0]._forward_hooks
+    features(x)
+    assert model[2].num_batches_tracked == 0  # what comes after the last value does not run
+    modes = create_feature_extractor(model, train_return_nodes={"0": "a"}, eval_return_nodes={"1": "b"})
+    assert list(modes.train()(x)) == ["a"] and list(modes.eval()(x)) == ["b"]
+    with pytest.raises(ValueError, match="'linea'"):
+        create_feature_extractor(model, ["linea"])
+    with pytest.raises(ValueError, match="train_return_nodes"):
+        create_feature_extractor(model)
+    with pytest.raises(RuntimeError, match="named_modules"):
+        get_graph_node_names(model)
+
+
+def test_features_of_a_residual_network_as_torchvision_gives_them():
+    torch, torchvision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
+    from torchvision.models.feature_extraction import create_feature_extractor as theirs
+
+    from minitorch.vision.models.feature_extraction import create_feature_extractor
+
+    nodes = {"layer1": "one", "layer2.1.relu": "first", "layer2.1.relu_1": "second"}  # relu is called twice
+    model, reference = models.resnet18(num_classes=2).eval(), torchvision.models.resnet18(num_classes=2).eval()
+    model.load_state_dict({k: minitorch.tensor(v.numpy()) for k, v in reference.state_dict().items()})
+    x = np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype("float32")
+    with torch.no_grad():
+        expected = theirs(reference, nodes)(torch.tensor(x))
+    found = create_feature_extractor(model, nodes)(minitorch.tensor(x))
+    assert list(found) == list(expected)
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key].detach().numpy(), value.numpy(), rtol=1e-4, atol=1e-4)

@@ -396,3 +396,37 @@ def test_hooks_as_in_torch(torch):
         assert name == other
         for g, h in zip((*dx, *dy), (*ex, *ey), strict=True):
             np.testing.assert_allclose(g.numpy(), h.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_call_super_init():
+    class Named:
+        def __init__(self, name):
+            self.name = name
+
+    class Both(nn.Module, Named):
+        call_super_init = True
+
+        def __init__(self, name):
+            super().__init__(name=name)
+            self.fc = nn.Linear(1, 1)
+
+    assert Both("a").name == "a" and len(list(Both("a").parameters())) == 2
+
+    class Plain(nn.Module):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+
+    with pytest.raises(TypeError, match=r"Plain.__init__\(\) takes 1 positional argument but 2 were given"):
+        Plain(3)
+    with pytest.raises(TypeError, match=r"Plain.__init__\(\) got an unexpected keyword argument 'name'"):
+        Plain(name=3)
+
+
+def test_to_takes_a_memory_format_and_a_tensor_by_name():
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
+    kept = model[0].weight
+    moved = model.to("cpu", minitorch.float64, True, memory_format=minitorch.channels_last)
+    assert moved is model and model[0].weight is kept and kept.dtype == minitorch.float64
+    assert kept.is_contiguous(memory_format=minitorch.channels_last)
+    assert model[1].num_batches_tracked.dtype == minitorch.int64
+    assert model.to(tensor=minitorch.zeros(1))[0].bias.dtype == minitorch.float32

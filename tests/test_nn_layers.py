@@ -177,6 +177,8 @@ LAYERS = [
     ("CrossEntropyLoss", (), {"label_smoothing": 0.1, "ignore_index": 2}, [(4, 5, 3), ("class", 5, 4, 3)]),
     ("CrossEntropyLoss", (), {"reduction": "none"}, [(5,), ("class", 5)]),
     ("CrossEntropyLoss", (), {}, [(4, 5), ("unit", 4, 5)]),
+    ("LinearCrossEntropyLoss", (3, 5), {"bias": True, "label_smoothing": 0.1}, [(4, 3), ("class", 5, 4)]),
+    ("LinearCrossEntropyLoss", (3, 5), {"out_features": (2,), "reduction": "sum"}, [(4, 3), ("class", 5, 4, 2)]),
     ("NLLLoss", (), {}, [(4, 5), ("class", 5, 4)]),
     ("MultiMarginLoss", (), {"margin": 0.5}, [(4, 5), ("class", 5, 4)]),
     ("MultiMarginLoss", (2,), {}, [(4, 5), ("class", 5, 4)]),

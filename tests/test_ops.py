@@ -119,7 +119,7 @@ def test_manners(case, sample):
             if not views:
                 assert not shared, f"{case.id} returns an input's memory"
             for t in shared:
-                assert y is t or y._version is t._version is not None, f"{case.id}: a view without the shared version"
+                assert y is t or y._counter is t._counter is not None, f"{case.id}: a view without the shared version"
             if trial.leaves and y._array.dtype.kind in "fc" and sample.grad and not case.constant:
                 assert y.requires_grad and (y.grad_fn is not None or any(y is x for x in trial.leaves))
             if y._array.dtype.kind not in "fc":

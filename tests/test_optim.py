@@ -246,11 +246,12 @@ def test_closure_and_hooks():
     before = optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append(("pre", o, args, kwargs)))
     after = optimizer.register_step_post_hook(lambda o, args, kwargs: calls.append(("post", o, args, kwargs)))
     assert optimizer.step(closure).item() == 2
-    assert calls == [("pre", optimizer, (closure,), {}), ("post", optimizer, (closure,), {})]
+    given = (optimizer, closure)  # the optimizer itself comes first, as in PyTorch
+    assert calls == [("pre", optimizer, given, {}), ("post", optimizer, given, {})]
     before.remove(), after.remove()
     optimizer.step(closure=closure)
     assert len(calls) == 2
-    changed = optimizer.register_step_pre_hook(lambda o, args, kwargs: ((closure,), {}))
+    changed = optimizer.register_step_pre_hook(lambda o, args, kwargs: ((o, closure), {}))
     assert optimizer.step() is not None
     changed.remove()
     optimizer.register_step_pre_hook(lambda o, args, kwargs: 3)
@@ -682,3 +683,43 @@ def test_zero_grad_keeps_the_gradient_where_it_is():
     before = p.grad
     SGD([p], lr=0.1).zero_grad(set_to_none=False)
     assert p.grad is before and p.grad.tolist() == [0, 0]
+
+
+def test_sparse_adam_moves_the_rows_in_use():
+    rows = [[1, 3, 0], [1, 3, 1], [2, 3, 3]]
+    start = np.arange(10.0).reshape(5, 2) / 10
+    p = wrap(start).requires_grad_()
+    optimizer = optim.SparseAdam([p], lr=0.1, betas=(0.8, 0.9))
+    w, mean, square = start.copy(), np.zeros((5, 2)), np.zeros((5, 2))
+    for t, used in enumerate(rows, 1):
+        optimizer.zero_grad()
+        (p[used] + 1).pow(2).sum().backward()
+        optimizer.step()
+        some = np.unique(used)
+        g = 2 * (w[some] + 1) * np.bincount(used, minlength=5)[some, None]
+        mean[some] = 0.8 * mean[some] + 0.2 * g
+        square[some] = 0.9 * square[some] + 0.1 * g * g
+        w[some] -= 0.1 * np.sqrt(1 - 0.9 ** t) / (1 - 0.8 ** t) * mean[some] / (np.sqrt(square[some]) + 1e-8)
+    np.testing.assert_allclose(p.detach().numpy(), w, rtol=1e-12)
+    assert (p[4] == wrap(start)[4]).all() and optimizer.state[p]["step"] == 3
+    with pytest.raises(ValueError, match="learning rate"):
+        optim.SparseAdam([p], lr=0.0)
+
+
+def test_sparse_adam_as_pytorch():
+    torch = pytest.importorskip("torch")
+    import minitorch
+
+    def run(lib):
+        lib.manual_seed(0)
+        table = lib.nn.Embedding(5, 2, sparse=True)
+        optimizer = lib.optim.SparseAdam(table.parameters(), lr=0.1)
+        for used in ([1, 3, 0], [1, 3, 1], [2, 3, 3]):
+            optimizer.zero_grad()
+            table(lib.tensor(used)).pow(2).sum().backward()
+            optimizer.step()
+        return table.weight.detach().numpy(), repr(optimizer)
+
+    ours, theirs = run(minitorch), run(torch)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5)
+    assert ours[1] == theirs[1]

@@ -195,3 +195,89 @@ def test_event_files(tmp_path):
     assert (tmp_path / "both_a").is_dir() and (tmp_path / "projector_config.pbtxt").exists()
     writer.add_scalar("later", 1.0)
     writer.close()
+
+
+def test_names_of_tracing_and_building_can_be_imported():
+    from minitorch.fx import wrap  # type: ignore[import-not-found]
+    from minitorch.jit.annotations import BroadcastingList2, List  # type: ignore[import-not-found]
+    from minitorch.utils.cpp_extension import BuildExtension, CUDAExtension, load
+
+    assert wrap(len)("ab") == 2 and wrap("name") == "name" and List[int] is BroadcastingList2[int]
+    assert mt.fx.wrap is wrap
+    for call, words in [(lambda: mt.fx.symbolic_trace(mt.nn.Linear(1, 1)), "symbolic_trace.*register_forward_hook"),
+                        (lambda: load("fused", ["fused.cpp"]), "'fused' needs.*autograd.Function"),
+                        (lambda: CUDAExtension("fused", []), "'fused'"), (BuildExtension, "BuildExtension")]:
+        with pytest.raises(RuntimeError, match=words):
+            call()
+    with pytest.raises(AttributeError, match=r"'torch\.fx'.*'Trace'"):
+        _ = mt.fx.Trace
+
+
+def test_many_tensors_as_one_flat_one():
+    from minitorch._utils import _flatten_dense_tensors, _unflatten_dense_tensors  # type: ignore[import-not-found]
+
+    parts = [mt.arange(4.0).view(2, 2).t(), mt.zeros(0), mt.tensor(7.0)]
+    flat = _flatten_dense_tensors(parts)
+    assert flat.tolist() == [0, 2, 1, 3, 7]
+    back = _unflatten_dense_tensors(flat * 2, parts)
+    assert isinstance(back, tuple) and [x.tolist() for x in back] == [[[0, 4], [2, 6]], [], 14]
+
+
+def test_collectives_with_gradients_in_a_world_of_one():
+    from minitorch.distributed import nn as collectives  # type: ignore[import-not-found]
+
+    assert mt.distributed.nn is collectives
+    x = mt.arange(3.0, requires_grad=True)
+    with pytest.raises(ValueError, match="not been initialized"):
+        collectives.all_reduce(x)
+    mt.distributed.init_process_group("gloo", rank=0, world_size=1, init_method="tcp://127.0.0.1:1")
+    try:
+        one = [collectives.all_reduce(x), collectives.broadcast(x, 0), collectives.reduce(x, 0),
+               collectives.scatter([x]), collectives.reduce_scatter(mt.empty(3), [x]),
+               *collectives.all_gather(x), *collectives.gather(x),
+               *collectives.all_to_all([mt.empty(3)], [x])]
+        assert all(y.tolist() == [0, 1, 2] and y is not x for y in one)
+        sum(one).sum().backward()
+        assert x.grad.tolist() == [8, 8, 8]
+        with pytest.raises(ValueError, match="src 1"):
+            collectives.broadcast(x, 1)
+        with pytest.raises(ValueError, match=r"tensors expects one.*got 2"):
+            collectives.scatter([x, x])
+    finally:
+        mt.distributed.destroy_process_group()
+
+
+def test_cuda_asks_for_a_gpu():
+    for call in (lambda: mt.zeros(1).cuda("cpu"), lambda: mt.nn.Linear(1, 1).cuda(mt.device("cpu"))):
+        with pytest.raises(RuntimeError, match="must be cuda device"):
+            call()
+
+
+def test_embeddings_with_images(tmp_path):
+    pytest.importorskip("tensorboard")
+    image = pytest.importorskip("PIL.Image")
+    from minitorch.utils.tensorboard import SummaryWriter
+
+    pictures = mt.rand(3, 1, 2, 2)
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_embedding(mt.rand(3, 2), label_img=pictures, global_step=7)
+        with pytest.raises(AssertionError, match="#images"):
+            writer.add_embedding(mt.rand(2, 2), label_img=pictures)
+        with pytest.raises(AssertionError, match="square"):
+            writer.add_embedding(mt.rand(3, 2), label_img=mt.rand(3, 1, 2, 3))
+    sprite = np.asarray(image.open(tmp_path / "00007" / "default" / "sprite.png"))
+    assert sprite.shape == (4, 4, 3) and not sprite[2:, 2:].any()
+    np.testing.assert_array_equal(sprite[2:, :2, 0], (pictures[2, 0].numpy() * 255).astype(np.uint8))
+    assert "single_image_dim: 2" in (tmp_path / "projector_config.pbtxt").read_text()
+
+
+def test_swapped_tensors_and_functional():
+    p, q = nn.Parameter(mt.ones(2)), mt.zeros(3)
+    p.mark = "p"
+    mt.utils.swap_tensors(p, q)
+    assert type(p) is mt.Tensor and p.shape == (3,) and type(q) is nn.Parameter and q.mark == "p"
+    with pytest.raises(RuntimeError, match="history"):
+        mt.utils.swap_tensors(q * 2, p)
+    assert mt.functional.einsum is mt.einsum
+    with pytest.raises(AttributeError, match="'einsum'"):
+        _ = mt.functional.einsums

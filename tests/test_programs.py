@@ -121,6 +121,7 @@ def test_a_module_as_python_m_would(tmp_path):
 
 def test_the_version_that_programs_ask_for(tmp_path):
     program = tmp_path / "p.py"
-    program.write_text("import torch\nprint([int(n) for n in torch.__version__.split('+')[0].split('.')] >= [2, 0])\n")
+    program.write_text("import torch\nprint([int(n) for n in torch.__version__.split('+')[0].split('.')] >= [2, 0])\n"
+                       "print(torch.__name__, torch.nn.Linear(2, 1).weight.shape, torch._C._get_tracing_state())\n")
     result = subprocess.run([sys.executable, "-m", "minitorch", "run", str(program)], capture_output=True, text=True)
-    assert result.stdout == "True\n", result.stderr
+    assert result.stdout == "True\ntorch torch.Size([1, 2]) None\n", result.stderr

@@ -8,6 +8,7 @@ import pathlib
 import pickle
 import random
 import struct
+import typing
 import zipfile
 from types import SimpleNamespace
 
@@ -412,6 +413,7 @@ def test_what_cannot_be_saved(tmp_path):
 # Places
 
 def test_map_location():
+    assert {str, mt.device, dict[str, str], type(None)} < set(typing.get_args(serialization.MAP_LOCATION))
     content = saved({"x": mt.ones(2), "y": mt.ones(2)[1:]})
     seen = []
 

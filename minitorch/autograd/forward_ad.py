@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ..engine import enable_grad
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..op import FUNCTIONS
 from ..tensor import Tensor
 
@@ -65,8 +65,8 @@ def exit_dual_level(*, level: int | None = None) -> None:
 
 
 def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:
-    """`tensor` with a tangent of its shape and type. Raises RuntimeError outside of a level, ShapeError or DTypeError
-    where the tangent does not fit."""
+    """`tensor` with a tangent of its shape and type. Raises RuntimeError outside of a level, ShapeError where
+    the tangent does not fit."""
     if _level.duals is None:
         raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to "
                            "enter_dual_level() first.")
@@ -75,10 +75,10 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
     if tuple(tensor.shape) != tuple(tangent.shape):
         raise ShapeError("make_dual: Trying to set a forward gradient that has a different size than that of the "
                          f"original Tensor: it has shape {tuple(tangent.shape)}, the tensor {tuple(tensor.shape)}")
-    if tensor.dtype is not tangent.dtype:
-        raise DTypeError(f"make_dual: expects a tangent of {tensor.dtype}, got {tangent.dtype}")
     with enable_grad():
         dual = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+    if tangent.stride() != tensor.stride() or tangent.dtype is not tensor.dtype:
+        tangent = FUNCTIONS["empty_like"](tensor).copy_(tangent)
     _level.duals.append((dual, tangent))
     return dual
 
@@ -90,6 +90,9 @@ def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTens
     duals = _level.duals
     if not duals or not tensor.requires_grad:
         return UnpackedDualTensor(tensor, None)
+    for dual, own in duals:
+        if dual is tensor:
+            return UnpackedDualTensor(tensor.detach(), own)
     inputs = [dual for dual, _ in duals]
     with enable_grad():
         v = FUNCTIONS["zeros_like"](tensor).detach().requires_grad_()

@@ -66,6 +66,9 @@ def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None 
     return functools.update_wrapper(compiled, model, updated=())
 
 
+stance = "default"  # what `compiler.set_stance` has set
+
+
 class Compiled:
     """A function with its recordings."""
 
@@ -83,13 +86,13 @@ class Compiled:
         self._attempts = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if mode.recorder is None:
+        if mode.recorder is None and stance != "force_eager":
             for recording in self.recordings:
                 tensors = recording.match(args, kwargs)
                 if tensors is not None:
                     self.replays += 1
                     return recording.run(*tensors)
-            if self._attempts < ATTEMPTS and len(self.recordings) < RECORDINGS:
+            if self._attempts < ATTEMPTS and len(self.recordings) < RECORDINGS and stance != "eager_on_recompile":
                 return self._record(args, kwargs)
         return self.uncompiled(*args, **kwargs)
 

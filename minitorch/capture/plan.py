@@ -351,8 +351,8 @@ def attach(t: Tensor, node: Node, index: int, kept: bool) -> None:
     t._node = node if node.outputs is None else Output(node, index, a.shape, a.dtype)
     t._requires_grad = True
     if kept:
-        t._version = [0]
-        node.versions.append((t._version, 0, "y"))
+        t._counter = [0]
+        node.versions.append((t._counter, 0, "y"))
 
 
 class _Finished:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import engine
+from .. import capture, engine
 from ..engine import Node, Output
 from ..tensor import Tensor, edge_of
 from . import ATTEMPTS, RECORDINGS
@@ -22,6 +22,9 @@ def record(compiled: Any, args: tuple, kwargs: dict) -> Any:
     arguments = Arguments(args, kwargs)
     if arguments.key in compiled._eager or special() or busy():
         return compiled.uncompiled(*args, **kwargs)
+    if capture.stance == "fail_on_recompile" and arguments.key not in compiled._pending:
+        raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile': no recording of "
+                           f"{getattr(compiled.uncompiled, '__name__', compiled.uncompiled)} fits these arguments")
     compiled._attempts += 1
     pending = compiled._pending.setdefault(arguments.key, [])
     before = next((run for run in pending if run.conditions.hold()), None)

@@ -9,6 +9,7 @@ from ..device import device as _device
 from ..errors import NoAttributeError, NoCudaError
 from ..legacy import CUDA_TYPES
 from ..tensor import Tensor
+from .graphs import CUDAGraph, graph, is_current_stream_capturing
 from .memory import (
     OutOfMemoryError,
     empty_cache,

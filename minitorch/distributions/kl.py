@@ -65,9 +65,10 @@ def register_kl(type_p: type, type_q: type) -> Callable:
     """A decorator that enters f(p, q) for two types of distributions and their subclasses.
 
     The formula of the closest types is used; where none is closest in both, register one for the pair itself.
+    As in PyTorch, the types may be other classes than those of Distribution.
     """
     for name, kind in (("type_p", type_p), ("type_q", type_q)):
-        if not isinstance(kind, type) or not issubclass(kind, Distribution):
+        if not isinstance(kind, type):
             raise TypeError(f"register_kl: {name} expects a subclass of Distribution, got {kind!r}")
 
     def decorator(function: Callable) -> Callable:
@@ -83,12 +84,18 @@ def _closest(type_p: type, type_q: type) -> Callable:
     if not fits:
         raise NotImplementedError(f"kl_divergence: no KL(p || q) is implemented for p type {type_p.__name__} and q "
                                   f"type {type_q.__name__}")
-    distances = {pair: (type_p.__mro__.index(pair[0]), type_q.__mro__.index(pair[1])) for pair in fits}
+    distances = {pair: (_distance(type_p, pair[0]), _distance(type_q, pair[1])) for pair in fits}
     by_p, by_q = min(fits, key=lambda pair: distances[pair]), min(fits, key=lambda pair: distances[pair][::-1])
     if _KL_REGISTRY[by_p] is not _KL_REGISTRY[by_q]:
         warnings.warn(f"Ambiguous kl_divergence({type_p.__name__}, {type_q.__name__}): register_kl("
                       f"{by_p[0].__name__}, {by_q[1].__name__}) decides", RuntimeWarning, stacklevel=3)
     return _KL_REGISTRY[by_p]
+
+
+def _distance(kind: type, ancestor: type) -> int:
+    """How far up `ancestor` stands; one that only says that `kind` is its subclass stands above all."""
+    ancestors = kind.__mro__
+    return ancestors.index(ancestor) if ancestor in ancestors else len(ancestors)
 
 
 # Within a family

@@ -33,7 +33,7 @@ def options(description: str | None, arguments: list[str] | None = None, data: s
         elif isinstance(value, tuple):
             parser.add_argument(name, nargs="?", choices=value, default=value[0], help="default: %(default)s")
         else:
-            parser.add_argument(flag, default=value, type=type(value), help="default: %(default)s")
+            parser.add_argument(flag, default=value, type=type(value), help=f"default: {str(value).strip() or 'none'}")
     chosen = parser.parse_args(arguments)
     mt.manual_seed(chosen.seed)
     chosen.out.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from typing import Any as _Any
 from .. import errors as _errors
 from . import backend
 from .callbacks import Callback
+from .constraints import Constraint
 from .initializers import Initializer
 from .layers import Layer
 from .layers.base import Variable

@@ -8,6 +8,8 @@ from ..nn import functional as F
 from ..op import FUNCTIONS
 from ..tensor import Tensor
 from .backend import as_tensor, lookup
+from .serialization import deserialize as from_data
+from .serialization import serialize as serialize
 
 
 def linear(x: Any) -> Tensor:
@@ -112,7 +114,8 @@ _TABLE["swish"] = silu
 
 def get(identifier: Any) -> Any:
     """The function of a name, or the function itself; None is `linear`. Raises ValueError for an unknown name."""
-    return linear if identifier is None else lookup("activation function", identifier, _TABLE)
+    return linear if identifier is None else lookup("activation function", from_data(identifier), _TABLE)
 
 
+deserialize = get
 __getattr__ = absent_from("keras.activations", lambda: _TABLE)

@@ -14,7 +14,7 @@ from ..errors import nearest
 from ..ops.values import from_numpy
 from ..tensor import Tensor
 
-_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "training": False}
+_settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "training": None}
 _names: Counter[str] = Counter()
 
 
@@ -75,13 +75,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def is_training() -> bool:
-    """Whether the call that is going on is one of training: dropout drops then."""
+def is_training() -> bool | None:
+    """Whether the call that is going on is one of training: dropout drops then. None outside all calls that say so."""
     return _settings["training"]
 
 
 @contextmanager
-def phase(training: bool) -> Iterator[None]:
+def phase(training: bool | None) -> Iterator[None]:
     """Within the block calls are calls of training, or not."""
     before, _settings["training"] = _settings["training"], training
     try:
@@ -127,6 +127,24 @@ def flatten(x: Any) -> list[Any]:
     if isinstance(x, Mapping):
         x = list(x.values())
     return [leaf for part in x for leaf in flatten(part)] if isinstance(x, (list, tuple)) else [x]
+
+
+def without_batch(shape: Any) -> Any:
+    """A shape, or nested lists of shapes, with None for the number of samples."""
+    if isinstance(shape, dict):
+        return {key: without_batch(value) for key, value in shape.items()}
+    if isinstance(shape, list):
+        return [without_batch(part) for part in shape]
+    return (None, *shape[1:]) if shape else shape
+
+
+def as_shapes(shape: Any) -> Any:
+    """Shapes as tuples, which files have as lists."""
+    if isinstance(shape, dict):
+        return {key: as_shapes(value) for key, value in shape.items()}
+    if isinstance(shape, (list, tuple)) and any([isinstance(n, (list, tuple)) for n in shape]):
+        return [as_shapes(part) for part in shape]
+    return tuple(shape) if shape is not None else None
 
 
 def lookup(kind: str, identifier: Any, table: Mapping[str, Any]) -> Any:

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ..errors import absent_from
@@ -143,20 +145,21 @@ class EarlyStopping(_Watching):
 
 
 class ModelCheckpoint(_Watching):
-    """Write the weights after each epoch, or after the best so far; `filepath` may hold {epoch} and figures.
+    """Write the model, or its weights, after each epoch or after the best so far.
 
-    Raises ValueError unless `save_weights_only`: whole models are not written.
+    `filepath` may hold {epoch} and figures: "{epoch:02d}-{val_loss:.2f}.keras". Raises ValueError for other endings.
     """
 
     def __init__(self, filepath: Any, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
                  save_weights_only: bool = False, mode: str = "auto", save_freq: Any = "epoch",
                  initial_value_threshold: float | None = None):
         super().__init__(monitor, mode)
-        if not save_weights_only:
-            raise ValueError("ModelCheckpoint: whole models are not written to files; pass save_weights_only=True and "
-                             "a filepath that ends in .weights.h5, .npz or .safetensors")
-        self.filepath, self.verbose, self.save_best_only, self.save_freq = str(filepath), verbose, save_best_only, \
-            save_freq
+        endings = (".weights.h5", ".npz", ".safetensors") if save_weights_only else (".keras",)
+        if not str(filepath).endswith(endings):
+            raise ValueError(f"ModelCheckpoint: with save_weights_only={save_weights_only} the filepath must end in "
+                             f"{' or '.join(endings)}. Received: filepath={filepath}")
+        self.filepath, self.verbose, self.save_best_only = str(filepath), verbose, save_best_only
+        self.save_freq, self.save_weights_only = save_freq, save_weights_only
         if initial_value_threshold is not None:
             self.best = initial_value_threshold
         self._epoch = self._seen = 0
@@ -182,7 +185,7 @@ class ModelCheckpoint(_Watching):
         path = self.filepath.format(epoch=self._epoch + 1, **logs)
         if self.verbose:
             print(f"\nEpoch {self._epoch + 1}: saving model to {path}")
-        self.model.save_weights(path)
+        (self.model.save_weights if self.save_weights_only else self.model.save)(path)
 
 
 class ReduceLROnPlateau(_Watching):
@@ -263,6 +266,57 @@ class CSVLogger(Callback):
 
     def on_train_end(self, logs=None):
         self._file.close()
+
+
+class TensorBoard(Callback):
+    """Figures of each epoch for TensorBoard, below `log_dir`/train and /validation (needs tensorboard)."""
+
+    def __init__(self, log_dir: Any = "logs", histogram_freq: int = 0, write_graph: bool = False,
+                 write_images: bool = False, update_freq: Any = "epoch", profile_batch: Any = 0):
+        if histogram_freq or write_images or profile_batch or update_freq != "epoch":
+            raise NotImplementedError("TensorBoard: figures of each epoch alone are written, no histograms, images, "
+                                      "profiles or batches")
+        self.log_dir = str(log_dir)
+        self._writers: dict[str, Any] = {}
+
+    def on_train_begin(self, logs=None):
+        from ..utils.tensorboard import SummaryWriter
+
+        self._writers = {name: SummaryWriter(f"{self.log_dir}/{name}") for name in ("train", "validation")}
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in (logs or {}).items():
+            kind = "validation" if name.startswith("val_") else "train"
+            self._writers[kind].add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
+
+    def on_train_end(self, logs=None):
+        for writer in self._writers.values():
+            writer.close()
+
+
+class BackupAndRestore(Callback):
+    """Keeps the weights and the epoch below `backup_dir`, and goes on from there when training was broken off."""
+
+    def __init__(self, backup_dir: Any, save_freq: Any = "epoch", delete_checkpoint: bool = True):
+        if save_freq != "epoch":
+            raise NotImplementedError("BackupAndRestore: save_freq='epoch' is what there is")
+        self.folder, self.delete_checkpoint = Path(backup_dir), delete_checkpoint
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        note = self.folder / "training_metadata.json"
+        if note.exists():
+            self.model.load_weights(self.folder / "latest.npz")
+            self.model._initial_epoch = json.loads(note.read_text())["epoch"] + 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.save_weights(self.folder / "latest.npz")
+        (self.folder / "training_metadata.json").write_text(json.dumps({"epoch": epoch}))
+
+    def on_train_end(self, logs=None):
+        if self.delete_checkpoint:
+            for name in ("latest.npz", "training_metadata.json"):
+                (self.folder / name).unlink(missing_ok=True)
 
 
 class TerminateOnNaN(Callback):

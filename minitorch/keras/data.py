@@ -37,7 +37,7 @@ class Batches:
         else:
             if y is not None or sample_weight is not None:
                 raise ValueError(f"`y` and `sample_weight` must come out of x where that is a {type(x).__name__}")
-            self.steps = len(x) if hasattr(x, "__len__") else None
+            self.steps = _length(x)
         self._limit = steps
         if steps is not None:
             self.steps = steps
@@ -66,6 +66,14 @@ class Batches:
                             for part in self._arrays or ())  # type: ignore[misc]
             if self._limit is None:
                 return
+
+
+def _length(x: Any) -> int | None:
+    """The number of batches, None where it shows at the end."""
+    try:
+        return len(x)
+    except TypeError:
+        return None
 
 
 def split(arrays: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -11,9 +11,11 @@ from ..op import FUNCTIONS
 from ..ops.random import Generator
 from ..tensor import Tensor
 from .backend import dtype_of, lookup, snake_case
+from .serialization import Configured, deserialize
+from .serialization import serialize as serialize
 
 
-class Initializer:
+class Initializer(Configured):
     """`initializer(shape, dtype)` gives a tensor; a `seed` makes it the same one each time.
 
     >>> Constant(2.0)((2,))
@@ -166,6 +168,7 @@ globals().update({name: c for name, c in _TABLE.items() if name.islower() and "_
 
 def get(identifier: Any) -> Any:
     """The initializer of a name, or the object itself. Raises ValueError for an unknown name."""
+    identifier = deserialize(identifier)
     return lookup("initializer", identifier, _TABLE)
 
 

@@ -10,6 +10,8 @@ from ..op import FUNCTIONS
 from ..tensor import Tensor
 from . import backend
 from .backend import as_tensor, epsilon, snake_case
+from .serialization import Configured, constructor, deserialize
+from .serialization import serialize as serialize
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 
@@ -135,7 +137,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     return each
 
 
-class Loss:
+class Loss(Configured):
     """`loss(y_true, y_pred, sample_weight=None)`; subclasses define `call(y_true, y_pred)`, a value a sample.
 
     reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight", or None. Raises ValueError.
@@ -205,21 +207,12 @@ def reduced(values: Tensor, weight: Tensor | None, reduction: str | None) -> Ten
 
 def _class(name: str, function: Any, **defaults: Any) -> type:
     """The class of a function; its options are keywords, after them come reduction and name."""
-    known = list(defaults)
+    def init(self: Any, values: dict[str, Any]) -> None:
+        del values["dtype"]
+        LossFunction.__init__(self, function, values.pop("name"), values.pop("reduction"), **values)
 
-    def __init__(self: Any, *args: Any, **options: Any) -> None:
-        names = [*known, "reduction", "name", "dtype"]
-        options.update(zip(names, args))
-        for key in options:
-            if key not in names:
-                raise TypeError(f"{name}.__init__() got an unexpected keyword argument '{key}'"
-                                + backend.nearest(key, names))
-        options.pop("dtype", None)
-        self_name = options.pop("name", None) or snake_case(name)
-        reduction = options.pop("reduction", "sum_over_batch_size")
-        LossFunction.__init__(self, function, self_name, reduction, **{**defaults, **options})
-
-    return type(name, (LossFunction,), {"__init__": __init__, "__doc__": function.__doc__.split("\n")[0],
+    own = constructor(init, **defaults, reduction="sum_over_batch_size", name=snake_case(name), dtype=None)
+    return type(name, (LossFunction,), {"__init__": own, "__doc__": function.__doc__.split("\n")[0],
                                         "__module__": __name__})
 
 
@@ -255,6 +248,7 @@ _TABLE: dict[str, Any] = {**FUNCTION_TABLE, **{name: c for name, c in globals().
 
 def get(identifier: Any) -> Any:
     """The loss of a name, or the function or object itself. Raises ValueError for an unknown name."""
+    identifier = deserialize(identifier)
     return backend.lookup("loss function", identifier, _TABLE)
 
 

@@ -10,9 +10,11 @@ from ..errors import absent_from
 from ..tensor import Tensor
 from . import backend, losses
 from .backend import as_array, as_tensor, snake_case
+from .serialization import Configured, constructor, deserialize
+from .serialization import serialize as serialize
 
 
-class Metric:
+class Metric(Configured):
     """A running figure; subclasses define `update_state`, `result` and `reset_state`.
 
     >>> m = BinaryAccuracy()
@@ -141,19 +143,13 @@ def _indices(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def _class(name: str, function: Any, default_name: str | None = None, **defaults: Any) -> type:
-    def __init__(self: Any, *args: Any, **options: Any) -> None:
-        names = [*defaults, "name", "dtype"] if "k" in defaults else \
-            ["name", "dtype", *defaults]
-        options.update(zip(names, args))
-        for key in options:
-            if key not in names:
-                raise TypeError(f"{name}.__init__() got an unexpected keyword argument '{key}'"
-                                + backend.nearest(key, names))
-        options.pop("dtype", None)
-        MeanMetricWrapper.__init__(self, function, options.pop("name", None) or default_name or snake_case(name),
-                                   **{**defaults, **options})
+    def init(self: Any, values: dict[str, Any]) -> None:
+        del values["dtype"]
+        MeanMetricWrapper.__init__(self, function, values.pop("name"), **values)
 
-    return type(name, (MeanMetricWrapper,), {"__init__": __init__, "__doc__": function.__doc__.split("\n")[0],
+    naming = {"name": default_name or snake_case(name), "dtype": None}
+    own = constructor(init, **({**defaults, **naming} if "k" in defaults else {**naming, **defaults}))
+    return type(name, (MeanMetricWrapper,), {"__init__": own, "__doc__": function.__doc__.split("\n")[0],
                                              "__module__": __name__})
 
 
@@ -296,6 +292,58 @@ class AUC(Metric):
         return np.float32(((x[:-1] - x[1:]) * (y[:-1] + y[1:]) / 2).sum())
 
 
+class F1Score(Metric):
+    """2 precision recall / (precision + recall) of each class; average: None, "micro", "macro" or "weighted"."""
+
+    def __init__(self, average: str | None = None, threshold: float | None = None, name: str = "f1_score",
+                 dtype: Any = None):
+        super().__init__(name)
+        if average not in (None, "micro", "macro", "weighted"):
+            raise ValueError(f"F1Score: expected average None, micro, macro or weighted, got {average!r}")
+        self.average, self.threshold = average, threshold
+
+    def reset_state(self):
+        self.right: Any = 0.0
+        self.found: Any = 0.0
+        self.there: Any = 0.0
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        t, p = as_array(y_true).astype("float64"), as_array(y_pred)
+        p = p > self.threshold if self.threshold is not None else np.eye(p.shape[-1])[p.argmax(-1)]
+        weight = 1.0 if sample_weight is None else as_array(sample_weight).reshape(-1, 1)
+        self.right, self.found = self.right + (t * p * weight).sum(0), self.found + (p * weight).sum(0)
+        self.there = self.there + (t * weight).sum(0)
+
+    def result(self):
+        right, found, there = (x.sum(keepdims=True) if self.average == "micro" else x
+                               for x in (self.right, self.found, self.there))
+        each = 2 * right / (found + there + backend.epsilon())
+        if self.average is None:
+            return each.astype("float32")
+        return np.float32((each * there).sum() / there.sum() if self.average == "weighted" else each.mean())
+
+
+class MeanIoU(Metric):
+    """The mean over the classes of those that are right among those found or there."""
+
+    def __init__(self, num_classes: int, name: str | None = None, dtype: Any = None, sparse_y_pred: bool = True):
+        self.num_classes, self.sparse_y_pred = num_classes, sparse_y_pred
+        super().__init__(name or "mean_io_u")
+
+    def reset_state(self):
+        self.table = np.zeros((self.num_classes, self.num_classes))
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        t, p = as_array(y_true).astype(int), as_array(y_pred)
+        p = (p if self.sparse_y_pred else p.argmax(-1)).astype(int)
+        weight = 1.0 if sample_weight is None else as_array(sample_weight).ravel()
+        np.add.at(self.table, (t.ravel(), p.ravel()), weight)
+
+    def result(self):
+        union = self.table.sum(0) + self.table.sum(1) - self.table.diagonal()
+        return np.float32((self.table.diagonal()[union > 0] / union[union > 0]).mean() if union.any() else 0.0)
+
+
 _TABLE: dict[str, Any] = {
     **losses.FUNCTION_TABLE, **{f.__name__: f for f in (
         binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy,
@@ -308,6 +356,7 @@ _TABLE.update(cosine_similarity=CosineSimilarity, rmse=RootMeanSquaredError)
 
 def get(identifier: Any) -> Any:
     """The metric of a name, or the function or object itself. Raises ValueError for an unknown name."""
+    identifier = deserialize(identifier)
     return identifier if isinstance(identifier, Metric) else backend.lookup("metric", identifier, _TABLE)
 
 

@@ -8,6 +8,9 @@ from . import backend, symbolic
 from .layers.base import Layer
 from .layers.core import InputLayer
 from .optimizers import MODELS
+from .saving import load_model as load_model
+from .saving import save_model
+from .serialization import deserialize, serialize
 from .summary import print_summary
 from .symbolic import KerasTensor
 from .trainer import Trainer
@@ -130,10 +133,44 @@ class Model(Trainer, Layer):
         """Read what `save_weights` wrote, or Keras. Raises ValueError where numbers or shapes differ."""
         load_weights(self, filepath, skip_mismatch)
 
-    def save(self, filepath: Any, *args: Any, **keywords: Any) -> None:
-        """Whole models are not saved: NotImplementedError that names `save_weights`."""
-        raise NotImplementedError("save: whole models are not written to files; the nearest that exists is "
-                                  "save_weights('name.weights.h5'), read by load_weights into the same model")
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool = True, **keywords: Any) -> None:
+        """Write the whole model to a file that ends in .keras; `keras.models.load_model` reads it."""
+        save_model(self, filepath, overwrite, zipped, **keywords)
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph as data, or what the constructor of a subclass was given."""
+        if self._graph is None or type(self).__init__ is not Model.__init__:
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **symbolic.graph_config(*self._graph)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The model of which these are the data."""
+        if "input_layers" not in config:
+            return super().from_config(config)
+        inputs, outputs = symbolic.graph_from_config(config, custom_objects)
+        return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable", True))
+
+    def to_json(self, **keywords: Any) -> str:
+        """The layers without their weights, as JSON; `model_from_json` reads it."""
+        import json
+
+        return json.dumps(self.serialized(), **keywords)
+
+
+def model_from_json(text: str, custom_objects: Any = None) -> Any:
+    """A model, with new weights, of the layers that `to_json` told of."""
+    import json
+
+    return deserialize(json.loads(text), custom_objects)
+
+
+def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
+    """A model of the same layers with new weights."""
+    if input_tensors is not None or clone_function is not None:
+        raise NotImplementedError("clone_model: input_tensors and clone_function; build the model anew instead")
+    return deserialize(model.serialized(), {type(layer).__name__: type(layer) for layer in model._flatten_layers()
+                                            if not type(layer).__module__.startswith("minitorch.")})
 
 
 class Sequential(Model):
@@ -187,6 +224,25 @@ class Sequential(Model):
             self._rebuild()
         return super().__call__(*args, **keywords)
 
+    def get_config(self) -> dict[str, Any]:
+        """The layers as data, first the input where it is known."""
+        if type(self).__init__ is not Sequential.__init__:
+            return super().get_config()
+        first = [] if self._start is None else [_input_layer(self._start)]
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype,
+                "layers": [serialize(layer) for layer in [*first, *self.layers]],
+                "build_input_shape": None if self._start is None else list(self._start.shape)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The model of which these are the data."""
+        if "layers" not in config:
+            return super().from_config(config)
+        model = cls(deserialize(config["layers"], custom_objects), name=config.get("name"))
+        if config.get("build_input_shape") and not model.built:
+            model.build(config["build_input_shape"])
+        return model
+
     def _append(self, layer: Any) -> None:
         if isinstance(layer, KerasTensor):
             self._start = layer
@@ -211,13 +267,14 @@ class Sequential(Model):
         if self._start is not None and self._modules:
             x: Any = self._start
             for layer in self._modules.values():
+                layer.__dict__.pop("_node", None)
                 x = layer(x)
             self._graph = symbolic.steps([self._start], backend.flatten(x)), self._start, x
             self.built = True
 
 
 def _input_layer(x: KerasTensor) -> InputLayer:
-    return InputLayer(batch_shape=x.shape, name=x.name)
+    return InputLayer(batch_shape=x.shape, dtype=x.dtype, name=x.name)
 
 
 def _shape_of(x: Any) -> Any:

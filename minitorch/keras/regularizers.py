@@ -6,9 +6,11 @@ from typing import Any
 from ..errors import absent_from
 from ..tensor import Tensor
 from .backend import lookup
+from .serialization import Configured, deserialize
+from .serialization import serialize as serialize
 
 
-class Regularizer:
+class Regularizer(Configured):
     """`regularizer(weight)` is a scalar tensor."""
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -51,6 +53,7 @@ _TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2, "L1": L1, "L2": L2, "L1L2": L1L2}
 
 def get(identifier: Any) -> Any:
     """The regularizer of a name, or the object itself. Raises ValueError for an unknown name."""
+    identifier = deserialize(identifier)
     return lookup("regularizer", identifier, _TABLE)
 
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from .layers.base import Layer
 from .symbolic import KerasTensor
 
 
 def print_summary(model: Any, line_length: int | None, print_fn: Any) -> None:
     """Print name and class, result's shape and number of weights of each layer, and the sums."""
     shapes = _output_shapes(model)
-    rows = [[f"{layer.name} ({type(layer).__name__})", shapes.get(id(layer), "?"), _count(layer)]
+    rows = [[f"{layer.name} ({type(layer).__name__})", shapes.get(layer.name, "?"), _count(layer)]
             for layer in model.layers]
     widths = [33, 24, 15] if line_length is None else [line_length * 33 // 76, line_length * 24 // 76,
                                                        line_length * 15 // 76]
@@ -30,19 +31,20 @@ def print_summary(model: Any, line_length: int | None, print_fn: Any) -> None:
         print_fn(f" {title} params: {number:,} ({_memory(size)})")
 
 
-def _output_shapes(model: Any) -> dict[int, str]:
-    found: dict[int, str] = {}
+def _output_shapes(model: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
     if model._graph is not None:
         for x in model.inputs:
-            found.update((id(layer), f"[{x.shape}]") for layer in model.layers if layer.name == x.name)
+            found.update((layer.name, str(x.shape)) for layer in model.layers if layer.name == x.name)
         for node in model._graph[0]:
             shapes = [str(x.shape) for x in node.outputs if isinstance(x, KerasTensor)]
-            found[id(node.layer)] = ", ".join(shapes) if len(shapes) == 1 else f"[{', '.join(shapes)}]"
+            found[node.layer.name] = ", ".join(shapes) if len(shapes) == 1 else f"[{', '.join(shapes)}]"
     return found
 
 
 def _count(layer: Any) -> str:
-    return f"{sum(v.numel() for v in layer.weights):,}" if getattr(layer, "built", True) else "0 (unbuilt)"
+    built = getattr(layer, "built", True) or type(layer).build is Layer.build  # or has nothing to build
+    return f"{sum(v.numel() for v in layer.weights):,}" if built else "0 (unbuilt)"
 
 
 def _wrapped(row: list[str], widths: list[int]) -> list[list[str]]:

@@ -1,15 +1,16 @@
 """Models as graphs: `Input` gives a tensor without values, and layers called on it note what they made of it."""
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 from .. import dtypes
 from ..engine import no_grad
+from ..errors import CheckpointError
 from ..op import FUNCTIONS
 from ..tensor import Tensor
 from . import backend
+from .serialization import deserialize, serialize
 
 
 class KerasTensor:
@@ -32,38 +33,29 @@ class KerasTensor:
     def __iter__(self) -> Any:
         raise TypeError("Iterating over a symbolic KerasTensor is not supported")
 
-    def __add__(self, other: Any) -> Any:
-        return apply(operator.add, self, other)
 
-    def __radd__(self, other: Any) -> Any:
-        return apply(operator.add, other, self)
 
-    def __sub__(self, other: Any) -> Any:
-        return apply(operator.sub, self, other)
+def _operator(function: str, swapped: bool = False) -> Any:
+    def operator(self: KerasTensor, *other: Any) -> Any:
+        from . import ops
 
-    def __rsub__(self, other: Any) -> Any:
-        return apply(operator.sub, other, self)
+        return getattr(ops, function)(*[*other, self] if swapped else [self, *other])
 
-    def __mul__(self, other: Any) -> Any:
-        return apply(operator.mul, self, other)
+    return operator
 
-    def __rmul__(self, other: Any) -> Any:
-        return apply(operator.mul, other, self)
 
-    def __truediv__(self, other: Any) -> Any:
-        return apply(operator.truediv, self, other)
+for _name, _function in {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+                         "matmul": "matmul", "floordiv": "floor_divide", "mod": "mod"}.items():
+    setattr(KerasTensor, f"__{_name}__", _operator(_function))
+    setattr(KerasTensor, f"__r{_name}__", _operator(_function, swapped=True))
+for _name, _function in {"neg": "negative", "abs": "abs", "getitem": "get_item", "gt": "greater", "lt": "less",
+                         "ge": "greater_equal", "le": "less_equal"}.items():
+    setattr(KerasTensor, f"__{_name}__", _operator(_function))
 
-    def __pow__(self, other: Any) -> Any:
-        return apply(operator.pow, self, other)
 
-    def __matmul__(self, other: Any) -> Any:
-        return apply(operator.matmul, self, other)
-
-    def __neg__(self) -> Any:
-        return apply(operator.neg, self)
-
-    def __getitem__(self, index: Any) -> Any:
-        return apply(operator.getitem, self, index)
+def is_symbolic(*values: Any) -> bool:
+    """Whether a tensor without values is among these, or in nested lists and dicts of them."""
+    return any([isinstance(x, KerasTensor) for x in backend.flatten(values)])
 
 
 class Node:
@@ -72,6 +64,7 @@ class Node:
     def __init__(self, layer: Any, args: tuple, keywords: dict[str, Any]):
         self.layer, self.args, self.keywords = layer, args, keywords
         self.outputs: list[KerasTensor] = []
+        self.result: Any = None
 
     def inputs(self) -> list[KerasTensor]:
         return [x for x in backend.flatten([self.args, self.keywords]) if isinstance(x, KerasTensor)]
@@ -107,14 +100,9 @@ def record(layer: Any, args: tuple, keywords: dict[str, Any]) -> Any:
         return node.outputs[-1]
 
     pairs = list(zip(backend.flatten(first), backend.flatten(second)))
-    return _refill(first, iter([symbol(pair) for pair in pairs]))
-
-
-def apply(function: Any, *args: Any) -> Any:
-    """A function of tensors as a step of a model."""
-    from .layers import Lambda
-
-    return record(Lambda(lambda *values: function(*values), name=backend.unique_name(function.__name__)), args, {})
+    node.result = _refill(first, iter([symbol(pair) for pair in pairs]))
+    layer.__dict__.setdefault("_node", node)
+    return node.result
 
 
 def steps(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node]:
@@ -150,6 +138,74 @@ def replay(order: list[Node], inputs: list[KerasTensor], values: list[Any], outp
     return backend.map_structure(value_of, outputs)
 
 
+def graph_config(order: list[Node], inputs: Any, outputs: Any) -> dict[str, Any]:
+    """A graph as data: each layer with its calls, which name where their inputs come from."""
+    from .layers.core import InputLayer
+
+    layers: dict[str, dict[str, Any]] = {}
+    places: dict[int, list[Any]] = {}
+    for x in backend.flatten(inputs):
+        layers[x.name] = {**serialize(InputLayer(batch_shape=x.shape, dtype=x.dtype, name=x.name)), "name": x.name,
+                          "inbound_nodes": []}
+        places[id(x)] = [x.name, 0, 0]
+
+    def data(x: Any) -> Any:
+        if isinstance(x, KerasTensor):
+            return {"class_name": "__keras_tensor__", "config": {"shape": list(x.shape), "dtype": str(x.dtype)[6:],
+                                                                 "keras_history": places[id(x)]}}
+        if isinstance(x, dict):
+            return {key: data(value) for key, value in x.items()}
+        return [data(part) for part in x] if isinstance(x, (list, tuple)) else serialize(x)
+
+    for node in order:
+        name = node.layer.name
+        entry = layers.setdefault(name, {**serialize(node.layer), "name": name, "inbound_nodes": []})
+        for i, x in enumerate(node.outputs):
+            places[id(x)] = [name, len(entry["inbound_nodes"]), i]
+        entry["inbound_nodes"].append({"args": data(node.args), "kwargs": data(node.keywords)})
+    return {"layers": list(layers.values()), "input_layers": backend.map_structure(lambda x: places[id(x)], inputs),
+            "output_layers": backend.map_structure(lambda x: places[id(x)], outputs)}
+
+
+def graph_from_config(config: dict[str, Any], custom_objects: Any = None) -> tuple[Any, Any]:
+    """The inputs and outputs of the graph that the data tell of. Raises CheckpointError where a call lacks an input."""
+    found: dict[tuple[str, int], list[Any]] = {}
+    pending: list[tuple[str, Any, int, dict[str, Any]]] = []
+    for entry in config["layers"]:
+        name, made = entry["name"], deserialize(entry, custom_objects)
+        if entry["class_name"] == "InputLayer":
+            found[name, 0] = [Input(batch_shape=made._given_shape, dtype=made.dtype, name=name)]
+        pending += [(name, made, i, call) for i, call in enumerate(entry["inbound_nodes"])]
+
+    def value(x: Any) -> Any:
+        if isinstance(x, dict) and x.get("class_name") == "__keras_tensor__":
+            name, i, j = x["config"]["keras_history"]
+            return found[name, i][j]
+        if isinstance(x, dict) and "class_name" not in x:
+            return {key: value(each) for key, each in x.items()}
+        return [value(each) for each in x] if isinstance(x, list) else deserialize(x, custom_objects)
+
+    while pending:
+        waiting = []
+        for name, layer, i, call in pending:
+            try:
+                args, keywords = value(call["args"]), value(call["kwargs"])
+            except KeyError:  # what it needs comes later
+                waiting.append((name, layer, i, call))
+                continue
+            found[name, i] = backend.flatten(layer(*args, **keywords))
+        if len(waiting) == len(pending):
+            raise CheckpointError(f"the layers {[name for name, *_ in waiting]} need inputs that the data do not have")
+        pending = waiting
+
+    def end(x: Any) -> Any:
+        if isinstance(x, list) and len(x) == 3 and isinstance(x[0], str) and isinstance(x[1], int):
+            return found[x[0], x[1]][x[2]]
+        return {key: end(part) for key, part in x.items()} if isinstance(x, dict) else [end(part) for part in x]
+
+    return end(config["input_layers"]), end(config["output_layers"])
+
+
 def _run_with(node: Node, unknown: int) -> Any:
     """What the layer gives for zeros, with `unknown` for the sizes that are not known."""
     def zeros(x: Any) -> Any:
@@ -157,7 +213,7 @@ def _run_with(node: Node, unknown: int) -> Any:
             return x
         return FUNCTIONS["zeros"]([unknown if n is None else n for n in x.shape], dtype=x.dtype or dtypes.float32)
 
-    with no_grad():
+    with no_grad(), backend.phase(False):
         return node.layer(*_filled(node.args, zeros), **_filled(node.keywords, zeros))
 
 

@@ -12,6 +12,7 @@ from . import backend, losses, metrics, optimizers
 from .callbacks import CallbackList, History
 from .data import Batches, split
 from .progress import Bar
+from .serialization import deserialize, serialize
 
 
 class Trainer:
@@ -20,6 +21,7 @@ class Trainer:
     optimizer: Any = None
     loss: Any = None
     stop_training = False
+    _initial_epoch = 0
     name: str
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
@@ -29,6 +31,8 @@ class Trainer:
 
         Raises ValueError for a name that is not there.
         """
+        self._compiled_with = {"optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
+                               "weighted_metrics": weighted_metrics}
         self.optimizer, self.loss = optimizers.get(optimizer), loss
         for each in backend.flatten(loss):
             if not (isinstance(each, str) and each in ("crossentropy", "ce")):
@@ -41,6 +45,17 @@ class Trainer:
         self._chosen_metrics: list[tuple[int, bool, Any]] | None = None
         self._loss_tracker = metrics_module.Mean("loss")
         self._output_trackers: list[Any] = []
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, as data; nothing where a subclass has a `compile` of its own."""
+        if type(self).compile is not Trainer.compile:
+            return {}
+        return serialize({**self._compiled_with, "optimizer": self.optimizer})
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile the model as the one was that `get_compile_config` told of."""
+        self.compile(**{key: deserialize(value) for key, value in config.items() if key in (
+            "optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")})
 
     @property
     def compiled(self) -> bool:
@@ -73,7 +88,9 @@ class Trainer:
         verbose = 1 if verbose == "auto" else int(verbose)
         self.stop_training = False
         history = CallbackList(self, callbacks, {"verbose": verbose, "epochs": epochs, "steps": batches.steps})
+        self._initial_epoch = initial_epoch  # which BackupAndRestore moves on
         history.call("on_train_begin")
+        initial_epoch = self._initial_epoch
         for epoch in range(initial_epoch, epochs):
             history.call("on_epoch_begin", epoch)
             logs = self._epoch(batches, history, "train", verbose, f"Epoch {epoch + 1}/{epochs}", validate=(
@@ -112,7 +129,7 @@ class Trainer:
         with no_grad():
             for done, batch in enumerate(batches, 1):
                 called.call("on_predict_batch_begin", done - 1)
-                structure = self.predict_step(batch)
+                structure = self.predict_step(_packed(batch))
                 parts.append([backend.as_array(y) for y in backend.flatten(structure)])
                 called.call("on_predict_batch_end", done - 1, {"outputs": structure})
                 bar.update(done, {})
@@ -245,10 +262,10 @@ class Trainer:
         for done, batch in enumerate(batches, 1):
             called.call(f"on_{kind}_batch_begin", done - 1)
             if kind == "train":
-                logs = _numbers(self.train_step(batch))
+                logs = _numbers(self.train_step(_packed(batch)))
             else:
                 with no_grad():
-                    logs = _numbers(self.test_step(batch))
+                    logs = _numbers(self.test_step(_packed(batch)))
             called.call(f"on_{kind}_batch_end", done - 1, logs)
             bar.update(done, logs)
             if self.stop_training and kind == "train":
@@ -318,6 +335,19 @@ def _loss(identifier: Any, y_true: Any, y_pred: Any) -> Any:
         identifier = f"{metrics.kind_of_target(y_true, y_pred)}_crossentropy"
     found = losses.get(identifier)
     return found if found is None or isinstance(found, losses.Loss) else losses.LossFunction(found)
+
+
+def _packed(batch: tuple[Any, Any, Any]) -> Any:
+    """A batch as steps of the program's own expect it: tensors x, (x, y) or (x, y, sample_weight)."""
+    x, y, weight = (backend.map_structure(_tensor, part) for part in batch)
+    if weight is not None:
+        return x, y, weight
+    return (x, y) if y is not None else (x,) if isinstance(x, (list, tuple)) else x
+
+
+def _tensor(x: Any) -> Any:
+    words = isinstance(x, np.ndarray) and x.dtype.kind not in "biuf"
+    return x if x is None or words else backend.as_tensor(x)
 
 
 def _unpacked(data: Any) -> tuple[Any, Any, Any]:

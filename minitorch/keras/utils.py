@@ -10,6 +10,9 @@ import numpy as np
 from ..errors import absent_from
 from ..ops.random import manual_seed
 from .backend import as_array
+from .serialization import custom_object_scope as custom_object_scope
+from .serialization import get_custom_objects as get_custom_objects
+from .serialization import register_keras_serializable as register_keras_serializable
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
@@ -60,6 +63,37 @@ def pad_sequences(sequences: Any, maxlen: int | None = None, dtype: Any = "int32
         if len(kept):
             row[slice(-len(kept), None) if padding == "pre" else slice(len(kept))] = kept
     return result
+
+
+def img_to_array(img: Any, data_format: str | None = None, dtype: Any = "float32") -> np.ndarray:
+    """A Pillow image as (H, W, C)."""
+    array = np.asarray(img, dtype)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None) -> Any:
+    """(H, W, C) as a Pillow image; with `scale` its values are spread over 0 to 255."""
+    from PIL import Image
+
+    x = as_array(x).astype("float32")
+    if scale:
+        x = x - x.min()
+        x = x / max(float(x.max()), 1e-30) * 255
+    return Image.fromarray(x[..., 0].astype("uint8") if x.shape[-1] == 1 else x.astype("uint8"))
+
+
+def load_img(path: Any, color_mode: str = "rgb", target_size: Any = None, interpolation: str = "nearest") -> Any:
+    """A Pillow image from a file, of size `target_size` (height, width) where given."""
+    from PIL import Image
+
+    image = Image.open(path).convert({"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}[color_mode])
+    method = getattr(Image.Resampling, interpolation.upper())
+    return image if target_size is None else image.resize(tuple(target_size)[::-1], method)
+
+
+def save_img(path: Any, x: Any, data_format: str | None = None, file_format: Any = None, scale: bool = True) -> None:
+    """Write (H, W, C) as a file of an image."""
+    array_to_img(x, scale=scale).save(path, format=file_format)
 
 
 class PyDataset:

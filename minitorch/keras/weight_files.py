@@ -1,7 +1,9 @@
 """Weights in files: Keras's own `.weights.h5`, NumPy's `.npz`, `.safetensors`."""
 from __future__ import annotations
 
+import io
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,8 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
         raise FileExistsError(f"save_weights: {path} is there already")
     if not model.built:
         raise ValueError(f"save_weights: the model {model.name!r} is not built yet; call it on data first")
-    arrays = {key: as_array(v) for key, v in _places(model).items()}
-    if kind == "npz":
-        with path.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-    elif kind == "safetensors":
-        from ..ops.values import from_numpy
-        from ..serialization.safetensors import torch as files
-
-        files.save_file({key: from_numpy(np.ascontiguousarray(a)) for key, a in arrays.items()}, str(path))
-    else:
-        with _h5py().File(path, "w") as file:
-            for key, array in arrays.items():
-                file.create_dataset(key, data=array)
+    with path.open("wb") as file:
+        write(file, kind, arrays_of(model))
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None:
@@ -41,31 +32,63 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
         raise FileNotFoundError(f"load_weights: there is no file {os.fspath(path)!r}")
     if not model.built:
         raise ValueError(f"load_weights: the model {model.name!r} is not built yet; call it on data first")
+    with path.open("rb") as file:
+        assign(model, read(file, kind), f"load_weights: {path}", skip_mismatch)
+
+
+def arrays_of(model: Any) -> dict[str, np.ndarray]:
+    """All weights by their places in Keras's files."""
+    return {key: as_array(v) for key, v in _places(model).items()}
+
+
+def assign(model: Any, found: dict[str, np.ndarray], what: str, skip_mismatch: bool = False) -> None:
+    """Write arrays over the weights at their places. Raises CheckpointError, which begins with `what`."""
     places = _places(model)
-    found = _read(path, kind)
     for key, v in places.items():
-        if key not in found or tuple(found[key].shape) != tuple(v.shape):
-            if skip_mismatch:
-                continue
+        if not skip_mismatch and (key not in found or tuple(found[key].shape) != tuple(v.shape)):
             has = f"has shape {tuple(found[key].shape)}" if key in found else "is missing"
-            raise CheckpointError(f"load_weights: {path}: {key} {has}, the model expects {tuple(v.shape)}")
+            raise CheckpointError(f"{what}: {key} {has}, the model expects {tuple(v.shape)}")
     for key, v in places.items():
         if key in found and tuple(found[key].shape) == tuple(v.shape):
             v.assign(found[key])
 
 
-def _read(path: Path, kind: str) -> dict[str, np.ndarray]:
+def write(file: Any, kind: str, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays by name to an open file: "h5", "npz" or "safetensors"."""
     if kind == "npz":
-        with np.load(path) as file:
-            return {key: file[key] for key in file.files}
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    elif kind == "safetensors":
+        from ..ops.values import from_numpy
+        from ..serialization.safetensors import torch as files
+
+        file.write(files.save({key: from_numpy(np.ascontiguousarray(a)) for key, a in arrays.items()}))
+    else:
+        buffer = io.BytesIO()
+        with _h5py().File(buffer, "w") as h5:
+            for key, array in arrays.items():
+                h5.create_dataset(key, data=array)
+        file.write(buffer.getvalue())
+
+
+def read(file: Any, kind: str) -> dict[str, np.ndarray]:
+    """The arrays of an open file by name."""
+    content = io.BytesIO(file.read())
+    if kind == "npz":
+        with np.load(content) as arrays:
+            return {key: arrays[key] for key in arrays.files}
     if kind == "safetensors":
         from ..serialization.safetensors import torch as files
 
-        return {key: as_array(t) for key, t in files.load_file(str(path)).items()}
+        return {key: as_array(t) for key, t in files.load(content.getvalue()).items()}
     h5py, found = _h5py(), {}
-    with h5py.File(path, "r") as file:
-        file.visititems(lambda key, x: found.update({key: np.asarray(x)}) if isinstance(x, h5py.Dataset) else None)
+    with h5py.File(content, "r") as h5:
+        h5.visititems(lambda key, x: found.update({key: np.asarray(x)}) if isinstance(x, h5py.Dataset) else None)
     return found
+
+
+def has_h5py() -> bool:
+    """Whether files of h5py's kind can be written."""
+    return find_spec("h5py") is not None
 
 
 def _places(model: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import NoAttributeError
+from ..errors import NoAttributeError, ShapeError
 from ..op import FUNCTIONS
 from ..ops.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ..ops.embedding import embedding_bag as embedding_bag
@@ -245,6 +245,36 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
     """The p-distances of all pairs of rows, (0, 1), (0, 2), ..., (1, 2), ..."""
     i, j = FUNCTIONS["triu_indices"](input.shape[0], input.shape[0], 1)
     return (input[i] - input[j]).norm(p, -1)
+
+
+def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None,
+                         weight: Tensor | None = None, reduction: str = "mean", ignore_index: int | None = None,
+                         label_smoothing: float = 0.0, options: Any = None) -> Tensor:
+    """`cross_entropy` of `linear(input, linear_weight, linear_bias)`.
+
+    `input` is (in_features) or (N, in_features), `linear_weight` (classes, *size, in_features), `linear_bias` of its
+    first dimensions; `target` is as for logits (N, classes, *size). Raises RuntimeError for other shapes, and for an
+    `ignore_index` where the target holds probabilities; NotImplementedError for `options`, which ask for the logits in
+    pieces.
+    """
+    if options is not None:
+        raise NotImplementedError("linear_cross_entropy: options, the logits in pieces, are not here: leave them out")
+    x, w = tuple(input.shape), tuple(linear_weight.shape)
+    if len(x) not in (1, 2):
+        raise ShapeError(f"linear_cross_entropy: expected input with dimensionality 1 or 2, got {len(x)}")
+    if len(w) < 2:
+        raise ShapeError(f"linear_cross_entropy: expected linear_weight with dimensionality at least 2, got {len(w)}")
+    if x[-1] != w[-1]:
+        raise ShapeError("linear_cross_entropy: expected equal input and linear_weight last dimensions (in_features), "
+                         f"got {x[-1]} and {w[-1]}, respectively")
+    if linear_bias is not None and tuple(linear_bias.shape) != w[:-1]:
+        raise ShapeError(f"linear_cross_entropy: expected linear_bias shape {w[:-1]}, got {tuple(linear_bias.shape)}")
+    if ignore_index is not None and target.is_floating_point():
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = FUNCTIONS["linear"](input, linear_weight.reshape(-1, w[-1]), bias).reshape(*x[:-1], *w[:-1])
+    return FUNCTIONS["cross_entropy"](logits, target, weight, reduction=reduction, label_smoothing=label_smoothing,
+                                      ignore_index=-100 if ignore_index is None else ignore_index)
 
 
 def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *,

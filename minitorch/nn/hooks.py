@@ -13,9 +13,9 @@ everywhere: dict[str, OrderedDict] = {"before": OrderedDict(), "after": OrderedD
 
 
 class Hook:
-    """A hook and how it is called."""
+    """A hook that is called in another way than usual; those called as usual are kept as they are."""
 
-    def __init__(self, function: Callable, with_kwargs: bool = False, always_call: bool = False):
+    def __init__(self, function: Callable, with_kwargs: bool, always_call: bool):
         self.function, self.with_kwargs, self.always_call = function, with_kwargs, always_call
 
     def __call__(self, *args: Any) -> Any:
@@ -25,23 +25,28 @@ class Hook:
 def register(module: Any, moment: str, hook: Callable, prepend: bool = False, with_kwargs: bool = False,
              always_call: bool = False) -> Handle:
     """Add a hook to one module; the handle that is returned removes it."""
-    if module._hooks is None:
-        module._hooks = {key: OrderedDict() for key in MOMENTS}
-    hooks = module._hooks[moment]
-    handle = Handle(hooks, Hook(hook, with_kwargs, always_call))
+    hooks = of(module, moment)
+    handle = Handle(hooks, Hook(hook, with_kwargs, always_call) if with_kwargs or always_call else hook)
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle
 
 
+def of(module: Any, moment: str) -> OrderedDict:
+    """The hooks of one module at one moment, by number: programs look through them, and remove them, here."""
+    if module._hooks is None:
+        module._hooks = {key: OrderedDict() for key in MOMENTS}
+    return module._hooks[moment]
+
+
 def register_module_forward_pre_hook(hook: Callable) -> Handle:
     """`hook(module, args)` before the forward of every module."""
-    return Handle(everywhere["before"], Hook(hook))
+    return Handle(everywhere["before"], hook)
 
 
 def register_module_forward_hook(hook: Callable) -> Handle:
     """`hook(module, args, output)` after the forward of every module."""
-    return Handle(everywhere["after"], Hook(hook))
+    return Handle(everywhere["after"], hook)
 
 
 def call(module: Any, args: tuple, kwargs: dict) -> Any:
@@ -60,19 +65,23 @@ def call(module: Any, args: tuple, kwargs: dict) -> Any:
             output = around.on_outputs(output)
         while pending:
             hook = pending.pop(0)
-            given = (args, kwargs, output) if hook.with_kwargs else (args, output)
+            given = (args, kwargs, output) if _is(hook, "with_kwargs") else (args, output)
             result = hook(module, *given)
             output = output if result is None else result
     except BaseException:
         for hook in pending:
-            if hook.always_call:
+            if _is(hook, "always_call"):
                 hook(module, *((args, kwargs, None) if hook.with_kwargs else (args, None)))
         raise
     return output
 
 
-def _before(hook: Hook, module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-    if hook.with_kwargs:
+def _is(hook: Callable, how: str) -> bool:
+    return type(hook) is Hook and getattr(hook, how)
+
+
+def _before(hook: Callable, module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    if _is(hook, "with_kwargs"):
         result = hook(module, args, kwargs)
         if result is not None and not (isinstance(result, tuple) and len(result) == 2):
             raise RuntimeError("forward pre-hook must return None or a tuple of (new_args, new_kwargs), "
@@ -82,7 +91,7 @@ def _before(hook: Hook, module: Any, args: tuple, kwargs: dict) -> tuple[tuple, 
     return (args if result is None else result if isinstance(result, tuple) else (result,)), kwargs
 
 
-def _hooks(own: dict, moment: str) -> list[Hook]:
+def _hooks(own: dict, moment: str) -> list[Any]:
     return [*everywhere[moment].values(), *own.get(moment, {}).values()]
 
 
@@ -144,6 +153,7 @@ def _through(values: Any, positions: list[int], on_grads: Callable) -> list:
     values = list(values)
     if positions:
         for i, passed in zip(positions, _Passage.apply(on_grads, *(values[i] for i in positions))):
+            passed._passed_on = True
             values[i] = passed
     return values
 

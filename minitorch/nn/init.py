@@ -38,6 +38,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
                       "The distribution of values may be incorrect.", stacklevel=3)
+    if tensor.is_meta:
+        return tensor
     below, above = ((1 + math.erf((bound - mean) / (std * math.sqrt(2)))) / 2 for bound in (a, b))
     if above - below > 0.3:
         tensor.normal_(mean, std, generator=generator)
@@ -140,7 +142,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     if tensor.ndim < 2:
         raise ValueError("orthogonal_: Only tensors with 2 or more dimensions are supported, "
                          f"got shape {tuple(tensor.shape)}")
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 or tensor.is_meta:
         return tensor
     rows = tensor.shape[0]
     random = FUNCTIONS["empty_like"](tensor).reshape(rows, -1).normal_(0, 1, generator=generator).cpu()._array
@@ -209,7 +211,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
 
 
 def _fill(tensor: Tensor, values: np.ndarray) -> Tensor:
-    return tensor.copy_(FUNCTIONS["from_numpy"](np.ascontiguousarray(values, tensor.cpu()._array.dtype)))
+    return tensor.copy_(FUNCTIONS["from_numpy"](np.ascontiguousarray(values, tensor._array.dtype)))
 
 
 def _old_name(function: Any) -> Any:

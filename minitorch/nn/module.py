@@ -35,6 +35,7 @@ class Module:
     """
 
     training: bool
+    call_super_init = False  # whether `__init__` hands its arguments on to the next class
     forward: Callable[..., Any]
     _version = 1  # of what a state dict holds; goes into its metadata
 
@@ -44,7 +45,11 @@ class Module:
         new = super().__new__
         return new(cls) if new is object.__new__ else new(cls, *args, **keywords)
 
-    def __init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if (args or kwargs) and not self.call_super_init:
+            given = f"got an unexpected keyword argument {next(iter(kwargs))!r}" if kwargs else \
+                f"takes 1 positional argument but {len(args) + 1} were given"
+            raise TypeError(f"{type(self).__name__}.__init__() {given}")
         put = object.__setattr__.__get__(self)
         put("training", True)
         put("_parameters", {})
@@ -53,6 +58,8 @@ class Module:
         put("_not_saved", set())
         put("_hooks", None)  # made by the first hook: a call without hooks is one comparison
         put("_state_hooks", {})
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is None and not _on_all_before and not _on_all_after:
@@ -251,6 +258,12 @@ class Module:
             p.requires_grad_(requires_grad)
         return self
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the forward of this module, in place: the arguments are those of `minitorch.compile`."""
+        from ..capture import compile
+
+        self.__dict__["forward"] = compile(self.forward, *args, **kwargs)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the parameters' gradients, or set them to zero."""
         for p in self.parameters():
@@ -267,10 +280,12 @@ class Module:
         fn(self)
         return self
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Module:
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False,
+           tensor: Tensor | None = None, memory_format: Any = None) -> Module:
         """Move to a device, convert floating parameters and buffers to a type: `to("cuda")`, `to(float64)`,
-        `to(tensor)`. Raises TypeError for a type that is not floating."""
-        for arg in args:
+        `to(tensor)`; `memory_format` is for those of four and five dimensions. Raises TypeError for a type that is
+        not floating."""
+        for arg in (*args, tensor):
             if isinstance(arg, Tensor):
                 device, dtype = arg.device, arg.dtype
             elif isinstance(arg, dtypes.dtype):
@@ -280,7 +295,8 @@ class Module:
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError("nn.Module.to only accepts floating point or complex dtypes, "
                             f"but got desired dtype={dtype}")
-        return self._apply(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
+        return self._apply(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None,
+                                          memory_format=memory_format if t.dim() in (4, 5) else None))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
         """Replace each parameter's and buffer's values by `fn` of them; the parameter objects stay."""
@@ -319,7 +335,7 @@ class Module:
         return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Module:
-        return self.to("cuda" if device is None else device)
+        return self._apply(lambda t: t.cuda(device))
 
     def share_memory(self) -> Module:
         """Move parameters and buffers to memory that other processes see too."""
@@ -386,6 +402,12 @@ class Module:
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> Handle:
         """`hook(module, grad_output)` once the gradient of the outputs is there; may replace it."""
         return hooks.register(self, "backward_pre", hook, prepend)
+
+    _forward_pre_hooks = property(lambda self: hooks.of(self, "before"))
+    _forward_hooks = property(lambda self: hooks.of(self, "after"))
+    _backward_pre_hooks = property(lambda self: hooks.of(self, "backward_pre"))
+    _backward_hooks = property(lambda self: hooks.of(self, "backward"))
+    _non_persistent_buffers_set = property(lambda self: self._not_saved)
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> Handle:
         """`hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)` before

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ..op import PLAIN
 from ..roots import copy_of
-from ..tensor import Tensor
+from ..tensor import Tensor, disabled_torch_function
 
 
 class Parameter(Tensor):
@@ -17,6 +18,8 @@ class Parameter(Tensor):
     Parameter containing:
     tensor([1., 1.], requires_grad=True)
     """
+
+    __torch_function__ = staticmethod(disabled_torch_function)
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         t = object.__new__(cls)
@@ -43,6 +46,7 @@ class Buffer(Tensor):
     """A tensor that a module registers as a buffer: saved and moved with it, not trained."""
 
     persistent: bool
+    __torch_function__ = staticmethod(disabled_torch_function)
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Buffer:
         t = object.__new__(cls)
@@ -52,6 +56,9 @@ class Buffer(Tensor):
 
     def __init__(self, data: Any = None, *, persistent: bool = True):
         pass
+
+
+PLAIN.update((Parameter, Buffer))
 
 
 def _array_of(name: str, data: Any) -> Any:

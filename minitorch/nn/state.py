@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -93,7 +94,13 @@ def load_own(module: Any, state: dict, prefix: str, local: dict, strict: bool, m
             errors.append(f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, the "
                           f"shape in current model is {own.shape}.")
         else:
-            writes.append(functools.partial(_take, module, name, value, local.get("assign_to_params_buffers", False)))
+            assign = local.get("assign_to_params_buffers", False)
+            if own.is_meta and not value.is_meta and not assign:
+                warnings.warn(f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in "
+                              "the current model, which is a no-op. (Did you mean to pass `assign=True` to assign "
+                              "items in the state dictionary to their corresponding key in the module instead of "
+                              "copying them in place?)", stacklevel=2)
+            writes.append(functools.partial(_take, module, name, value, assign))
     if "writes" not in local:
         for write in writes:
             write()

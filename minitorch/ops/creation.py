@@ -16,6 +16,7 @@ from ..device import device as as_device
 from ..engine import mode
 from ..errors import DTypeError, ShapeError
 from ..inplace import write
+from ..meta import meta_array
 from ..op import FUNCTIONS, composite
 from ..tensor import Tensor
 from .values import array_from
@@ -78,14 +79,33 @@ def _publish_new(name: str, build: Callable) -> None:
 
 def _build(make: Callable, args: tuple, options: dict, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     where = chosen() if device is None else as_device(device)
-    array = make(np if where is None else array_module(where), *args, **options,
-                 dtype=None if dtype is None else dtypes.to_numpy(dtypes.as_dtype(dtype)))
+    wanted = None if dtype is None else dtypes.to_numpy(dtypes.as_dtype(dtype))
+    if where is not None and where.type == "meta":
+        array = _valueless(make, args, options, wanted)
+    else:
+        array = make(np if where is None else array_module(where), *args, **options, dtype=wanted)
     t = Tensor._wrap(array if where is None else move(array, where))
     if requires_grad:
         t.requires_grad = True
     if mode.inference:
         t._inference = True
     return t
+
+
+def _valueless(make: Callable, args: tuple, options: dict, dtype: Any) -> Any:
+    """The meta array for `make(xp, *args, dtype)`: nothing is computed where its shape is among the arguments, and no
+    random numbers are drawn."""
+    if args and isinstance(args[0], tuple) and dtype is not None:
+        return meta_array(args[0], dtype)
+    if make.__name__ == "full":  # with one element instead
+        array = make(np, (), *args[1:], **{k: v for k, v in options.items() if k != "size"}, dtype=dtype)
+        return meta_array(sizes("full", (args[0] if args else options["size"],)), array.dtype)
+    state = FUNCTIONS["get_rng_state"]()
+    try:
+        array = make(np, *args, **options, dtype=dtype)
+    finally:
+        FUNCTIONS["set_rng_state"](state)
+    return meta_array(array.shape, array.dtype)
 
 
 def _signature(make: Callable) -> inspect.Signature:

@@ -11,6 +11,7 @@ from ..errors import DimError, DTypeError, ShapeError
 from ..inplace import check_out
 from ..op import FUNCTIONS, composite, joint, op
 from ..tensor import Tensor
+from .elementwise import refuse
 from .gather import gather_, into, into_apart
 from .reduce import dims_of, same
 from .shape import reshape, squeeze
@@ -35,6 +36,7 @@ def amin(k, x, /, dim=(), keepdim=False):
 @op(method=False, function=False)
 def max_(k, x, /):
     """The largest of all elements."""
+    refuse("max", x, "c")
     y = k.xp.asarray(x.max())
     return y, lambda dy: _shared(k, dy, x, y)
 
@@ -42,6 +44,7 @@ def max_(k, x, /):
 @op(method=False, function=False)
 def min_(k, x, /):
     """The smallest of all elements."""
+    refuse("min", x, "c")
     y = k.xp.asarray(x.min())
     return y, lambda dy: _shared(k, dy, x, y)
 
@@ -210,6 +213,7 @@ def _both(kind: Any, results: Any, out: Any) -> Any:
 
 
 def _position(name: str, k: Any, x: Any, dim: int | None, keepdim: bool) -> Any:
+    refuse(name, x, "c")
     if x.dtype.kind == "b":
         raise DTypeError(f"{name}: does not support bool input")
     if dim is None:
@@ -228,6 +232,7 @@ def _position(name: str, k: Any, x: Any, dim: int | None, keepdim: bool) -> Any:
 
 def _along(name: str, k: Any, x: Any, dim: int, keepdim: bool, choose: Any) -> tuple:
     """[values, indices] of the elements along `dim` whose indices `choose` gives, and the gradient."""
+    refuse(name, x, "c")
     at, shape = shapes.axis(name, x, dim), x.shape
     lines = x if shape else x.reshape(1)
     if lines.shape[at] == 0:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import dtypes
 from ..engine import mode
-from ..errors import DimError, DTypeError, ShapeError
+from ..errors import DimError, DTypeError, NotStrided, ShapeError
 from ..inplace import write
 from ..op import op
 from ..tensor import Tensor
@@ -51,8 +51,13 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         raise TypeError(f"setitem: can't assign a {type(value).__name__} to a tensor of {x.dtype}")
     x._check_inplace("setitem")
     kind = type(key)
-    basic, indices = (key, None) if kind in _BASIC or (kind is tuple and _BASIC.issuperset(map(type, key))) else \
-        _parsed(x._array, key)
+    try:
+        basic, indices = (key, None) if kind in _BASIC or (kind is tuple and _BASIC.issuperset(map(type, key))) else \
+            _parsed(x._array, key)
+    except NotStrided:
+        if x.is_meta:  # a mask without values, for a tensor that has none
+            return
+        raise
     if indices and isinstance(value, Tensor) and value._array.ndim and value._array.dtype != x._array.dtype:
         raise DTypeError("setitem: Index put requires the source and destination dtypes match, got "
                          f"{x.dtype} for the destination and {value.dtype} for the source.")
@@ -238,6 +243,8 @@ def _part(item: Any) -> Any:
     elif isinstance(item, (list, tuple, range)):
         item = np.array([i._array if isinstance(i, Tensor) else i for i in item]) if len(item) else np.empty(0, int)
     elif not hasattr(item, "dtype"):
+        if kind is str:
+            raise TypeError("index: invalid data type 'str'")
         try:
             return integer(item)
         except TypeError:

@@ -254,7 +254,7 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     return _split(tensor, [min(wanted, n - i) for i in range(0, n, wanted)] if n else [0], dim)
 
 
-@composite(function=False)
+@composite
 def split_with_sizes(input, split_sizes, dim=0):
     """`split` by a list of sizes."""
     return split(input, list(split_sizes), dim)

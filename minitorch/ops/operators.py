@@ -24,7 +24,7 @@ Tensor.__neg__, Tensor.__abs__ = neg, abs
 def _checked(name: str, reflected: bool = False) -> Callable:
     """The op `name`, looked up at its first use; operands of other types are left to their own operators."""
     def operator(self, other):
-        if not isinstance(other, _OPERANDS):
+        if not isinstance(other, _OPERANDS) and not hasattr(other, "__torch_function__"):
             return NotImplemented
         if not isinstance(self, Tensor):
             raise TypeError(f"descriptor {name!r} of Tensor objects doesn't apply to a {type(self).__name__} object")
@@ -40,9 +40,9 @@ for _python, _name in {"floordiv": "floor_divide", "mod": "remainder", "matmul":
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Tensor, f"__{_name}__", _checked(_name))
-for _python, _name in {"mul": "mul", "truediv": "div", "div": "div", "pow": "pow"}.items():
-    # [0] * tensor(3) is the list's
+for _python, _name in {"truediv": "div", "div": "div", "pow": "pow"}.items():
     setattr(Tensor, f"__r{_python}__", _checked(_name, reflected=True))
+Tensor.__rmul__ = _checked("mul")  # the tensor first, as PyTorch records it; [0] * tensor(3) is the list's
 
 
 def _invert(self):
@@ -110,9 +110,10 @@ for _new, _name in ALIASES.items():
 
 # In-place methods that are functions too
 
-_IN_PLACE = """abs acos asin atan ceil celu clamp clamp_max clamp_min clip cos cosh dropout erf erfc exp exp2 expm1
-feature_dropout fill floor frac log log10 log1p log2 logit nan_to_num neg reciprocal relu round rsqrt selu sigmoid sin
-sinc sinh sqrt square tan tanh threshold trunc xlogy zero"""
+_IN_PLACE = """abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil
+celu clamp clamp_max clamp_min clip conj_physical cos cosh deg2rad dropout erf erfc exp exp2 expm1 feature_dropout fill
+fix floor frac gcd index_put lcm ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu
+round rsqrt selu sigmoid sin sinc sinh sqrt square tan tanh threshold trunc xlogy zero"""
 for _name in _IN_PLACE.split():
     FUNCTIONS[_name + "_"] = getattr(Tensor, _name + "_")
 

@@ -188,7 +188,7 @@ def _unpooled_size(name: str, nd: int, x: Any, window: tuple, output_size: Any) 
 
 
 def _output_size(name: str, nd: int, size: Any, x: Any) -> tuple[int, ...]:
-    given = (size,) * nd if isinstance(size, int) or size is None else tuple(size)
+    given = tuple(size) if isinstance(size, tuple | list) else (size,) * nd
     if len(given) != nd:
         raise ShapeError(f"{name}: output_size expects {nd} values, got {size}")
     sizes = tuple(n if s is None else int(s) for s, n in zip(given, x.shape[2:]))

@@ -4,7 +4,9 @@ Tensors on a GPU get the same numbers, drawn on the CPU.
 """
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -182,8 +184,10 @@ def randint_like(input, low=0, high=None, *, generator=None, dtype=None, device=
     """Integers in [low, high) of the shape, type and device of `input`."""
     require_tensor("randint_like", input)
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, tuple(input.shape), generator=generator, dtype=dtype or input.dtype,
-                   device=input.device if device is None else device, requires_grad=requires_grad)
+    order = _memory_order(input._array) or range(input.ndim)
+    t = randint(low, high, tuple([input.shape[d] for d in order]), generator=generator, dtype=dtype or input.dtype,
+                device=input.device if device is None else device)
+    return t.permute([int(d) for d in np.argsort(order)]).detach().requires_grad_(requires_grad)
 
 
 @factory
@@ -196,6 +200,8 @@ def randperm(xp, n, *, dtype=None, generator=None):
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, device=None, requires_grad=False,
            layout=None, pin_memory=False):
     """Normal numbers of shape `size`, or, where `mean` or `std` is a tensor, one for each of its elements."""
+    if size is not None:
+        mean, std = (v.item() if isinstance(v, Tensor) else v for v in (mean, std))
     given = [v.detach() for v in (mean, std) if isinstance(v, Tensor)]
     if not given:
         if size is None:
@@ -246,8 +252,12 @@ def _drawing(name: str, **parameters: float | None) -> None:
         if len(args) > len(parameters) or given.keys() != parameters.keys() or None in given.values():
             raise TypeError(f"{name}_(): takes {', '.join(parameters)} and generator, got {args} and {named}")
         self._check_inplace(name + "_")
-        draw = getattr(source_of(generator), name)
-        return _replaced(self, draw(self._array.shape, self._array.dtype, *map(float, given.values())))
+        if self.is_meta:
+            return self
+        draw, values = getattr(source_of(generator), name), list(map(float, given.values()))
+        if name == "normal" and isinstance(self._array, np.ndarray) and not self._array.flags.c_contiguous:
+            values.append(False)  # PyTorch draws one number after the other then
+        return _replaced(self, lambda shape: draw(shape, self._array.dtype, *values))
 
     method.__name__ = method.__qualname__ = name + "_"
     method.__doc__ = f"Numbers of the {name.replace('_', '-')} distribution, in place."
@@ -266,8 +276,13 @@ _drawing("geometric", p=None)
 def bernoulli_(self, p=0.5, *, generator=None):
     """1 with probability `p`, a number or a tensor of probabilities, else 0, in place."""
     self._check_inplace("bernoulli_")
-    shape, dtype = self._array.shape, self._array.dtype
-    return _replaced(self, source_of(generator).bernoulli(_on_cpu(p) if isinstance(p, Tensor) else p, shape, dtype))
+    if self.is_meta:
+        return self
+    dtype, source = self._array.dtype, source_of(generator)
+    if isinstance(p, Tensor):
+        order = _memory_order(self._array)
+        p = np.broadcast_to(_on_cpu(p), self._array.shape).transpose(order) if order else _on_cpu(p)
+    return _replaced(self, lambda shape: source.bernoulli(p, shape, dtype))
 
 
 @composite(function=False)
@@ -281,12 +296,50 @@ def random_(self, *bounds, generator=None, **named):
     elif bounds:
         low, high = (None, bounds[0]) if high is None else (bounds[0], high)
     self._check_inplace("random_")
-    return _replaced(self, source_of(generator).random_(self._array.shape, self._array.dtype, low, high))
+    if self.is_meta:
+        return self
+    source = source_of(generator)
+    return _replaced(self, lambda shape: source.random_(shape, self._array.dtype, low, high))
 
 
-def _replaced(x: Tensor, drawn: np.ndarray) -> Tensor:
-    """`x` with the numbers drawn on the CPU."""
+def _replaced(x: Tensor, draw: Callable) -> Tensor:
+    """`x` with the numbers that `draw(shape)` draws on the CPU, in the order in which they lie in memory."""
+    order = _memory_order(x._array)
+    if order is None:
+        drawn = draw(x._array.shape)
+    else:
+        drawn = draw(tuple([x._array.shape[d] for d in order])).transpose(np.argsort(order))
     return write(x, Tensor._wrap(move(drawn, device_of(x._array))))
+
+
+def _memory_order(array: Any) -> list[int] | None:
+    """The dimensions from the slowest to the fastest one in memory; None where that is their own order."""
+    if not isinstance(array, np.ndarray) or array.flags.c_contiguous or array.ndim < 2:
+        return None
+    order = sorted(range(array.ndim), key=lambda d: -abs(array.strides[d]))
+    return None if order == list(range(array.ndim)) else order
+
+
+def _like(name: str) -> None:
+    """Let the function `name` give what lies in memory as its `input` does, and draw in that order."""
+    plain = FUNCTIONS[name]
+
+    @functools.wraps(plain)
+    def like(input, **options):
+        order = _memory_order(input._array) if isinstance(input, Tensor) else None
+        if order is None or not input._array.transpose(order).flags.c_contiguous:
+            return plain(input, **options)
+        grad, generator = options.pop("requires_grad", False), options.pop("generator", None)
+        t = FUNCTIONS["empty_like"](input.permute(order), **options).permute([int(d) for d in np.argsort(order)])
+        t = t.detach()
+        getattr(t, {"rand_like": "uniform_", "randn_like": "normal_"}[name])(generator=generator)
+        return t.requires_grad_(grad)
+
+    FUNCTIONS[name] = like
+
+
+_like("rand_like")
+_like("randn_like")
 
 
 def _placed(drawn: np.ndarray, like: Tensor, out: Tensor | None) -> Tensor:

@@ -148,9 +148,8 @@ def swapdims(input, dim0, dim1):
 @composite
 def movedim(input, source, destination):
     """Dimension(s) `source` moved to `destination`; the others keep their order."""
-    one = isinstance(source, int)
-    origin = [shapes.axis("movedim", input, d) for d in ([source] if one else source)]
-    target = [shapes.axis("movedim", input, d) for d in ([destination] if one else destination)]
+    several = (given if isinstance(given, tuple | list) else [given] for given in (source, destination))
+    origin, target = ([shapes.axis("movedim", input, d) for d in dims] for dims in several)
     if len(origin) != len(target) or len(set(origin)) != len(origin) or len(set(target)) != len(target):
         raise ShapeError(f"movedim: source {source} and destination {destination} expect as many, distinct dimensions")
     if input.ndim == 0:

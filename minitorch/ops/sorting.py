@@ -7,6 +7,7 @@ from .. import return_types, shapes
 from ..errors import BoundsError
 from ..inplace import check_out
 from ..op import composite, joint, op
+from .elementwise import refuse
 from .extremes import _along, _both
 from .reduce import count
 
@@ -87,6 +88,7 @@ def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
 
 def _order(k: Any, x: Any, at: int, descending: bool) -> Any:
     """The indices that sort `x`, equal elements in their order, nan as the largest."""
+    refuse("sort", x, "c")
     if not descending:
         return _argsort(k, x, at)
     n = x.shape[at]  # sorted backwards and read backwards, so that equal elements keep their order

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..device import chosen, move
 from ..device import device as as_device
-from ..device import move
 from ..engine import mode
 from ..op import composite
 from ..tensor import Tensor
@@ -50,8 +50,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
                       "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
                       UserWarning, stacklevel=2)
-        device = data.device if device is None else device
-    return _tensor(array_from(data, _numpy(dtype)), device, requires_grad)
+        device = data.device if device is None and chosen() is None else device
+        if data.is_meta:
+            return _tensor(data.to(dtype=dtype)._array.copy(), device, requires_grad)
+    return _tensor(array_from(data, _numpy(dtype)), chosen() if device is None else device, requires_grad)
 
 
 @composite(method=False)
@@ -60,8 +62,8 @@ def as_tensor(data, dtype=None, device=None):
     if isinstance(data, Tensor):
         return data.to(device=device, dtype=dtype)
     if isinstance(data, np.ndarray) and _wraps(data):
-        return _tensor(data, None, False).to(device=device, dtype=dtype)
-    return _tensor(array_from(data, _numpy(dtype)), device, False)
+        return _tensor(data, None, False).to(device=chosen() if device is None else device, dtype=dtype)
+    return _tensor(array_from(data, _numpy(dtype)), chosen() if device is None else device, False)
 
 
 @composite(method=False)
@@ -112,7 +114,8 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 @composite(method=False)
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """A 0-d tensor, of the default type unless `dtype` says otherwise."""
-    return _tensor(array_from(s, _numpy(dtype or dtypes.get_default_dtype())), device, requires_grad)
+    array = array_from(s, _numpy(dtype or dtypes.get_default_dtype()))
+    return _tensor(array, chosen() if device is None else device, requires_grad)
 
 
 @composite(function=False)

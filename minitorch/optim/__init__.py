@@ -16,9 +16,10 @@ from .penalty import l1_penalty, l2_penalty
 from .rmsprop import RMSprop
 from .rprop import Rprop
 from .sgd import SGD
+from .sparse_adam import SparseAdam
 
 __all__ = ["ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon",
-           "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop", "l1_penalty", "l2_penalty", "lr_scheduler"]
+           "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "l1_penalty", "l2_penalty", "lr_scheduler"]
 
 _absent = _absent_from(__name__, lambda: (*__all__, "swa_utils"))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import engine
 from ..device import kernels_of, move
 from ..engine import enable_grad, whole
 from ..errors import check_keywords
@@ -109,8 +110,8 @@ class Optimizer:
         for some, arrays, k, memo in lists:
             yield some, arrays, [p._grad._array for p in some], k, memo
             for p in some:
-                if p._version is not None:  # else nothing has kept the values
-                    p._version[0] += 1
+                if p._counter is not None:  # else nothing has kept the values
+                    p._counter[0] += 1
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero, in place, where `set_to_none` is False."""
@@ -257,7 +258,10 @@ class Optimizer:
         return handle
 
     def register_step_pre_hook(self, hook: Callable) -> Handle:
-        """Call `hook(optimizer, args, kwargs)` before each step; it may return other (args, kwargs)."""
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return other (args, kwargs).
+
+        `args` is what `step` was called on and with: the optimizer comes first.
+        """
         return self._register("step_pre", hook, False)
 
     def register_step_post_hook(self, hook: Callable) -> Handle:
@@ -292,15 +296,21 @@ def _hooked(step: Callable) -> Callable:
         self._opt_called = True
         before, after = self._hooks["step_pre"], self._hooks["step_post"]
         for hook in list(before.values()) if before else ():
-            changed = hook(self, args, kwargs)
+            changed = hook(self, (self, *args), kwargs)
             if changed is not None:
                 if not (isinstance(changed, tuple) and len(changed) == 2):
                     raise RuntimeError("step pre hook: must return None or a tuple of (new_args, new_kwargs), "
                                        f"but got {changed}")
-                args, kwargs = changed
-        result = step(self, *args, **kwargs)
+                (_, *args), kwargs = changed
+        recording = engine.profiling
+        event = recording and recording.enter(f"Optimizer.step#{type(self).__name__}.step", annotation=True)
+        try:
+            result = step(self, *args, **kwargs)
+        finally:
+            if recording:
+                recording.leave(event)
         for hook in list(after.values()) if after else ():
-            hook(self, args, kwargs)
+            hook(self, (self, *args), kwargs)
         return result
 
     call.hooked = True  # type: ignore[attr-defined]

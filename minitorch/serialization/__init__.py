@@ -6,6 +6,10 @@ whole list of what it may refer to, and anything else is refused by name.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeAlias, Union
+
+from ..device import device
 from ..errors import CheckpointError as CheckpointError
 from .loading import default_restore_location, get_unsafe_globals_in_checkpoint, load
 from .saving import DEFAULT_PROTOCOL, save
@@ -21,6 +25,9 @@ from .settings import (
     set_default_load_endianness,
 )
 from .unpickler import RefusedError
+
+# what `load` takes as `map_location`, for annotations: an object at run time
+MAP_LOCATION: TypeAlias = Union[Callable[[Any, str], Any], device, str, dict[str, str], None]  # noqa: UP007
 
 __all__ = [
     "DEFAULT_PROTOCOL", "LoadEndianness", "add_safe_globals", "clear_safe_globals", "default_restore_location",

@@ -130,6 +130,19 @@ def register_pytree_node(cls: type, flatten_fn: Callable, unflatten_fn: Callable
 _register_pytree_node = register_pytree_node
 
 
+def _dict_flatten(d: Any) -> tuple[list, Any]:
+    """A mapping's values, and its keys as the context: what libraries register for mappings of their own."""
+    return list(d.values()), list(d)
+
+
+def _dict_flatten_with_keys(d: Any) -> tuple[list, Any]:
+    return [(MappingKey(key), value) for key, value in d.items()], list(d)
+
+
+def _dict_unflatten(values: Iterable, context: Any) -> dict:
+    return dict(zip(context, values))
+
+
 def register_dataclass(cls: type, *, field_names: Any = None, drop_field_names: Any = None,
                        serialized_type_name: Any = None) -> None:
     """Make a dataclass a container of its fields."""

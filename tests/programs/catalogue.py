@@ -21,6 +21,10 @@ REPOSITORIES = {  # name on GitHub: the commit that is run
     "locuslab/TCN": "2f8c2b817050206397458dfd1f5a25ce8a32fe65",
     "tkipf/pygcn": "1600b5b748b3976413d1e307540ccc62605b4d6d",
     "Diego999/pyGAT": "3664f2dc90cbf971564c0bf186dc794f12446d0c",
+    "kamenbliznashki/normalizing_flows": "97a73a01bcee3ac8015dfeeb3cffb035ec39a1f2",
+    "vwxyzjn/cleanrl": "fe8d8a03c41a7ef5b523e2e354bd01c363e786bb",
+    "rtqichen/torchdiffeq": "657943acefa826ef04c025ebeb1ff5e9d60dc268",
+    "salesforce/awd-lstm-lm": "1d466ec5875675ca6b6f0caacbb741240a29da9e",
 }
 
 
@@ -159,8 +163,31 @@ def _gans_and_agents() -> list[Program]:
         *(Program("eriklindernoren/PyTorch-GAN", f"implementations/{gan}/{gan}.py",
                   "--batch_size 8 --n_epochs 1", steps=40,
                   data={"../../data/mnist/MNIST": "mnist", "data/mnist/MNIST": "mnist"}) for gan in gans),
+        Program("kamenbliznashki/normalizing_flows", "planar_flow.py",
+                "--train --target_potential u_z1 --n_steps 40 --flow_length 4", steps=40),
         *(Program("seungeunrho/minimalRL", f"{agent}.py") for agent in agents),
     ]
 
 
-PROGRAMS = [*_examples(), *_language_models(), *_tutorials(), *_lessons(), *_gans_and_agents()]
+def _science_and_agents() -> list[Program]:
+    learn = "--total-timesteps 1200 --learning-starts 200 --buffer-size 1000"
+    ode = "--data_size 200 --batch_time 5 --batch_size 5"
+    words = "--data corpus --emsize 32 --nhid 32 --nlayers 2 --batch_size 20 --bptt 20 --epochs 1 --cuda"
+    return [
+        Program("vwxyzjn/cleanrl", "cleanrl/ppo.py", "--total-timesteps 1024 --num-steps 32"),
+        Program("vwxyzjn/cleanrl", "cleanrl/dqn.py", learn, steps=60),
+        Program("vwxyzjn/cleanrl", "cleanrl/c51.py", learn, steps=60),
+        Program("vwxyzjn/cleanrl", "cleanrl/pqn.py", "--total-timesteps 2000", steps=60),
+        Program("rtqichen/torchdiffeq", "examples/ode_demo.py", f"--niters 15 {ode}"),
+        Program("rtqichen/torchdiffeq", "examples/ode_demo.py", f"--niters 10 --adjoint {ode}",
+                name="torchdiffeq examples/ode_demo.py --adjoint"),
+        Program("rtqichen/torchdiffeq", "examples/latent_ode.py", "--niters 10", steps=5),
+        Program("rtqichen/torchdiffeq", "examples/bouncing_ball.py"),
+        Program("rtqichen/torchdiffeq", "examples/learn_physics.py", steps=5),
+        Program("salesforce/awd-lstm-lm", "main.py", words, steps=30, data={"corpus": "corpus"}),  # --cuda: none
+        Program("salesforce/awd-lstm-lm", "main.py", f"{words} --model GRU --wdrop 0", steps=30,
+                data={"corpus": "corpus"}, name="awd-lstm-lm main.py --model GRU"),
+    ]
+
+
+PROGRAMS = [*_examples(), *_language_models(), *_tutorials(), *_lessons(), *_gans_and_agents(), *_science_and_agents()]

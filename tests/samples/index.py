@@ -122,7 +122,7 @@ register(OpCase("index", _two_steps, [
     BadInput((MATRIX, (MASK, 0)), {}, IndexError, "too many indices"),
     BadInput((MATRIX, np.zeros(2)), {}, IndexError, "must be long, int, byte or bool"),
     BadInput((MATRIX, 1.5), {}, IndexError, "only integers"),
-    BadInput((MATRIX, "a"), {}, IndexError, "only integers")]))
+    BadInput((MATRIX, "a"), {}, TypeError, "invalid data type 'str'")]))
 
 
 def _numpy_key(indices):

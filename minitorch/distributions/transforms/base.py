@@ -25,6 +25,7 @@ class Transform:
         self._cache_size = cache_size
         self._cached_x_y: tuple = (None, None)
         self._inv: Transform | None = None
+        super().__init__()  # of a Module, where a transform is one too
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_inv": None}

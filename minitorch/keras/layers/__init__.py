@@ -1,20 +1,39 @@
 """Keras's layers."""
 from ...errors import absent_from as _absent_from
+from ..serialization import deserialize as deserialize
+from ..serialization import serialize as serialize
 from ..symbolic import Input as Input
+from .attention import AdditiveAttention, Attention, MultiHeadAttention
+from .augmentation import (
+    CenterCrop,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+    Resizing,
+)
 from .base import Layer as Layer
+from .cells import RNN, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from .core import (
     ELU,
     Activation,
+    ActivityRegularization,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    GaussianDropout,
     GaussianNoise,
+    Identity,
     InputLayer,
     Lambda,
     LeakyReLU,
     Masking,
     Permute,
+    PReLU,
     ReLU,
     RepeatVector,
     Rescaling,
@@ -39,6 +58,7 @@ from .image import (
     Convolution1D,
     Convolution2D,
     Convolution3D,
+    Cropping1D,
     Cropping2D,
     DepthwiseConv2D,
     GlobalAveragePooling1D,
@@ -55,8 +75,20 @@ from .image import (
     MaxPooling1D,
     MaxPooling2D,
     MaxPooling3D,
+    SeparableConv1D,
+    SeparableConv2D,
+    UpSampling1D,
     UpSampling2D,
+    ZeroPadding1D,
     ZeroPadding2D,
+)
+from .lookup import (
+    CategoryEncoding,
+    Discretization,
+    IntegerLookup,
+    Normalization,
+    StringLookup,
+    TextVectorization,
 )
 from .merging import (
     Add,

@@ -12,8 +12,9 @@ from ...engine import no_grad
 from ...nn import Module
 from ...nn.parameter import Parameter
 from ...tensor import Tensor
-from .. import backend, initializers, regularizers
-from ..symbolic import KerasTensor, record
+from .. import backend, constraints, initializers, regularizers
+from ..serialization import Configured, constructed_with, described, serialize
+from ..symbolic import KerasTensor, is_symbolic, record
 
 
 class Variable(Parameter):
@@ -27,6 +28,7 @@ class Variable(Parameter):
     name: str
     path: str
     regularizer: Any
+    constraint: Any = None
 
     def __new__(cls, initial_value: Any = None, trainable: bool = True, dtype: Any = None, name: str = "variable",
                 path: str | None = None) -> Variable:
@@ -43,7 +45,8 @@ class Variable(Parameter):
 
     def __deepcopy__(self, memo: dict) -> Any:
         twin: Any = super().__deepcopy__(memo)
-        twin.name, twin.path, twin.regularizer, twin._wanted = self.name, self.path, self.regularizer, self._wanted
+        for name in ("name", "path", "regularizer", "constraint", "_wanted"):
+            setattr(twin, name, getattr(self, name))
         return twin
 
     @property
@@ -87,7 +90,7 @@ class Variable(Parameter):
                f"value={self.numpy()}>"
 
 
-class Layer(Module):
+class Layer(Configured, Module):
     """A layer: `build(input_shape)` adds its weights at the first call, `call(inputs)` computes.
 
     `call` may ask for `training` (True within `fit`) and `mask` as keyword arguments. `input_shape` (without the batch)
@@ -109,7 +112,8 @@ class Layer(Module):
                  batch_input_shape: Any = None):
         super().__init__()
         self.name = name or backend.unique_name(backend.snake_case(type(self).__name__))
-        self.dtype, self.built, self._is_trainable = dtype or backend.floatx(), False, trainable
+        self.dtype = str(backend.dtype_of(getattr(dtype, "name", dtype)))[6:]
+        self.built, self._is_trainable, self._built_for = False, trainable, None
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if input_dim is not None:
             input_shape = (input_dim,)
@@ -141,27 +145,27 @@ class Layer(Module):
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if "_modules" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}: call super().__init__() first in its __init__")
-        if any([isinstance(x, KerasTensor) for x in backend.flatten([args, keywords])]):
+        if is_symbolic(args, keywords):
             return record(self, args, keywords)
         if args:
             x = args[0]
             if isinstance(x, (list, tuple)) and all([isinstance(n, (int, float)) for n in backend.flatten(x)]):
                 x = np.asarray(x)  # nested lists of numbers are one array
-            args = (backend.map_structure(self._as_input, x), *args[1:])
+            args = (backend.map_structure(self._as_input, x), *map(self._as_array_input, args[1:]))
         masks = [getattr(x, "_keras_mask", None) for x in backend.flatten(args[:1])]
         training = keywords.get("training")
         if training is None:
             training = backend.is_training()
-        if "training" in self._takes:
+        keywords.pop("training", None)
+        if "training" in self._takes and training is not None:  # else the default of `call`
             keywords["training"] = training
-        else:
-            keywords.pop("training", None)
         if "mask" in self._takes and keywords.get("mask") is None and masks and masks[0] is not None:
             keywords["mask"] = masks[0]
-        with backend.phase(bool(training)):
+        with backend.phase(None if training is None else bool(training)):
             if not self.built:
-                self.build(_shapes(args[0]) if args else None)
-                self.built = True
+                shapes = _shapes(args[0]) if args else None
+                self.build(shapes)
+                self.built, self._built_for = True, backend.without_batch(shapes)
             self._check(args)
             y: Any = super().__call__(*args, **keywords)
         mask = self.compute_mask(args[0] if args else None, masks[0] if len(masks) == 1 else None)
@@ -183,14 +187,19 @@ class Layer(Module):
         return y.shape if isinstance(y, KerasTensor) else [each.shape for each in y]
 
     def add_weight(self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True,
-                   regularizer: Any = None, name: str | None = None) -> Variable:
-        """A new weight of `shape`, drawn by `initializer` (glorot_uniform)."""
+                   regularizer: Any = None, constraint: Any = None, name: str | None = None,
+                   **keywords: Any) -> Variable:
+        """A new weight of `shape`, drawn by `initializer`: glorot_uniform, or zeros for numbers that are no floats."""
+        if unknown := set(keywords) - {"aggregation", "autocast", "synchronization"}:
+            raise TypeError(f"add_weight: unexpected keyword arguments {sorted(unknown)}")
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        draw = initializers.get("glorot_uniform" if initializer is None else initializer)
+        if initializer is None:
+            initializer = "glorot_uniform" if backend.dtype_of(dtype or self.dtype).is_floating_point else "zeros"
+        draw = initializers.get(initializer)
         name = name or "variable"
         with no_grad():
             v = Variable(draw(shape, dtype or self.dtype), trainable, dtype or self.dtype, name, f"{self.name}/{name}")
-        v.regularizer = regularizers.get(regularizer)
+        v.regularizer, v.constraint = regularizers.get(regularizer), constraints.get(constraint)
         v.requires_grad = v._wanted and self.trainable
         key, n = name.replace(".", "_"), 1
         while hasattr(self, key) or key in self._parameters:
@@ -261,6 +270,22 @@ class Layer(Module):
                 if v is not None:
                     v.requires_grad = bool(value) and getattr(v, "_wanted", True)
 
+    @property
+    def input(self) -> Any:
+        """What the layer was first called on in a graph. Raises AttributeError where it never was."""
+        return self._first_call().args[0]
+
+    @property
+    def output(self) -> Any:
+        """What it gave there: with it models end at a layer within another model."""
+        return self._first_call().result
+
+    def _first_call(self) -> Any:
+        if self.__dict__.get("_node") is None:
+            raise AttributeError(f"The layer {self.name!r} has never been called on an Input and thus has no defined "
+                                 "input and output.")
+        return self.__dict__["_node"]
+
     def get_weights(self) -> list[np.ndarray]:
         """The values of all weights, in order."""
         return [backend.as_array(v).copy() for v in self.weights]
@@ -286,11 +311,41 @@ class Layer(Module):
         return sum(v.numel() for v in self.weights)
 
     def get_config(self) -> dict[str, Any]:
-        """The layer's name, whether it is trained, and its dtype."""
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        """What the constructor was given, and the layer's name, whether it is trained, and its dtype.
+
+        A subclass that defines `get_config` itself gets the last three from here, and what the layer of this package
+        that it derives from was given.
+        """
+        own = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if type(self).get_config.__module__.startswith("minitorch."):
+            init: Any = type(self).__init__  # type: ignore[misc]
+            named = () if init is Layer.__init__ else inspect.signature(init).parameters
+            return {**{k: v for k, v in constructed_with(self).items() if k not in _PLACE or k in named}, **own}
+        ours = next(base for base in type(self).__mro__ if base.__module__.startswith("minitorch."))
+        names = list(inspect.signature(ours.__init__).parameters)[1:]  # type: ignore[misc]
+        return {**{k: serialize(getattr(self, k)) for k in names if hasattr(self, k)}, **own}
+
+    def serialized(self) -> dict[str, Any]:
+        """The layer as data: class, arguments, and the shape that it was built for."""
+        data = described(self)
+        return {**data, "build_config": self.get_build_config()} if self._built_for is not None else data
+
+    def get_build_config(self) -> dict[str, Any]:
+        """What `build_from_config` needs."""
+        return {"input_shape": serialize(self._built_for)}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the layer as the one was that `get_build_config` told of."""
+        shape = backend.as_shapes(config["input_shape"])
+        with backend.phase(False):
+            self.build(shape)
+        self.built, self._built_for = True, shape
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def _as_array_input(self, x: Any) -> Any:
+        return self._as_input(x) if isinstance(x, np.ndarray) else x
 
     def _as_input(self, x: Any) -> Any:
         if not isinstance(x, (Tensor, np.ndarray, int, float)):
@@ -318,6 +373,9 @@ def _noting_it(build: Any) -> Any:
         return result
 
     return with_note
+
+
+_PLACE = ("input_shape", "input_dim", "batch_input_shape", "input_length", "weights")  # of a layer in a Sequential
 
 
 def _shapes(x: Any) -> Any:

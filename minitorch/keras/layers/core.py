@@ -8,7 +8,7 @@ from ...errors import nearest
 from ...nn import functional as F
 from ...op import FUNCTIONS
 from ...tensor import Tensor
-from .. import activations, backend, initializers, regularizers
+from .. import activations, backend, constraints, initializers, regularizers
 from .base import Layer
 
 
@@ -23,6 +23,9 @@ class InputLayer(Layer):
         if shape is None and batch_shape is None:
             raise ValueError("InputLayer: you must pass a `shape` argument")
         super().__init__(dtype=dtype, name=name, batch_input_shape=batch_shape or (batch_size, *shape))
+
+    def get_config(self):
+        return {"batch_shape": list(self._given_shape), "dtype": self.dtype, "name": self.name}
 
     def call(self, inputs):
         return inputs
@@ -39,8 +42,10 @@ class Dense(Layer):
 
     def __init__(self, units: int, activation: Any = None, use_bias: bool = True,
                  kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, bias_regularizer: Any = None, **keywords: Any):
-        super().__init__(**keywords)
+                 kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+                 kernel_constraint: Any = None, bias_constraint: Any = None, **keywords: Any):
+        super().__init__(activity_regularizer=activity_regularizer, **keywords)
+        self.kernel_constraint, self.bias_constraint = map(constraints.get, (kernel_constraint, bias_constraint))
         self.units, self.use_bias, self.activation = positive("Dense", "units", units), use_bias, \
             activations.get(activation)
         self.kernel_initializer, self.bias_initializer = map(initializers.get, (kernel_initializer, bias_initializer))
@@ -51,9 +56,10 @@ class Dense(Layer):
             raise ValueError(f'Input 0 of layer "{self.name}" is incompatible with the layer: expected min_ndim=2, '
                              f"found ndim={len(input_shape)}. Full shape received: {tuple(input_shape)}")
         self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer,
-                                      regularizer=self.kernel_regularizer, name="kernel")
+                                      regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
+                                      name="kernel")
         self.bias = self.add_weight((self.units,), self.bias_initializer, regularizer=self.bias_regularizer,
-                                    name="bias") if self.use_bias else None
+                                    constraint=self.bias_constraint, name="bias") if self.use_bias else None
 
     def _check(self, args):
         if args[0].shape[-1] != self.kernel.shape[0]:
@@ -155,6 +161,27 @@ class ELU(Layer):
         return F.elu(inputs, self.alpha)
 
 
+class PReLU(Layer):
+    """x, below 0 alpha x, alpha trained: one for each value of a sample, along `shared_axes` the same."""
+
+    supports_masking = True
+
+    def __init__(self, alpha_initializer: Any = "zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,
+                 shared_axes: Any = None, **keywords: Any):
+        super().__init__(**keywords)
+        self.alpha_initializer, self.alpha_regularizer = alpha_initializer, alpha_regularizer
+        self.alpha_constraint = alpha_constraint
+        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes or [])
+
+    def build(self, input_shape):
+        shape = [1 if i in self.shared_axes else n for i, n in enumerate(input_shape)][1:]
+        self.alpha = self.add_weight(shape, self.alpha_initializer, regularizer=self.alpha_regularizer,
+                                     constraint=self.alpha_constraint, name="alpha")
+
+    def call(self, inputs):
+        return F.relu(inputs) - self.alpha * F.relu(-inputs)
+
+
 class Softmax(Layer):
     """Softmax along `axis`."""
 
@@ -221,6 +248,39 @@ class GaussianNoise(Layer):
             if training else inputs
 
 
+class GaussianDropout(GaussianNoise):
+    """In training each value is multiplied by a normal number of mean 1 and variance rate / (1 - rate)."""
+
+    def __init__(self, rate: float, seed: int | None = None, **keywords: Any):
+        super().__init__(math.sqrt(rate / (1 - rate)), seed, **keywords)
+        self.rate = rate
+
+    def call(self, inputs, training=False):
+        return inputs * (super().call(FUNCTIONS["ones_like"](inputs), training)) if training else inputs
+
+
+class ActivityRegularization(Layer):
+    """Adds l1 Σ|x| + l2 Σx², over the number of samples, to the loss."""
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **keywords: Any):
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **keywords)
+        self.l1, self.l2 = l1, l2
+
+    def call(self, inputs):
+        return inputs
+
+
+class Identity(Layer):
+    """The input itself."""
+
+    supports_masking = True
+
+    def call(self, inputs):
+        return inputs
+
+
 class Flatten(Layer):
     """(N, ...) to (N, values)."""
 
@@ -264,7 +324,8 @@ class RepeatVector(Layer):
 class Lambda(Layer):
     """A function as a layer."""
 
-    def __init__(self, function: Any, arguments: dict | None = None, **keywords: Any):
+    def __init__(self, function: Any, output_shape: Any = None, mask: Any = None, arguments: dict | None = None,
+                 **keywords: Any):
         super().__init__(**keywords)
         self.function, self._arguments = function, arguments or {}
 

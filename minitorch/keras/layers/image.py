@@ -8,7 +8,7 @@ from typing import Any
 
 from ...nn import functional as F
 from ...tensor import Tensor
-from .. import activations, initializers, regularizers
+from .. import activations, constraints, initializers, regularizers
 from .base import Layer
 from .core import one_of, positive
 
@@ -65,8 +65,10 @@ class Conv2D(Spatial):
     def __init__(self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
                  data_format: str | None = None, dilation_rate: Any = 1, groups: int = 1, activation: Any = None,
                  use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, bias_regularizer: Any = None, **keywords: Any):
-        super().__init__(data_format, **keywords)
+                 kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+                 kernel_constraint: Any = None, bias_constraint: Any = None, **keywords: Any):
+        super().__init__(data_format, activity_regularizer=activity_regularizer, **keywords)
+        self.kernel_constraint, self.bias_constraint = map(constraints.get, (kernel_constraint, bias_constraint))
         kind = type(self).__name__
         self.filters, self.groups = positive(kind, "filters", filters), groups
         self.kernel_size = self.sizes("kernel_size", kernel_size)
@@ -85,9 +87,10 @@ class Conv2D(Spatial):
     def build(self, input_shape):
         self._channels = self.channels_of(input_shape)
         self.kernel = self.add_weight(self.kernel_shape(self._channels), self.kernel_initializer,
-                                      regularizer=self.kernel_regularizer, name="kernel")
+                                      regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
+                                      name="kernel")
         self.bias = self.add_weight((self.filters,), self.bias_initializer, regularizer=self.bias_regularizer,
-                                    name="bias") if self.use_bias else None
+                                    constraint=self.bias_constraint, name="bias") if self.use_bias else None
 
     def _check(self, args):
         if (found := self.channels_of(args[0].shape)) != self._channels:
@@ -135,6 +138,40 @@ class DepthwiseConv2D(Conv2D):
         x, padding = padded(x.to(self.kernel.dtype), self.padding, self.kernel_size, self.strides, self.dilation_rate)
         kernel = self.kernel.permute(2, 3, 0, 1).reshape(self.filters, 1, *self.kernel_size)
         return self.activation(F.conv2d(x, kernel, self.bias, self.strides, padding, self.dilation_rate, self.groups))
+
+
+class SeparableConv2D(Conv2D):
+    """`DepthwiseConv2D`, and then a `Conv2D` with windows of size 1."""
+
+    def __init__(self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
+                 data_format: str | None = None, dilation_rate: Any = 1, depth_multiplier: int = 1,
+                 activation: Any = None, use_bias: bool = True, depthwise_initializer: Any = "glorot_uniform",
+                 pointwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", **keywords: Any):
+        super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias,
+                         depthwise_initializer, bias_initializer, **keywords)
+        self.depth_multiplier, self.pointwise_initializer = depth_multiplier, initializers.get(pointwise_initializer)
+
+    def build(self, input_shape):
+        self._channels = channels = self.channels_of(input_shape)
+        self.kernel = self.add_weight((*self.kernel_size, channels, self.depth_multiplier), self.kernel_initializer,
+                                      name="depthwise_kernel")
+        self.pointwise_kernel = self.add_weight((*[1] * self.rank, channels * self.depth_multiplier, self.filters),
+                                                self.pointwise_initializer, name="pointwise_kernel")
+        self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias") if self.use_bias else None
+
+    def compute(self, x):
+        x, padding = padded(x.to(self.kernel.dtype), self.padding, self.kernel_size, self.strides, self.dilation_rate)
+        each = self.kernel.permute(self.rank, self.rank + 1, *range(self.rank)).reshape(-1, 1, *self.kernel_size)
+        x = _CONV[self.rank](x, each, None, self.strides, padding, self.dilation_rate, self._channels)
+        joined = self.pointwise_kernel.permute(self.rank + 1, self.rank, *range(self.rank))
+        return self.activation(_CONV[self.rank](x, joined, self.bias))
+
+
+class SeparableConv1D(SeparableConv2D):
+    """`SeparableConv2D` over one dimension."""
+
+    rank = 1
+    paddings = ("valid", "same", "causal")
 
 
 class Conv2DTranspose(Conv2D):
@@ -275,6 +312,34 @@ class Cropping2D(ZeroPadding2D):
 
     def compute(self, x):
         return F.pad(x, [-n for pair in reversed(self.padding) for n in pair])
+
+
+class ZeroPadding1D(ZeroPadding2D):
+    """Zeros before and behind the steps: `padding` is n or (before, behind)."""
+
+    rank = 1
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **keywords: Any):
+        super().__init__(padding if isinstance(padding, int) else (tuple(padding),), data_format, **keywords)
+
+
+class Cropping1D(ZeroPadding1D):
+    """What `ZeroPadding1D` adds taken away."""
+
+    compute = Cropping2D.compute
+
+
+class UpSampling1D(Spatial):
+    """Each step `size` times."""
+
+    rank = 1
+
+    def __init__(self, size: int = 2, **keywords: Any):
+        super().__init__(**keywords)
+        self.size = size
+
+    def compute(self, x):
+        return x.repeat_interleave(self.size, dim=2)
 
 
 class UpSampling2D(Spatial):

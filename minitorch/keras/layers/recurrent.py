@@ -4,7 +4,6 @@ With Keras's own activations, no masked steps and no dropout of states the core'
 """
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from ...op import FUNCTIONS
@@ -18,14 +17,14 @@ class Recurrent(Layer):
     """What the three share: kernel (C, gates * units), recurrent_kernel (units, gates * units), bias."""
 
     gates, state_count = 1, 1
-    zero_output_for_mask = False
 
     def __init__(self, units: int, activation: Any = "tanh", use_bias: bool = True,
                  kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
                  bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
                  bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
                  seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
-                 go_backwards: bool = False, stateful: bool = False, unroll: bool = False, **keywords: Any):
+                 go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+                 zero_output_for_mask: bool = False, **keywords: Any):
         super().__init__(**keywords)
         self.units, self.use_bias = positive(type(self).__name__, "units", units), use_bias
         self.activation = activations.get(activation)
@@ -36,7 +35,7 @@ class Recurrent(Layer):
                              "bias": regularizers.get(bias_regularizer)}
         self.dropout, self.recurrent_dropout, self._generator = dropout, recurrent_dropout, seeded(seed)
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
-        self.stateful = stateful
+        self.stateful, self.zero_output_for_mask = stateful, zero_output_for_mask
         self._states: list[Tensor] | None = None
 
     def build(self, input_shape):
@@ -232,17 +231,16 @@ class Bidirectional(Layer):
     def __init__(self, layer: Any, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None,
                  **keywords: Any):
         super().__init__(**keywords)
-        if not isinstance(layer, Recurrent) or layer.built:
-            raise ValueError("Bidirectional: expected a recurrent layer that is not built yet, got "
-                             f"{type(layer).__name__}")
+        if not isinstance(layer, Recurrent):
+            raise ValueError(f"Bidirectional: expected a recurrent layer, got {type(layer).__name__}")
         if merge_mode is not None:
             one_of("Bidirectional", "merge_mode", merge_mode, ("concat", "sum", "mul", "ave"))
-        self.forward_layer, self.backward_layer, self.merge_mode = layer, backward_layer or copy.deepcopy(layer), \
-            merge_mode
+        name = layer.name.removeprefix("forward_")
         if backward_layer is None:
-            self.backward_layer.go_backwards = not layer.go_backwards
-            self.backward_layer.name = f"backward_{layer.name}"
-        layer.name = f"forward_{layer.name}"
+            backward_layer = type(layer).from_config({**layer.get_config(), "go_backwards": not layer.go_backwards,
+                                                      "name": f"backward_{name}"})
+        layer.name, self.merge_mode = f"forward_{name}", merge_mode
+        self.forward_layer, self.backward_layer = layer, backward_layer
         for each in (layer, self.backward_layer):
             each.zero_output_for_mask = layer.return_sequences
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state

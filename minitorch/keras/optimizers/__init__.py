@@ -6,19 +6,22 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from ...device import kernels_of
 from ...engine import no_grad
-from ...errors import absent_from
+from ...errors import CheckpointError, absent_from
 from ...op import FUNCTIONS
 from ...tensor import Tensor
-from ..backend import as_tensor, lookup, snake_case
+from ..backend import as_array, as_tensor, lookup, snake_case
 from ..layers.base import Variable
+from ..serialization import Configured, deserialize
+from ..serialization import serialize as serialize
 from . import schedules
 from .schedules import LearningRateSchedule
 
 MODELS: weakref.WeakSet[Any] = weakref.WeakSet()  # every model there is, for optimizers that were given no variables
 
 
-class Optimizer:
+class Optimizer(Configured):
     """`apply(grads, variables)`, `apply_gradients(pairs)`, or after `loss.backward()` simply `step()`.
 
     `learning_rate` is a number or a schedule. Each gradient is cut to length `clipnorm`, all together to
@@ -30,6 +33,8 @@ class Optimizer:
     array([0.8], dtype=float32)
     """
 
+    initial = 0.0  # of the slots
+
     def __init__(self, learning_rate: Any = 0.001, weight_decay: float | None = None, clipnorm: float | None = None,
                  clipvalue: float | None = None, global_clipnorm: float | None = None, name: str | None = None):
         if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
@@ -37,16 +42,19 @@ class Optimizer:
                              f"clipnorm={clipnorm}, clipvalue={clipvalue}, global_clipnorm={global_clipnorm}.")
         self.name, self.weight_decay = name or snake_case(type(self).__name__), weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        learning_rate = deserialize(learning_rate)
         self._schedule = learning_rate if callable(learning_rate) else None
         self._rate = None if self._schedule else Variable(float(learning_rate), False, "float32", "learning_rate")
-        self.iterations = 0
-        self._state: dict[int, dict[str, Any]] = {}
+        self.iterations = Variable(0, False, "int64", "iteration")
+        self._state: dict[int, dict[str, Tensor]] = {}
         self._variables: list[Any] = []
+        self._undecayed: set[int] = set()
+        self._memo: tuple[list[Any], dict] = ([], {})
 
     @property
     def learning_rate(self) -> Any:
         """A variable, which can be assigned to; with a schedule the rate of the next step."""
-        return self._rate if self._schedule is None else self._schedule(self.iterations)
+        return self._rate if self._schedule is None else self._schedule(int(self.iterations))
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -61,14 +69,34 @@ class Optimizer:
     lr = learning_rate
 
     def build(self, variables: Iterable[Any]) -> None:
-        """Say which variables `step()` and `zero_grad()` are for."""
+        """Say which variables this is for: those that `step()` and `zero_grad()` change, and `variables` lists."""
         self._variables = list(variables)
+
+    def slots(self) -> list[tuple[str, ...]]:
+        """The names of what is kept for each variable, in the groups in which `variables` lists them."""
+        return []
 
     @property
     def variables(self) -> list[Any]:
-        """What the optimizer keeps: the step, and values for each variable."""
-        return [self.iterations, *(t for state in self._state.values() for t in state.values()
-                                   if isinstance(t, Tensor))]
+        """What the optimizer keeps: the step, the learning rate, and values for each variable."""
+        kept = [self._kept(v)[name] for group in self.slots() for v in self._variables for name in group]
+        return [self.iterations, *([] if self._rate is None else [self._rate]), *kept]
+
+    @no_grad()
+    def set_weights(self, values: Iterable[Any]) -> None:
+        """Write over `variables`. Raises ValueError where their number or a shape differs."""
+        own, values = self.variables, [as_array(value) for value in values]
+        if [tuple(v.shape) for v in own] != [value.shape for value in values]:
+            raise CheckpointError(f"{self.name}: expected values of the shapes {[tuple(v.shape) for v in own]}, got "
+                                  f"{[value.shape for value in values]}")
+        for v, value in zip(own, values):
+            v.copy_(as_tensor(value, v.dtype))
+
+    def exclude_from_weight_decay(self, var_list: Iterable[Any] = (), var_names: Iterable[str] = ()) -> None:
+        """Leave these variables, and those in whose name one of `var_names` is, as they are."""
+        names = list(var_names)
+        self._undecayed.update(id(v) for v in var_list)
+        self._undecayed.update(id(v) for v in self._variables if any(name in v.path for name in names))
 
     def step(self) -> None:
         """Train on the gradients that `backward()` left in the variables."""
@@ -92,22 +120,54 @@ class Optimizer:
         pairs = [(as_tensor(g, v.dtype), v) for g, v in zip(grads, variables) if g is not None]
         if variables and not pairs:
             raise ValueError("No gradients provided for any variable.")
+        if not self._variables:
+            self.build(variables)
         rate = float(self.learning_rate)
-        for g, v in zip(self._clipped([g for g, _ in pairs]), [v for _, v in pairs]):
-            if self.weight_decay:
-                v.mul_(1 - self.weight_decay * rate)
-            self.update_step(g, v, rate, self._state.setdefault(id(v), {}))
-        self.iterations += 1
+        grads, variables = self._clipped([g for g, _ in pairs]), [v for _, v in pairs]
+        if self.weight_decay:
+            for v in variables:
+                if id(v) not in self._undecayed:
+                    v.mul_(1 - self.weight_decay * rate)
+        self.update(grads, variables, rate, [self._kept(v) for v in variables])
+        for v in variables:
+            if getattr(v, "constraint", None) is not None:
+                v.assign(v.constraint(v.detach()))
+        self.iterations.add_(1)
 
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: float, state: dict[str, Any]) -> None:
-        """Change one variable; `state` is a dict that is kept for it."""
+    def update(self, grads: list[Tensor], variables: list[Any], rate: float, states: list[dict[str, Tensor]]) -> None:
+        """Change all variables: here one after the other."""
+        for g, v, state in zip(grads, variables, states):
+            self.update_step(g, v, rate, state)
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: float, state: dict[str, Tensor]) -> None:
+        """Change one variable; `state` has a tensor for each name of `slots()`."""
         raise NotImplementedError(f"{type(self).__name__}: an optimizer defines update_step()")
 
     def get_config(self) -> dict[str, Any]:
-        """The settings by name."""
-        rate = self._schedule or float(self.learning_rate)
-        return {"name": self.name, "learning_rate": rate, "weight_decay": self.weight_decay, "clipnorm": self.clipnorm,
-                "clipvalue": self.clipvalue, "global_clipnorm": self.global_clipnorm}
+        """The settings by name, with the learning rate of now."""
+        config = {"name": self.name, "weight_decay": self.weight_decay, "clipnorm": self.clipnorm,
+                  "clipvalue": self.clipvalue, "global_clipnorm": self.global_clipnorm, **super().get_config()}
+        return config if self._schedule else {**config, "learning_rate": float(self.learning_rate)}
+
+    def _kept(self, variable: Any) -> dict[str, Tensor]:
+        state = self._state.get(id(variable))
+        if state is None:
+            state = self._state[id(variable)] = {name: FUNCTIONS["full"](
+                variable.shape, self.initial, dtype=variable.dtype, device=variable.device)
+                for group in self.slots() for name in group}
+        return state
+
+    def _together(self, name: str, grads: list[Tensor], variables: list[Any], states: list[dict[str, Tensor]],
+                  *arguments: Any) -> None:
+        """Run a kernel for many parameters at once; it remembers the lists while they stay the same arrays."""
+        arrays, before = [v._array for v in variables], self._memo[0]
+        if len(arrays) != len(before) or any([a is not b for a, b in zip(arrays, before)]):
+            self._memo = arrays, {}
+        slots = [[state[slot]._array for state in states] if slot in states[0] else None for slot in arguments[0]]
+        getattr(kernels_of(arrays[0]), name)(self._memo[0], [g._array for g in grads], *slots, *arguments[1:],
+                                             memo=self._memo[1])
+        for v in variables:
+            v._bump()
 
     def _own(self) -> list[Any]:
         if not self._variables:
@@ -140,12 +200,17 @@ class SGD(Optimizer):
             raise ValueError("`momentum` must be a float between [0, 1].")
         self.momentum, self.nesterov = momentum, nesterov
 
+    def slots(self):
+        return [("momentum",)] if self.momentum else []
+
+    def update(self, grads, variables, rate, states):
+        if self.momentum:
+            super().update(grads, variables, rate, states)
+        else:
+            self._together("sgd_steps", grads, variables, states, ["momentum"], rate, 0.0, 0.0, 0.0, False, False, None)
+
     def update_step(self, gradient, variable, learning_rate, state):
-        if not self.momentum:
-            variable.sub_(gradient, alpha=learning_rate)
-            return
-        velocity = _kept(state, "velocity", variable)
-        velocity.mul_(self.momentum).sub_(gradient, alpha=learning_rate)
+        velocity = state["momentum"].mul_(self.momentum).sub_(gradient, alpha=learning_rate)
         if self.nesterov:
             variable.add_(velocity, alpha=self.momentum).sub_(gradient, alpha=learning_rate)
         else:
@@ -160,47 +225,66 @@ class Adam(Optimizer):
         super().__init__(learning_rate, **keywords)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
-    def update_step(self, gradient, variable, learning_rate, state):
-        t = state["t"] = self.iterations + 1
-        m, v = _kept(state, "m", variable), _kept(state, "v", variable)
-        m.lerp_(gradient, 1 - self.beta_1)
-        v.mul_(self.beta_2).addcmul_(gradient, gradient, value=1 - self.beta_2)
-        if self.amsgrad:
-            highest = _kept(state, "v_hat", variable)
-            v = highest.copy_(FUNCTIONS["maximum"](highest, v))
-        alpha = learning_rate * math.sqrt(1 - self.beta_2 ** t) / (1 - self.beta_1 ** t)
-        variable.addcdiv_(m, v.sqrt().add_(self.epsilon), value=-alpha)
+    def slots(self):
+        return [("momentum", "velocity")] + ([("velocity_hat",)] if self.amsgrad else [])
+
+    def update(self, grads, variables, rate, states):
+        # the core divides √v by √(1 - β₂ᵗ) and then adds its ε: with ε̂ / √(1 - β₂ᵗ) for it the two are the same
+        step = int(self.iterations) + 1
+        epsilon = self.epsilon / math.sqrt(1 - self.beta_2 ** step)
+        self._together("adam_steps", grads, variables, states, ["momentum", "velocity", "velocity_hat"],
+                       [step] * len(grads), rate, self.beta_1, self.beta_2, epsilon, 0.0, False, self.amsgrad, False)
 
 
 class AdamW(Adam):
     """Adam whose `weight_decay` is 0.004 unless given. Loshchilov and Hutter 2019."""
 
-    def __init__(self, learning_rate: Any = 0.001, weight_decay: float | None = 0.004, *args: Any, **keywords: Any):
-        super().__init__(learning_rate, *args, weight_decay=weight_decay, **keywords)
+    def __init__(self, learning_rate: Any = 0.001, weight_decay: float | None = 0.004, beta_1: float = 0.9,
+                 beta_2: float = 0.999, epsilon: float = 1e-7, amsgrad: bool = False, **keywords: Any):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **keywords)
 
 
 class Adamax(Adam):
     """Adam with the infinity norm: u the decaying maximum of |g|."""
 
+    update = Optimizer.update
+
+    def slots(self):
+        return [("momentum", "norm")]
+
     def update_step(self, gradient, variable, learning_rate, state):
-        m, u = _kept(state, "m", variable), _kept(state, "u", variable)
+        m, u = state["momentum"], state["norm"]
         m.lerp_(gradient, 1 - self.beta_1)
         u.copy_(FUNCTIONS["maximum"](u * self.beta_2, gradient.abs()))
-        variable.addcdiv_(m, u + self.epsilon, value=-learning_rate / (1 - self.beta_1 ** (self.iterations + 1)))
+        variable.addcdiv_(m, u + self.epsilon, value=-learning_rate / (1 - self.beta_1 ** (int(self.iterations) + 1)))
 
 
 class Nadam(Adam):
     """Adam with Nesterov's momentum (Dozat 2016)."""
 
-    def update_step(self, gradient, variable, learning_rate, state):
-        t = self.iterations + 1
+    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+                 **keywords: Any):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **keywords)
+        self._product = Variable(1.0, False, "float64", "product")
+
+    def slots(self):
+        return [("momentum", "velocity")]
+
+    def update(self, grads, variables, rate, states):
+        t = int(self.iterations) + 1
         now, after = (self.beta_1 * (1 - 0.5 * 0.96 ** step) for step in (t, t + 1))
-        product = state["product"] = state.get("product", 1.0) * now
-        m, v = _kept(state, "m", variable), _kept(state, "v", variable)
-        m.lerp_(gradient, 1 - self.beta_1)
-        v.mul_(self.beta_2).addcmul_(gradient, gradient, value=1 - self.beta_2)
-        ahead = m * (after / (1 - product * after)) + gradient * ((1 - now) / (1 - product))
-        variable.addcdiv_(ahead, (v / (1 - self.beta_2 ** t)).sqrt() + self.epsilon, value=-learning_rate)
+        self._product.mul_(now)
+        for g, p, state in zip(grads, variables, states):
+            m, v = state["momentum"].lerp_(g, 1 - self.beta_1), state["velocity"]
+            v.mul_(self.beta_2).addcmul_(g, g, value=1 - self.beta_2)
+            product = float(self._product)
+            ahead = m * (after / (1 - product * after)) + g * ((1 - now) / (1 - product))
+            p.addcdiv_(ahead, (v / (1 - self.beta_2 ** t)).sqrt() + self.epsilon, value=-rate)
+
+    @property
+    def variables(self):
+        """As Adam's, and last the product of the momenta so far."""
+        return [*super().variables, self._product]
 
 
 class RMSprop(Optimizer):
@@ -211,16 +295,19 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, **keywords)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 
+    def slots(self):
+        return [("velocity",)] + ([("momentum",)] if self.momentum else []) + \
+            ([("average_gradient",)] if self.centered else [])
+
     def update_step(self, gradient, variable, learning_rate, state):
-        v = _kept(state, "v", variable)
-        v.mul_(self.rho).addcmul_(gradient, gradient, value=1 - self.rho)
+        v = state["velocity"].mul_(self.rho).addcmul_(gradient, gradient, value=1 - self.rho)
         scale = v + self.epsilon
         if self.centered:
-            mean = _kept(state, "mean", variable).lerp_(gradient, 1 - self.rho)
+            mean = state["average_gradient"].lerp_(gradient, 1 - self.rho)
             scale = scale - mean.square()
         step = gradient * scale.rsqrt() * learning_rate
         if self.momentum:
-            step = _kept(state, "momentum", variable).mul_(self.momentum).add_(step)
+            step = state["momentum"].mul_(self.momentum).add_(step)
         variable.sub_(step)
 
 
@@ -232,9 +319,11 @@ class Adagrad(Optimizer):
         super().__init__(learning_rate, **keywords)
         self.initial, self.epsilon = initial_accumulator_value, epsilon
 
+    def slots(self):
+        return [("accumulator",)]
+
     def update_step(self, gradient, variable, learning_rate, state):
-        total = _kept(state, "accumulator", variable, self.initial)
-        total.addcmul_(gradient, gradient)
+        total = state["accumulator"].addcmul_(gradient, gradient)
         variable.sub_(gradient * (total + self.epsilon).rsqrt(), alpha=learning_rate)
 
 
@@ -245,19 +334,15 @@ class Adadelta(Optimizer):
         super().__init__(learning_rate, **keywords)
         self.rho, self.epsilon = rho, epsilon
 
+    def slots(self):
+        return [("accumulated_grad", "accumulated_delta_var")]
+
     def update_step(self, gradient, variable, learning_rate, state):
-        v, d = _kept(state, "v", variable), _kept(state, "d", variable)
+        v, d = state["accumulated_grad"], state["accumulated_delta_var"]
         v.mul_(self.rho).addcmul_(gradient, gradient, value=1 - self.rho)
         change = gradient * ((d + self.epsilon) / (v + self.epsilon)).sqrt()
         d.mul_(self.rho).addcmul_(change, change, value=1 - self.rho)
         variable.sub_(change, alpha=learning_rate)
-
-
-def _kept(state: dict[str, Any], name: str, variable: Tensor, value: float = 0.0) -> Tensor:
-    """The tensor of this name in a variable's state, at first filled with `value`."""
-    if name not in state:
-        state[name] = FUNCTIONS["full"](variable.shape, value, dtype=variable.dtype, device=variable.device)
-    return state[name]
 
 
 _TABLE: dict[str, Any] = {name: c for c in (SGD, Adam, AdamW, Adamax, Nadam, RMSprop, Adagrad, Adadelta)
@@ -265,7 +350,8 @@ _TABLE: dict[str, Any] = {name: c for c in (SGD, Adam, AdamW, Adamax, Nadam, RMS
 
 
 def get(identifier: Any) -> Any:
-    """The optimizer of a name, or the object itself. Raises ValueError for an unknown name."""
+    """The optimizer of a name or of its data, or the object itself. Raises ValueError for an unknown name."""
+    identifier = deserialize(identifier)
     return identifier if isinstance(identifier, Optimizer) else lookup("optimizer", identifier, _TABLE)
 
 

@@ -5,9 +5,12 @@ import math
 from collections.abc import Sequence
 
 from ...errors import absent_from
+from ..serialization import Configured
+from ..serialization import deserialize as deserialize
+from ..serialization import serialize as serialize
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Configured):
     """`schedule(step)` is the learning rate of that step, counted from 0."""
 
     def __call__(self, step: int) -> float:
@@ -85,6 +88,22 @@ class CosineDecay(LearningRateSchedule):
             top, step = self.warmup_target, step - self.warmup_steps
         cosine = (1 + math.cos(math.pi * min(step, self.decay_steps) / self.decay_steps)) / 2
         return top * ((1 - self.alpha) * cosine + self.alpha)
+
+
+class CosineDecayRestarts(LearningRateSchedule):
+    """Cosines one after the other: each t_mul times as long and m_mul times as high as the one before (SGDR)."""
+
+    def __init__(self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0,
+                 alpha: float = 0.0, name: str = "SGDRDecay"):
+        self.initial_learning_rate, self.first_decay_steps, self.name = initial_learning_rate, first_decay_steps, name
+        self.t_mul, self.m_mul, self.alpha = t_mul, m_mul, alpha
+
+    def __call__(self, step):
+        length, height, step = float(self.first_decay_steps), 1.0, float(step)
+        while step >= length:
+            step, length, height = step - length, length * self.t_mul, height * self.m_mul
+        cosine = height * (1 + math.cos(math.pi * step / length)) / 2
+        return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
 
 
 __getattr__ = absent_from("keras.optimizers.schedules", lambda: globals())

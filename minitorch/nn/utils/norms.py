@@ -121,16 +121,15 @@ def _refuse_second(module: Module, kind: Any, name: str, what: str) -> None:
 
 
 def _find(module: Module, kind: Any, name: str) -> int | None:
-    hooks = module._hooks["before"] if module._hooks else {}
-    return next((key for key, hook in hooks.items()
-                 if isinstance(hook.function, kind) and hook.function.name == name), None)
+    return next((key for key, hook in module._forward_pre_hooks.items()
+                 if isinstance(hook, kind) and hook.name == name), None)
 
 
 def _remove(module: Module, kind: Any, name: str, what: str) -> Module:
     key = _find(module, kind, name)
     if key is None:
         raise ValueError(f"{what} of '{name}' not found in {module}")
-    hook = module._hooks["before"].pop(key).function
+    hook = module._forward_pre_hooks.pop(key)
     with no_grad():
         weight = hook.compute(module, False)
     delattr(module, name)

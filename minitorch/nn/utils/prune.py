@@ -60,7 +60,7 @@ class BasePruningMethod:
             container.add_pruning_method(method)
             before = getattr(module, name + "_mask").clone()
             mask = container.compute_mask(scores, before)
-            del module._hooks["before"][key]
+            del module._forward_pre_hooks[key]
             method = container
             setattr(module, name + "_mask", mask)
         setattr(module, name, method.apply_mask(module))
@@ -314,17 +314,13 @@ def remove(module: Module, name: str) -> Module:
 
 def is_pruned(module: Module) -> bool:
     """Whether something in the module, or below it, is pruned."""
-    return any(isinstance(hook.function, BasePruningMethod)
-               for part in module.modules() for hook in _hooks(part).values())
-
-
-def _hooks(module: Module) -> dict:
-    return module._hooks["before"] if module._hooks else {}
+    return any(isinstance(hook, BasePruningMethod)
+               for part in module.modules() for hook in part._forward_pre_hooks.values())
 
 
 def _find(module: Module, name: str) -> tuple[int, BasePruningMethod] | None:
-    return next(((key, hook.function) for key, hook in _hooks(module).items()
-                 if isinstance(hook.function, BasePruningMethod) and hook.function._tensor_name == name), None)
+    return next(((key, hook) for key, hook in module._forward_pre_hooks.items()
+                 if isinstance(hook, BasePruningMethod) and hook._tensor_name == name), None)
 
 
 def _without(mask: Tensor, scores: Tensor, count: int, largest: bool) -> Tensor:

@@ -29,6 +29,7 @@ class LRScheduler:
     """
 
     _is_initial = False
+    _get_lr_called_within_step = False  # PyTorch's state dicts have it
     _members: tuple[str, ...] = ("optimizer",)  # what a state dict leaves out
 
     def __new__(cls, *args: Any, **keywords: Any) -> Any:
@@ -56,6 +57,7 @@ class LRScheduler:
     def _initial_step(self) -> None:
         self._step_count = 0
         self._is_initial = True
+        self._get_lr_called_within_step = False
         try:
             self.step()
         finally:

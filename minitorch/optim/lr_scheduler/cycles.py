@@ -90,6 +90,7 @@ class CyclicLR(LRScheduler):
         self.scale_mode = scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
+            self.use_beta1 = "betas" in optimizer.defaults
             self.base_momentums, self.max_momentums = _start_momenta(optimizer, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
         self.base_lrs = base_lrs
@@ -147,14 +148,15 @@ class OneCycleLR(LRScheduler):
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
-        self.anneal_strategy, self.cycle_momentum, self.three_phase = anneal_strategy, cycle_momentum, three_phase
-        self.pct_start = pct_start
+        self._anneal_func_type, self.cycle_momentum = anneal_strategy, cycle_momentum
+        self._schedule_phases = _phases(pct_start * self.total_steps, self.total_steps - 1, three_phase)
         if last_epoch == -1:
             for group, highest in zip(optimizer.param_groups, one_a_group("max_lr", optimizer, max_lr)):
                 group["initial_lr"] = highest / div_factor
                 group["max_lr"] = highest
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         if cycle_momentum:
+            self.use_beta1 = "betas" in optimizer.defaults
             _start_momenta(optimizer, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
 
@@ -162,9 +164,15 @@ class OneCycleLR(LRScheduler):
         if self.last_epoch > self.total_steps:
             raise ValueError(f"Tried to step {self.last_epoch} times. The specified number of total steps is "
                              f"{self.total_steps}")
-        start, end, lrs, momenta = self._phase()
+        start = 0.0
+        for phase in self._schedule_phases:
+            end = phase["end_step"]
+            if self.last_epoch <= end or phase is self._schedule_phases[-1]:
+                break
+            start = end
+        lrs, momenta = ((phase["start_" + what], phase["end_" + what]) for what in ("lr", "momentum"))
         left = (end - self.last_epoch) / (end - start) if end != start else 0.0
-        if self.anneal_strategy == "cos":
+        if self._anneal_func_type == "cos":
             left = (1 - math.cos(math.pi * left)) / 2
         groups = self.optimizer.param_groups
         if self.cycle_momentum:
@@ -172,18 +180,18 @@ class OneCycleLR(LRScheduler):
                 _set_momentum(group, _between(group, momenta, left))
         return [_between(group, lrs, left) for group in groups]
 
-    def _phase(self) -> tuple[float, float, tuple[str, str], tuple[str, str]]:
-        """The present phase: its first and last step, and from what to what rate and momentum it goes."""
-        top, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
-        rise = (0.0, top, ("initial_lr", "max_lr"), ("max_momentum", "base_momentum"))
-        if self.last_epoch <= top:
-            return rise
-        if not self.three_phase:
-            return (top, last, ("max_lr", "min_lr"), ("base_momentum", "max_momentum"))
-        foot = 2 * self.pct_start * self.total_steps - 2
-        if self.last_epoch <= foot:
-            return (top, foot, ("max_lr", "initial_lr"), ("base_momentum", "max_momentum"))
-        return (foot, last, ("initial_lr", "min_lr"), ("max_momentum", "max_momentum"))
+
+def _phases(rise: float, last: int, three: bool) -> list[dict[str, Any]]:
+    """The phases of OneCycleLR, as PyTorch's state dicts have them: the last step of each, and from what to what rate
+    and momentum it goes."""
+    ends = [(rise - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
+    if three:
+        ends += [(2 * rise - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+                 (last, "initial_lr", "min_lr", "max_momentum", "max_momentum")]
+    else:
+        ends.append((last, "max_lr", "min_lr", "base_momentum", "max_momentum"))
+    names = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
+    return [dict(zip(names, phase)) for phase in ends]
 
 
 def _between(group: dict[str, Any], ends: tuple[str, str], left: float) -> float:

@@ -146,6 +146,14 @@ def _encoded(pixels: np.ndarray) -> Any:
     return _protos().Summary.Image(height=h, width=w, colorspace=channels, encoded_image_string=file.getvalue())
 
 
+def sprite(images: np.ndarray, path: str) -> None:
+    """Write square images (N, C, H, W) as one: as many to a row as there are rows, the last ones black."""
+    across = math.ceil(len(images) ** 0.5)
+    missing = np.zeros((across * across - len(images), *images.shape[1:]), images.dtype)
+    pixels = to_hwc(np.concatenate([images, missing]), "NCHW")
+    _pillow().fromarray((pixels * 255.0).clip(0, 255).astype(np.uint8)).save(path, format="PNG")
+
+
 def image(tag: str, x: Any, formats: str = "NCHW") -> Any:
     """An image as PNG."""
     return _summary(tag, image=_encoded(_bytes_of(to_hwc(as_array(x), formats))))

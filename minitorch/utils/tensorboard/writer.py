@@ -186,18 +186,20 @@ class SummaryWriter:
 
     def add_embedding(self, mat: Any, metadata: Any = None, label_img: Any = None, global_step: int | None = None,
                       tag: str = "default", metadata_header: Any = None) -> None:
-        """Vectors (N, D) with labels for TensorBoard's projector: files in a folder of their own."""
+        """Vectors (N, D) with labels, and images (N, C, H, W) from 0 to 1, for TensorBoard's projector.
+
+        They are files in a folder of their own. Raises AssertionError where there are not as many labels or images
+        as vectors, and for images that are not square.
+        """
         values = summary.as_array(mat)
         if values.ndim != 2:
             raise ValueError(f"add_embedding: mat should be 2D, got shape {values.shape}")
-        if label_img is not None:
-            raise NotImplementedError("add_embedding: label_img is not there; metadata, labels as text, is")
         name = f"{0 if global_step is None else global_step:05d}/{tag}"
         folder = os.path.join(self._get_file_writer().get_logdir(), name)
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "tensors.tsv"), "w", encoding="utf-8") as file:
             file.writelines("\t".join(map(str, row)) + "\n" for row in values.tolist())
-        config = {"tensorName": f"{tag}:{name[:5]}", "tensorPath": f"{name}/tensors.tsv"}
+        config: dict[str, Any] = {"tensorName": f"{tag}:{name[:5]}", "tensorPath": f"{name}/tensors.tsv"}
         if metadata is not None:
             if len(metadata) != len(values):
                 raise AssertionError("#labels should equal with #data points")
@@ -206,14 +208,22 @@ class SummaryWriter:
             with open(os.path.join(folder, "metadata.tsv"), "w", encoding="utf-8") as file:
                 file.writelines("\t".join(line) + "\n" for line in lines)
             config["metadataPath"] = f"{name}/metadata.tsv"
+        if label_img is not None:
+            images = summary.as_array(label_img)
+            if len(images) != len(values):
+                raise AssertionError("#images should equal with #data points")
+            if images.shape[2] != images.shape[3]:
+                raise AssertionError(f"Image should be square, see tensorflow/tensorboard#670: got {images.shape}")
+            summary.sprite(images, os.path.join(folder, "sprite.png"))
+            config["sprite"] = f"{name}/sprite.png", images.shape[3], images.shape[2]
         self._projector(config)
 
-    def _projector(self, config: dict[str, str]) -> None:
+    def _projector(self, config: dict[str, Any]) -> None:
         """Add to the file that tells the projector what there is."""
         self._embeddings = [*getattr(self, "_embeddings", []), config]
         words = {"tensorName": "tensor_name", "tensorPath": "tensor_path", "metadataPath": "metadata_path"}
-        blocks = ["embeddings {\n" + "".join(f"  {words[k]}: {json.dumps(v)}\n" for k, v in c.items()) + "}\n"
-                  for c in self._embeddings]
+        blocks = ["embeddings {\n" + "".join(f"  {words[k]}: {json.dumps(c[k])}\n" for k in words if k in c)
+                  + _sprite_config(*c.get("sprite", ())) + "}\n" for c in self._embeddings]
         path = os.path.join(self._get_file_writer().get_logdir(), "projector_config.pbtxt")
         with open(path, "w", encoding="utf-8") as file:
             file.write("".join(blocks))
@@ -257,3 +267,8 @@ class SummaryWriter:
 
     def __exit__(self, *exception: Any) -> None:
         self.close()
+
+
+def _sprite_config(path: str = "", width: int = 0, height: int = 0) -> str:
+    return path and (f"  sprite {{\n    image_path: {json.dumps(path)}\n    single_image_dim: {width}\n"
+                     f"    single_image_dim: {height}\n  }}\n")

@@ -39,6 +39,7 @@ class RandomPosterize(_WithProbability):
     """Keep `bits` bits of each value, with the probability `p`."""
 
     _shown = ("bits", "p")
+    _separator = ","
 
     def __init__(self, bits: int, p: float = 0.5):
         super().__init__(p)
@@ -52,6 +53,7 @@ class RandomSolarize(_WithProbability):
     """Invert the values from `threshold` on, with the probability `p`."""
 
     _shown = ("threshold", "p")
+    _separator = ","
 
     def __init__(self, threshold: float, p: float = 0.5):
         super().__init__(p)
@@ -65,6 +67,7 @@ class RandomAdjustSharpness(_WithProbability):
     """Blur or sharpen by `sharpness_factor`, with the probability `p`."""
 
     _shown = ("sharpness_factor", "p")
+    _separator = ","
 
     def __init__(self, sharpness_factor: float, p: float = 0.5):
         super().__init__(p)
@@ -150,6 +153,7 @@ class ElasticTransform(Transform):
     two for x and y). Simard et al., "Best practices for convolutional neural networks" (2003)."""
 
     _shown = ("alpha", "sigma", "interpolation", "fill")
+    _names_modes = True
 
     def __init__(self, alpha=50.0, sigma=5.0, interpolation=BILINEAR, fill=0):
         super().__init__()
@@ -182,6 +186,9 @@ class LinearTransformation(Transform):
     """(flattened image - mean_vector) @ transformation_matrix, for tensor images of D values: whitening, say."""
 
     _shown = ("transformation_matrix", "mean_vector")
+
+    def _show(self, name):
+        return getattr(self, name).tolist()
 
     def __init__(self, transformation_matrix: Tensor, mean_vector: Tensor):
         super().__init__()

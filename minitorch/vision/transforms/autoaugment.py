@@ -135,6 +135,7 @@ class RandAugment(_Augmentation):
     """`num_ops` operations drawn with equal probability, all of one magnitude (Cubuk et al., arXiv:1909.13719)."""
 
     _shown = ("num_ops", "magnitude", "num_magnitude_bins", "interpolation", "fill")
+    _names_modes = True
 
     def __init__(self, num_ops: int = 2, magnitude: int = 9, num_magnitude_bins: int = 31, interpolation=NEAREST,
                  fill=None):
@@ -157,6 +158,7 @@ class TrivialAugmentWide(_Augmentation):
     """One operation of a random magnitude, from a wide range (Müller and Hutter, arXiv:2103.10158)."""
 
     _shown = ("num_magnitude_bins", "interpolation", "fill")
+    _names_modes = True
 
     def __init__(self, num_magnitude_bins: int = 31, interpolation=NEAREST, fill=None):
         super().__init__()
@@ -178,6 +180,7 @@ class AugMix(_Augmentation):
     """
 
     _shown = ("severity", "mixture_width", "chain_depth", "alpha", "all_ops", "interpolation", "fill")
+    _names_modes = True
     _bins = 10
 
     def __init__(self, severity: int = 3, mixture_width: int = 3, chain_depth: int = -1, alpha: float = 1.0,

@@ -14,13 +14,20 @@ class Transform(Module):
     """A module from image to image; it calls `forward` at once, without hooks."""
 
     _shown: tuple[str, ...] = ()  # the arguments that `repr` shows
+    _separator = ", "  # between them, which torchvision does not write alike everywhere
+    _names_modes = False  # nor does it "bilinear", or "InterpolationMode.BILINEAR"
 
     def __call__(self, *args):
         return self.forward(*args)
 
     def __repr__(self):
-        arguments = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self._shown)
+        arguments = self._separator.join(f"{name}={self._show(name)}" for name in self._shown)
         return f"{type(self).__name__}({arguments})"
+
+    def _show(self, name: str) -> Any:
+        """The argument `name` as `repr` shows it."""
+        value = getattr(self, name)
+        return value.value if isinstance(value, InterpolationMode) and not self._names_modes else value
 
 
 class Compose:
@@ -75,11 +82,12 @@ class PILToTensor(Transform):
 class ToPILImage(Transform):
     """A tensor (C, H, W) or an array (H, W, C) as a PIL image; `mode` as in `functional.to_pil_image`."""
 
-    _shown = ("mode",)
-
     def __init__(self, mode: str | None = None):
         super().__init__()
         self.mode = mode
+
+    def __repr__(self):
+        return "ToPILImage(" + ("" if self.mode is None else f"mode={self.mode}") + ")"
 
     def forward(self, pic):
         return F.to_pil_image(pic, self.mode)
@@ -87,8 +95,6 @@ class ToPILImage(Transform):
 
 class ConvertImageDtype(Transform):
     """Change the type of a tensor image, and scale its values to that type's range."""
-
-    _shown = ("dtype",)
 
     def __init__(self, dtype):
         super().__init__()
@@ -147,7 +153,7 @@ class RandomChoice:
         return random.choices(self.transforms, weights=self.p)[0](*args)
 
     def __repr__(self):
-        return _tree(self, [*self.transforms, f"p={self.p}"])
+        return _tree(self, self.transforms) + f"(p={self.p})"
 
 
 class RandomOrder:
@@ -165,10 +171,6 @@ class RandomOrder:
 
     def __repr__(self):
         return _tree(self, self.transforms)
-
-
-def _shown(value):
-    return value.value if isinstance(value, InterpolationMode) else value
 
 
 def _tree(owner, lines):

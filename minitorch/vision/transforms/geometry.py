@@ -134,6 +134,10 @@ class RandomResizedCrop(Transform):
 
     _shown = ("size", "scale", "ratio", "interpolation", "antialias")
 
+    def _show(self, name):
+        value = super()._show(name)
+        return tuple([round(v, 4) for v in value]) if name in ("scale", "ratio") else value
+
     def __init__(
         self, size, scale=(0.08, 1.0), ratio=(3.0 / 4.0, 4.0 / 3.0), interpolation=BILINEAR, antialias=True
     ):
@@ -222,7 +226,11 @@ class RandomAffine(Transform):
     `shear` is a number s for x from (-s, s), (least, most) for x, or four numbers for x and y.
     """
 
-    _shown = ("degrees", "translate", "scale", "shear", "interpolation", "fill")
+
+    @property
+    def _shown(self):
+        usual = {"translate": None, "scale": None, "shear": None, "interpolation": InterpolationMode.NEAREST, "fill": 0}
+        return ("degrees", *[name for name, value in usual.items() if getattr(self, name) != value])
 
     def __init__(
         self, degrees, translate=None, scale=None, shear=None, interpolation=NEAREST, fill=0, center=None

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
@@ -222,6 +223,8 @@ def _no_files(name: str) -> NotImplementedError:
 def __getattr__(name: str) -> Any:
     if name == "isinstance":
         return isinstance_
+    if name == "annotations":
+        return importlib.import_module(f"{__name__}.annotations")
     raise NoAttributeError(f"module 'torch.jit' has no attribute '{name}'", name, lambda: globals())
 
 

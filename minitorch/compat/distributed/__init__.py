@@ -5,6 +5,7 @@ More processes than one are refused, by name, when the group is made.
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 from enum import Enum
 from typing import Any
@@ -299,5 +300,7 @@ send = recv = isend = irecv = _alone
 
 
 def __getattr__(name: str) -> Any:
+    if name == "nn":
+        return importlib.import_module(f"{__name__}.nn")
     raise NoAttributeError(f"module 'torch.distributed' has no attribute '{name}' (a world of one process is all "
                            "there is)", name, lambda: globals())
