@@ -118,10 +118,20 @@ class layout:
 class memory_format(layout):
     """An order of dimensions in memory. Tensors here are contiguous in NCHW order whichever is asked for."""
 
+    def __init__(self, name: str, rank: int | None = None):
+        super().__init__(name)
+        if rank is not None:
+            self.rank = rank  # the number of dimensions that it is for
+
+    def check(self, ndim: int) -> None:
+        """Raise RuntimeError where this order is not for tensors of that many dimensions."""
+        if ndim != getattr(self, "rank", ndim):
+            raise RuntimeError(f"required rank {self.rank} tensor to use {self._name} format, got {ndim} dimensions")
+
 
 strided = layout("strided")
 contiguous_format, preserve_format = memory_format("contiguous_format"), memory_format("preserve_format")
-channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
+channels_last, channels_last_3d = memory_format("channels_last", 4), memory_format("channels_last_3d", 5)
 
 
 @method
@@ -153,6 +163,8 @@ def data_ptr(self):
 @method
 def is_contiguous(self, memory_format=None):
     """Whether the elements follow each other in memory."""
+    if memory_format is not None and self._array.ndim != getattr(memory_format, "rank", self._array.ndim):
+        return False
     return bool(self._array.flags.c_contiguous)
 
 

@@ -54,6 +54,8 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
     wanted = None if dtype is None else dtypes.to_numpy(dtypes.as_dtype(dtype))
     if wanted is not None and wanted == self._array.dtype:
         wanted = None
+    if memory_format is not None:
+        memory_format.check(self._array.ndim)
     where = None if device is None else as_device(device)
     if where is not None and _is_there(where, self._array):
         where = None
@@ -103,12 +105,16 @@ def type_as(self, other):
 @op
 def clone(k, x, /, *, memory_format=None):
     """A copy in memory of its own."""
+    if memory_format is not None:
+        memory_format.check(x.ndim)
     return x.copy(), lambda dy: dy
 
 
 @method
 def contiguous(self, memory_format=None):
     """This tensor with its elements one after the other in memory: itself where they are, else a copy."""
+    if memory_format is not None:
+        memory_format.check(self._array.ndim)
     return self if self._array.flags.c_contiguous else clone(self)
 
 

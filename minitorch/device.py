@@ -94,7 +94,7 @@ def chosen() -> device | None:
 
 def device_of(array: Any) -> device:
     """The device that holds `array`."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, (np.ndarray, np.generic)):
         return CPU
     if hasattr(array, "is_meta"):
         return META
@@ -103,7 +103,7 @@ def device_of(array: Any) -> device:
 
 def kernels_of(array: Any) -> Any:
     """The kernels of the device that holds `array`."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, (np.ndarray, np.generic)):
         return cpu_kernels
     if hasattr(array, "is_meta"):
         from .meta import meta_kernels

@@ -58,6 +58,16 @@ float8_e8m0fnu = dtype("float8_e8m0fnu", FLOAT, 1)
 complex64 = cfloat = dtype("complex64", COMPLEX, 8)
 complex128 = cdouble = dtype("complex128", COMPLEX, 16)
 
+WORDS = {"Float": float32, "Double": float64, "Half": float16, "BFloat16": bfloat16, "Byte": uint8, "Char": int8,
+         "Short": int16, "Int": int32, "Long": int64, "Bool": bool, "ComplexFloat": complex64,
+         "ComplexDouble": complex128, "UInt16": uint16, "UInt32": uint32, "UInt64": uint64}
+_WORD_OF = {d: word for word, d in WORDS.items()}
+
+
+def word(d: dtype) -> str:
+    """The name that error messages and the types of former years use: "Long" for int64."""
+    return _WORD_OF.get(d, d.name)
+
 ALL = (bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, bfloat16, float32, float64,
        complex64, complex128)
 FLOAT8 = (float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float8_e8m0fnu)

@@ -39,6 +39,7 @@ class _Mode(threading.local):
 
 mode = _Mode()
 profiling: Any = None  # a profiler's recording, while it runs
+hooked = False  # whether any node has got a hook that sees its results
 next_number = count(1).__next__
 LARGE = 1 << 18  # bytes of a gradient from which adding is a kernel's work
 
@@ -56,6 +57,7 @@ class Node:
     versions: Any = ()  # (counter, its value when kept, name) of each value that the gradient functions keep
     frees = True  # whether the gradient functions keep arrays, which backward frees
     hooks: Any = None
+    posthooks: Any = None
     retained: Any = None
     outputs: int | None = None  # how many there are, where not one
     source: str | None = None  # the line that made it, under detect_anomaly
@@ -76,8 +78,14 @@ class Node:
     @property
     def next_functions(self) -> tuple:
         """(node, output number) an input, as PyTorch gives them: a leaf is the `variable` of an AccumulateGrad."""
-        return tuple((edge.node, edge.index) if type(edge) is Output else
-                     (edge if edge is None or type(edge) is Node else edge._accumulator(), 0) for edge in self.inputs)
+        from .nodes import shown
+
+        return tuple([(shown(edge), edge.index if type(edge) is Output else 0) for edge in self.inputs])
+
+    @property
+    def _array(self) -> Any:
+        """Itself: it knows the shape and type of what it computed."""
+        return self
 
     def saved(self) -> dict[str, Any]:
         """The values kept for backward, by name."""
@@ -138,6 +146,18 @@ class AccumulateGrad:
         """Call `hook(grad_inputs, grad_outputs)` after a gradient was added to the leaf's."""
         return self.variable.register_post_accumulate_grad_hook(lambda leaf: hook((), (leaf.grad,)))
 
+    def register_prehook(self, hook: Callable) -> Any:
+        """Call `hook((gradient,))` before a gradient is added; what it returns, unless None, takes its place."""
+        def call(grad):
+            new = hook((grad,))
+            return new[0] if isinstance(new, tuple) else new
+
+        return self.variable.register_hook(call)
+
+    def __call__(self, grad: Any) -> None:
+        """Add to the leaf's gradient."""
+        self.variable._accumulate(grad._array, False)
+
     def __repr__(self) -> str:
         return f"<AccumulateGrad object at {id(self):#x}>"
 
@@ -161,7 +181,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
 
     def deliver(edge, grad, fresh, k=None):
         kind = type(edge)
-        if kind is Node or kind is Output:
+        if kind is Node or kind is Output or issubclass(kind, Node):
             key = edge.number
             if key not in nodes:
                 nodes[key] = edge
@@ -186,7 +206,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
 
     for edge, grad in roots:
         deliver(edge, grad, False)
-    plain = targets is None and not lifted and not mode.check_nan and profiling is None
+    plain = targets is None and not lifted and not mode.check_nan and profiling is None and not hooked
     waiting = None  # a node and its gradient, while nothing else is pending: in a chain no node goes through the heap
     while True:
         if waiting is not None:
@@ -228,6 +248,10 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                 functions = _nan_checked(node, functions)
             if profiling is not None:
                 functions = profiling.timed_gradients(node, functions)
+            if node.posthooks:
+                from .nodes import with_hooks
+
+                functions = with_hooks(node, functions, k, lifted)
         if type(functions) is list:
             dxs = [None if edge is None else function(dy) for edge, function in zip(edges, functions)]
         else:
@@ -248,7 +272,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                         grads[key], nodes[key] = dx, edge
                         heappush(heap, -key)
                         continue
-            if waiting is not None and (kind is Node or kind is Output):
+            if waiting is not None and (kind is Node or kind is Output or issubclass(kind, Node)):
                 deliver(*waiting, False, k)
                 waiting = None
             if fits and dx.base is None and type(dy) is ndarray:
@@ -432,7 +456,7 @@ def _leading_to(targets: dict[int, Any], edges: list[Any]) -> set[int]:
     found: dict[int, Any] = {}
     while edges:
         edge = edges.pop()
-        if (type(edge) is Node or type(edge) is Output) and edge.number not in found:
+        if isinstance(edge, (Node, Output)) and edge.number not in found:
             found[edge.number] = edge
             edges.extend(edge.inputs)
     needed = set(targets)

@@ -1,6 +1,7 @@
 """Proof of gradients: backward against numerical derivatives, first and second order."""
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,9 @@ def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1
     The forward mode is two backward passes here, and a batched gradient is one gradient after the other: with
     `check_forward_ad` and its like, or without `check_backward_ad`, the same derivatives are checked.
     `inputs` are float64 tensors with requires_grad. `fast_mode` checks one random direction instead of the whole
-    Jacobian. Two backward passes may differ by `nondet_tol`. Raises RuntimeError, or returns False without
+    Jacobian. Two backward passes may differ by `nondet_tol`. `check_undefined_grad`: backward must also do without
+    the gradient of one output, or of all, and count it as zero; `check_grad_dtypes`: a gradient must have the type of
+    its input. `masked` is about sparse inputs, which are refused. Raises RuntimeError, or returns False without
     `raise_exception`, where they differ.
 
     >>> from minitorch import tensor, float64
@@ -31,11 +34,15 @@ def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1
 
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     checked = [x for x in inputs if isinstance(x, Tensor) and x._requires_grad]
+    if any([x.is_sparse for x in checked]):
+        raise NotImplementedError(f"gradcheck: is not there for sparse inputs (masked={masked}); check a function of "
+                                  "their values instead")
     if not checked:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them does")
-    for x in checked:
-        if x.dtype not in (dtypes.float64, dtypes.complex128):
-            raise ValueError(f"gradcheck: expects float64 inputs, got {x.dtype}: differences drown in rounding")
+    for i, x in enumerate(inputs):
+        if isinstance(x, Tensor) and x._requires_grad and x.dtype not in (dtypes.float64, dtypes.complex128):
+            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex: it "
+                          f"is {x.dtype}. This check will likely fail: differences drown in rounding.", stacklevel=2)
     rng = np.random.default_rng(0)
     try:
         outputs = _outputs(func, inputs)
@@ -45,7 +52,9 @@ def gradcheck(func: Callable, inputs: Any, *, eps: float = 1e-6, atol: float = 1
             for position, x in enumerate(checked):
                 name = f"output {number}, input {position} of shape {tuple(x.shape)}"
                 _check_nothing_lost(name, y, x, func, inputs, number, rng, eps, atol, rtol, fast_mode, grad)
-                _check_repeats(name, y, x, nondet_tol, grad)
+                _check_repeats(name, y, x, nondet_tol, check_grad_dtypes, grad)
+        if check_undefined_grad:
+            _check_undefined(func, inputs, checked, grad)
     except GradcheckError:
         if raise_exception:
             raise
@@ -84,8 +93,9 @@ def gradgradcheck(func: Callable, inputs: Any, grad_outputs: Any = None, *, eps:
 
     if not any(g._requires_grad for g in gradients(*inputs, *weights)):
         return True  # the gradients are constants
-    return gradcheck(gradients, [*inputs, *weights], eps=eps, atol=atol, rtol=rtol,
-                     raise_exception=raise_exception, nondet_tol=nondet_tol, fast_mode=fast_mode)
+    return gradcheck(gradients, [*inputs, *weights], eps=eps, atol=atol, rtol=rtol, fast_mode=fast_mode,
+                     raise_exception=raise_exception, nondet_tol=nondet_tol, check_grad_dtypes=check_grad_dtypes,
+                     check_undefined_grad=check_undefined_grad, masked=masked)
 
 
 class GradcheckError(RuntimeError):
@@ -116,13 +126,44 @@ def _check_nothing_lost(name, y, x, func, inputs, number, rng, eps, atol, rtol, 
                              f"numerical:\n{numeric}\nanalytical:\n{analytic}")
 
 
-def _check_repeats(name: str, y: Tensor, x: Tensor, tol: float, grad: Callable) -> None:
-    """Raise where two backward passes give gradients further apart than `tol`."""
+def _check_repeats(name: str, y: Tensor, x: Tensor, tol: float, typed: bool, grad: Callable) -> None:
+    """Raise where two backward passes give gradients further apart than `tol`, or (`typed`) not of the input's type."""
     ones = Tensor._wrap(np.ones(y._array.shape, y._array.dtype))
     first, second = (grad(y, x, ones, retain_graph=True, allow_unused=True)[0] for _ in range(2))
     if first is not None and first._array.size and np.abs(np.asarray(first._array - second._array)).max() > tol:
         raise GradcheckError(f"Backward is not reentrant, i.e., running backward with same input and grad_output "
                              f"multiple times gives different values for {name}, beyond nondet_tol={tol}")
+    if typed and first is not None and first.dtype is not x.dtype:
+        raise GradcheckError(f"Gradient has dtype mismatch for {name}: {first.dtype} for an input of {x.dtype}")
+
+
+def _check_undefined(func: Callable, inputs: Any, checked: list[Tensor], grad: Callable) -> None:
+    """Raise where backward fails, or gives anything but zeros, without the gradients of all outputs or of one."""
+    ys = [y for y in _outputs(func, inputs) if y._requires_grad]
+    if len(ys) > 1:
+        for left_out in range(len(ys)):
+            given = [y for i, y in enumerate(ys) if i != left_out]
+            _check_zero(lambda given=given: grad(given, checked, [_zeros(y) for y in given], retain_graph=True,
+                                                 allow_unused=True))
+    for node in {id(y.grad_fn): y.grad_fn for y in ys}.values():
+        if hasattr(node.op, "ctx"):  # only a custom Function is ever called without any gradient
+            _check_zero(lambda node=node: node(*[None] * (node.outputs or 1)))
+
+
+def _check_zero(gradients: Callable) -> None:
+    try:
+        found = gradients()
+    except RuntimeError as error:
+        raise GradcheckError("Expected backward function to handle undefined output grads, i.e. None in their place: "
+                             f"{error}") from error
+    for g in found if isinstance(found, tuple) else (found,):
+        if g is not None and bool((g != 0).any()):
+            raise GradcheckError("Expected all input grads to be undefined or zero when all output grads are undefined "
+                                 f"or zero, got {g}")
+
+
+def _zeros(y: Tensor) -> Tensor:
+    return Tensor._wrap(np.zeros(y._array.shape, y._array.dtype))
 
 
 def _difference(value: Callable, x: Tensor, direction: np.ndarray, eps: float) -> np.ndarray:

@@ -20,6 +20,8 @@ def node_name(node: Any) -> str:
     tensor(1., grad_fn=<SelectBackward0>)
     """
     node = getattr(node, "node", node)  # of an Output
+    if type(node).__name__ != "Node":  # it was asked before
+        return type(node).__name__
     if hasattr(node.op, "function") and not hasattr(node.op, "body"):
         return f"{node.op.name}Backward"
     name = node.op.name

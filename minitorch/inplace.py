@@ -21,7 +21,7 @@ def write(x: Tensor, y: Tensor, resize: bool = False) -> Tensor:
     if recorded and y._array.dtype != x._array.dtype:
         y = y.to(x.dtype)
     before = edge_of(x._base) if recorded and x._base is not None and x._base._requires_grad else None
-    if recorded and type(y._node) is Node:
+    if recorded and isinstance(y._node, Node):
         _keep_old_values(y._node, x._array)
     x._array[...] = y._array
     x._bump()

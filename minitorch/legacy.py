@@ -20,10 +20,7 @@ from .ops.creation import sizes
 from .ops.values import array_from
 from .tensor import Size, Tensor
 
-_WORDS = {"Float": dtypes.float32, "Double": dtypes.float64, "Half": dtypes.float16, "BFloat16": dtypes.bfloat16,
-          "Byte": dtypes.uint8, "Char": dtypes.int8, "Short": dtypes.int16, "Int": dtypes.int32, "Long": dtypes.int64,
-          "Bool": dtypes.bool, "ComplexFloat": dtypes.complex64, "ComplexDouble": dtypes.complex128,
-          "UInt16": dtypes.uint16, "UInt32": dtypes.uint32, "UInt64": dtypes.uint64}
+_WORDS = dtypes.WORDS
 _NAMES = {d: word for word, d in _WORDS.items()}
 
 
@@ -33,9 +30,9 @@ class TensorType(type):
     dtype: Dtype
     is_cuda: bool
 
-    def __call__(cls, *args: Any, device: Any = None) -> Tensor:
+    def __call__(cls, *args: Any, device: Any = None, **more: Any) -> Tensor:
         where = as_device(device) if device is not None else as_device("cuda" if cls.is_cuda else "cpu")
-        return _legacy(cls.__name__, args, cls.dtype, where)
+        return _legacy(cls.__name__, _positional(cls.__name__, args, more), cls.dtype, where)
 
     def __instancecheck__(cls, x: Any) -> bool:
         return isinstance(x, Tensor) and x.dtype is cls.dtype and x.is_cuda == cls.is_cuda
@@ -57,9 +54,14 @@ FUNCTIONS.update({name: kind for name, kind in CPU_TYPES.items() if not name.sta
 
 @composite(function=False)
 def type(self, dtype=None, non_blocking=False):
-    """The type's name, such as "torch.FloatTensor"; or the tensor as `dtype`: a dtype, such a name, or such a type."""
+    """The type's name, such as "torch.FloatTensor"; or the tensor as `dtype`: a dtype, such a name, or such a type.
+
+    `torch.Tensor` stands for the default type on the CPU.
+    """
     if dtype is None:
         return f"torch.{'cuda.' if self.is_cuda else ''}{_NAMES[self.dtype]}Tensor"
+    if dtype is Tensor or dtype == "torch.Tensor":
+        return self.to("cpu", dtypes.get_default_dtype())
     if isinstance(dtype, str):
         prefix, _, word = dtype.rpartition(".")
         kinds = {"torch": CPU_TYPES, "torch.cuda": CUDA_TYPES}.get(prefix, {})
@@ -69,7 +71,7 @@ def type(self, dtype=None, non_blocking=False):
     if isinstance(dtype, TensorType):
         return self.to("cuda" if dtype.is_cuda else "cpu", dtype.dtype)
     if not isinstance(dtype, Dtype):
-        raise ValueError(f"type: invalid type: {dtype!r}")
+        raise ValueError(f"type: invalid type: {getattr(dtype, '__name__', dtype)!r}")
     return self.to(dtype)
 
 
@@ -85,20 +87,46 @@ def set_default_tensor_type(t):
     if isinstance(t, str):
         t = {**CPU_TYPES, **{f"cuda.{k}": v for k, v in CUDA_TYPES.items()}}.get(t.removeprefix("torch."), t)
     if not isinstance(t, TensorType):
-        raise TypeError(f"set_default_tensor_type: invalid type object {t!r}")
+        raise TypeError(f"set_default_tensor_type: invalid type object {t!r}: expects a floating-point type, such as "
+                        "torch.DoubleTensor")
     dtypes.set_default_dtype(t.dtype)
 
 
-def _legacy(name: str, args: tuple, dtype: Dtype, device: Any) -> Tensor:
-    """What `FloatTensor(*args)` means: sizes, a sequence of values, or a tensor of the same type."""
+def legacy_array(args: tuple, device: Any = None, **more: Any) -> Any:
+    """The array of `Tensor(*args)`: of the default type, or that of another tensor of any type."""
+    args = _positional("Tensor", args, more)
     if len(args) == 1 and isinstance(args[0], Tensor):
-        if args[0].dtype is not dtype:
-            raise TypeError(f"{name}: expected a tensor of {dtype}, got {args[0].dtype}")
-        return args[0].detach().to(device)
+        return args[0]._array if device is None else args[0].to(device)._array
+    return _legacy("Tensor", args, dtypes.get_default_dtype(), as_device("cpu" if device is None else device))._array
+
+
+def _positional(name: str, args: tuple, more: dict) -> tuple:
+    """The arguments with the one that may be named: `data`, `other`, or `size`."""
+    if not more:
+        return args
+    if args or len(more) > 1 or not more.keys() <= {"data", "other", "size"}:
+        raise TypeError(f"{name}: expects sizes, values or one tensor, and device=, got the keywords {sorted(more)}")
+    (key, value), = more.items()
+    return tuple(value) if key == "size" else (value,)
+
+
+def _legacy(name: str, args: tuple, dtype: Dtype, device: Any) -> Tensor:
+    """What `FloatTensor(*args)` means: sizes, a sequence of values, a storage, or a tensor of the same type."""
     if not args:
         args = (0,)
-    if len(args) == 1 and not isinstance(args[0], (int, np.integer, Size)):
-        if not isinstance(args[0], (Sequence, np.ndarray)):
-            raise TypeError(f"{name}(): data must be a sequence (got {args[0].__class__.__name__})")
-        return Tensor._wrap(array_from(args[0], dtypes.to_numpy(dtype))).to(device)
+    values = args[0]
+    if len(args) == 1 and isinstance(values, Tensor):
+        if values.dtype is not dtype:
+            raise TypeError(f"{name}: expected a tensor of {dtype}, got {values.dtype}")
+        return values.detach().to(device)
+    if len(args) == 1 and not isinstance(values, (int, np.integer, Size)) or isinstance(values, bool):
+        if isinstance(values, np.ndarray) and values.ndim == 0 and values.dtype.kind in "iu":
+            return FUNCTIONS["empty"]((int(values),), dtype=dtype, device=device)
+        if not isinstance(values, (Sequence, np.ndarray)):
+            from .storage import is_storage
+
+            if is_storage(values):
+                return FUNCTIONS["empty"](0, dtype=dtype, device=device).set_(values)
+            raise TypeError(f"{name}(): data must be a sequence (got {values.__class__.__name__})")
+        return Tensor._wrap(array_from(values, dtypes.to_numpy(dtype))).to(device)
     return FUNCTIONS["empty"](sizes(name, args), dtype=dtype, device=device)

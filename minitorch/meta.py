@@ -120,7 +120,7 @@ def moved(array: MetaArray, where: Any) -> Any:
 
 def run(name: str, args: tuple, kwargs: dict) -> Any:
     """The op or function `name` of these arguments, of which some are meta tensors: the shapes and types of results."""
-    from .op import FUNCTIONS, OPS
+    from .op import OPS, named
 
     made = OPS.get(name)
     leaves = _leaves((args, kwargs))
@@ -133,13 +133,13 @@ def run(name: str, args: tuple, kwargs: dict) -> Any:
     with _no_grad():
         result = _quick(made, args, kwargs) if made else None
         if result is None:
-            call = made.call if made else FUNCTIONS[name]
+            call = named(name)
             try:
                 result = _called(call, args, kwargs, np.zeros)
             except LinAlgError:  # zeros are singular
                 result = _called(call, args, kwargs, _units)
     inputs = [x for x in leaves if hasattr(x, "_array")]
-    return _each(result, lambda y: _made(y, made, inputs))
+    return _each(result, lambda y: _made(y, made or SimpleNamespace(name=name), inputs))
 
 
 _BY_VALUES = frozenset(["argwhere", "bincount", "masked_select", "nonzero", "repeat_interleave", "unique",
@@ -212,7 +212,7 @@ class _Arrays:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise NotImplementedError(f"meta tensors: {name} needs values. {NO_DATA}")
+        raise NotStrided(MetaArray((), np.float32), f"meta tensors: {name} needs values. {NO_DATA}")
 
 
 meta_kernels = _Arrays()
@@ -225,7 +225,7 @@ def _made(y: Any, op: Any, inputs: list) -> Any:
     if not isinstance(y, Tensor):
         return y
     t = Tensor._wrap(MetaArray(y._array.shape, y._array.dtype))
-    if mode.grad and op is not None and y._array.dtype.kind in "fcV" and any([x.requires_grad for x in inputs]):
+    if mode.grad and y._array.dtype.kind in "fcV" and any([x.requires_grad for x in inputs]):
         edges = [edge_of(x) if x.requires_grad else None for x in inputs]
         backward = [_gradient(x._array) for x in inputs]
         t._node = Node(op, meta_kernels, edges, backward, t._array.shape, t._array.dtype)  # type: ignore[arg-type]

@@ -44,12 +44,13 @@ from .tensor import Tensor, disabled_torch_function, edge_of, needs_grad
 
 OPS: dict[str, Op] = {}  # every op by name
 FUNCTIONS: dict[str, Any] = {}  # what `import minitorch` offers: ops and composites
+HANDED: dict[str, Any] = {}  # functions outside of it that tensors without an array have of their own
 # composites that sparse tensors, `vmap` or meta tensors have their own of
 HANDED_OVER = frozenset("""
     mm mv addmm t norm cross_entropy nll_loss binary_cross_entropy gaussian_nll_loss multi_margin_loss
     multilabel_margin_loss scatter scatter_add scatter_reduce index_add index_copy index_fill index_reduce
     take take_along_dim put masked_scatter searchsorted bucketize isin embedding embedding_bag one_hot quantile
-    nanquantile
+    nanquantile histc fractional_max_pool2d fractional_max_pool3d
 """.split())  # noqa: SIM905
 overriding: Any = None  # `overrides.dispatch`, once a class or a mode has a `__torch_function__`
 NOTHING = object()  # what it answers where nobody takes the call over
@@ -83,7 +84,7 @@ def composite(body: Callable | None = None, *, method: bool = True, function: bo
         return functools.partial(composite, method=method, function=function, inplace=inplace)
     body = aware(_aliased(body))
     if body.__name__ in HANDED_OVER:
-        body = _handing_over(body)
+        body = handing_over(body)
     _publish(body, method, function)
     if inplace:
         _publish(_inplace(body), True, False)
@@ -116,7 +117,12 @@ def _unexpected(name: str, given: Any, allowed: Any) -> TypeError:
     return TypeError(f"{name}() got an unexpected keyword argument {wrong!r}{near}")
 
 
-def _handing_over(body: Callable) -> Callable:
+def named(name: str) -> Any:
+    """The op or function of that name."""
+    return OPS[name].call if name in OPS else FUNCTIONS.get(name) or HANDED[name]
+
+
+def handing_over(body: Callable) -> Callable:
     """`body`, unless an argument has no array: then what that tensor's class does under the name."""
     @functools.wraps(body)
     def call(*args, **kwargs):
@@ -125,6 +131,7 @@ def _handing_over(body: Callable) -> Callable:
         except NotStrided as error:
             return error.run(body.__name__, args, kwargs)
 
+    HANDED[body.__name__] = call
     return call
 
 
@@ -447,7 +454,7 @@ def look_closely() -> None:
 def takes_over(kind: type) -> bool:
     """Whether the class has a `__torch_function__` that is to be called."""
     found = getattr(kind, "__torch_function__", None)
-    own = kind in PLAIN or kind.__module__.partition(".")[0] == "minitorch"
+    own = kind in PLAIN or kind.__module__.partition(".")[0] in ("minitorch", "torch")  # PyTorch's own, beside this
     return not own and found not in (None, disabled_torch_function)
 
 
@@ -491,7 +498,7 @@ def _input_tensor(value: Any, edge: Any) -> Any:
         return value  # a Python number, or None
     if edge is None:
         return Tensor._wrap(value, None)
-    return Tensor._wrap(value, edge) if type(edge) in (Node, Output) else edge
+    return Tensor._wrap(value, edge) if isinstance(edge, (Node, Output)) else edge
 
 
 def _tensor(k: Any, y: Any) -> Tensor:

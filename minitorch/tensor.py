@@ -37,8 +37,8 @@ class Size(tuple):
 class Tensor:
     """A multi-dimensional array that records what is computed from it.
 
-    `Tensor(2, 3)` is an uninitialised float32 tensor of that shape, `Tensor([1, 2])` one of those values; `tensor`
-    is the function to prefer.
+    `Tensor(2, 3)` is an uninitialised tensor of that shape and the default type, `Tensor([1, 2])` one of those
+    values; `tensor` is the function to prefer.
 
     >>> from minitorch import tensor
     >>> x = tensor([1.0, 2.0], requires_grad=True)
@@ -98,12 +98,14 @@ class Tensor:
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         t = object.__new__(cls)
         if args or cls is not Tensor or kwargs:
-            t._array = _legacy_array(args)
+            from .legacy import legacy_array
+
+            t._array = legacy_array(args, **kwargs)
         return t
 
     def __init__(self, *args: Any, **kwargs: Any):
         if "_array" not in self.__dict__:
-            self._array = np.empty(0, np.float32)
+            self._array = np.empty(0, dtypes.to_numpy(dtypes.get_default_dtype()))
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -164,9 +166,13 @@ class Tensor:
         return self._node is None
 
     @property
-    def grad_fn(self) -> Node | Output | None:
+    def grad_fn(self) -> Node | None:
         """The node that computed this tensor; None for a leaf."""
-        return edge_of(self) if self._node is not None else None
+        if self._node is None:
+            return None
+        from .nodes import shown
+
+        return shown(edge_of(self))
 
     def _accumulator(self) -> engine.AccumulateGrad:
         if self._end is None:
@@ -483,21 +489,6 @@ def _on_arrays(hook: Callable) -> Callable:
                              f"expected {tuple(given.shape)}")
         return result if isinstance(dy, Tensor) else result._array
     return call
-
-
-def _legacy_array(args: tuple) -> np.ndarray:
-    """What `Tensor(...)` means: sizes, values, or another tensor."""
-    if len(args) == 1 and isinstance(args[0], Tensor):
-        return args[0]._array
-    if args and all(isinstance(a, (int, np.integer)) for a in args):
-        return np.empty(args, np.float32)
-    if len(args) == 1 and isinstance(args[0], Size):
-        return np.empty(args[0], np.float32)
-    if len(args) != 1:
-        raise TypeError(f"Tensor: expects sizes or one sequence of values, got {len(args)} arguments")
-    from .ops.creation import array_from
-
-    return array_from(args[0]).astype(np.float32)
 
 
 def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, where: str, extra: dict) -> Tensor:

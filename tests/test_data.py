@@ -115,7 +115,7 @@ def test_tensor_dataset():
     dataset = data.TensorDataset(x, y)
     assert len(dataset) == 3
     assert plain(dataset[1]) == [[2, 3], 8]
-    with pytest.raises(ValueError, match=r"equal length, got lengths \[3, 2\]"):
+    with pytest.raises(AssertionError, match=r"Size mismatch between tensors: .* got \[3, 2\]"):
         data.TensorDataset(x, y[:2])
 
 
@@ -565,6 +565,9 @@ def test_worker_exception_is_raised_with_its_traceback():
         for batch in loader:
             got.append(batch.tolist())
     assert got == [[0, 1], [2, 3]]
+    told = str(caught.value)
+    assert re.match(r"Caught KeyError in DataLoader worker process \d\.\nOriginal Traceback \(most recent call last\):\n",
+                    told) and "in __getitem__" in told and told.endswith("KeyError: 'sample five'\n")
     assert any(entry.name == "__getitem__" for entry in caught.traceback)
     del caught
     assert wait_until(lambda: not worker_threads())

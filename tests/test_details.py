@@ -120,8 +120,21 @@ def test_linear_cross_entropy():
     for bad in (dict(linear_weight=w[..., :2]), dict(linear_bias=mt.ones(5)), dict(input=x[None])):
         with pytest.raises(RuntimeError, match="linear_cross_entropy: expected"):
             nn.functional.linear_cross_entropy(**{"input": x, "linear_weight": w, "target": target, **bad})
-    with pytest.raises(NotImplementedError, match="options"):
-        nn.LinearCrossEntropyLoss(3, 5, options=object())(x, target[:, 0])
+
+
+def test_linear_cross_entropy_in_pieces():
+    rng, losses = mt.Generator().manual_seed(0), []
+    x, w, scale = mt.randn(7, 3, generator=rng), mt.randn(5, 3, generator=rng), mt.rand(5, generator=rng)
+    target = mt.tensor([0, 4, 1, -100, 2, 2, 3])
+    for options in (None, nn.LinearCrossEntropyOptions(batch_chunk_size=3), nn.LinearCrossEntropyOptions()):
+        for reduction in ("mean", "sum"):
+            leaves = [t.clone().requires_grad_() for t in (x, w)]
+            loss = nn.functional.linear_cross_entropy(*leaves, target, weight=scale, label_smoothing=0.1,
+                                                      reduction=reduction, options=options)
+            losses.append(mt.cat([loss[None], *(g.flatten() for g in mt.autograd.grad(loss, leaves))]))
+    assert all(mt.allclose(a, b, atol=1e-6) for a, b in zip(losses, losses[:2] * 2 + losses[:2]))
+    with pytest.raises(ValueError, match="aspect_ratio"):
+        nn.LinearCrossEntropyOptions(chunking_method="by hand")
 
 
 @pytest.mark.parametrize("name", ["gradcheck", "gradgradcheck"])

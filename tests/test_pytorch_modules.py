@@ -15,6 +15,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import copy
+import dataclasses
 import inspect
 import itertools
 import sys
@@ -68,6 +69,8 @@ class Converter:
             return mt.device(str(x))
         if isinstance(x, torch.nn.utils.rnn.PackedSequence):
             return mt.nn.utils.rnn.PackedSequence(*map(self, x))
+        if isinstance(x, getattr(torch.nn, "LinearCrossEntropyOptions", ())):
+            return mt.nn.LinearCrossEntropyOptions(**dataclasses.asdict(x))
         if isinstance(x, (list, tuple)):
             return type(x)(map(self, x)) if type(x) in (list, tuple) else tuple(map(self, x))
         if isinstance(x, dict):

@@ -66,6 +66,8 @@ class _Buffer:
         self.__array_interface__ = {"data": (self.memory[0], False), "shape": (size,), "typestr": "|u1", "version": 3}
 
     def __del__(self):
+        if _lock is None:  # the interpreter ends, and has emptied this module
+            return
         size = self.size
         with _lock:
             _stats["in_use_bytes"] -= size

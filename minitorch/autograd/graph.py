@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import Node, Output, mode
+from ..nodes import shown
 from ..tensor import Handle, Tensor, edge_of
 
 __all__ = ["GradientEdge", "Node", "get_gradient_edge", "increment_version", "register_multi_grad_hook",
@@ -27,7 +28,8 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     edge = edge_of(tensor)
-    return GradientEdge(edge.node, edge.index) if type(edge) is Output else GradientEdge(edge, 0)
+    node = edge if isinstance(edge, Tensor) else shown(edge)
+    return GradientEdge(node, edge.index if type(edge) is Output else 0)
 
 
 def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:

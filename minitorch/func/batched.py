@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ..engine import mode
 from ..errors import NotStrided
-from ..op import FUNCTIONS, OPS
+from ..op import FUNCTIONS, named
 from ..tensor import Tensor
 from ..utils._pytree import broadcast_prefix, tree_flatten, tree_map, tree_unflatten
 
@@ -225,7 +225,7 @@ class Batched(Tensor):
                 result = rule(level, *args, **kwargs)
                 if result is not NotImplemented:
                     return tree_map(lambda y: Batched(y, level), result)
-            return _one_after_the_other(OPS[name].call if name in OPS else FUNCTIONS[name], args, kwargs, level)
+            return _one_after_the_other(named(name), args, kwargs, level)
         finally:
             _state.levels = outer
 

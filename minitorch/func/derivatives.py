@@ -302,7 +302,7 @@ def _reaches_outside(ys: list[Tensor], xs: list[Tensor]) -> bool:
     seen: set[int] = set()
     while pending:
         edge = pending.pop()
-        if type(edge) is Node or type(edge) is Output:
+        if isinstance(edge, (Node, Output)):
             if edge.number not in seen:
                 seen.add(edge.number)
                 pending.extend(e for e in edge.inputs if e is not None)

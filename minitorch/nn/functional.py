@@ -253,12 +253,11 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
     """`cross_entropy` of `linear(input, linear_weight, linear_bias)`.
 
     `input` is (in_features) or (N, in_features), `linear_weight` (classes, *size, in_features), `linear_bias` of its
-    first dimensions; `target` is as for logits (N, classes, *size). Raises RuntimeError for other shapes, and for an
-    `ignore_index` where the target holds probabilities; NotImplementedError for `options`, which ask for the logits in
-    pieces.
+    first dimensions; `target` is as for logits (N, classes, *size). With `options` (LinearCrossEntropyOptions) and a
+    target of class numbers, the logits of some inputs at a time are computed, and again in backward, so that never all
+    of them fill memory. Raises RuntimeError for other shapes, and for an `ignore_index` where the target holds
+    probabilities.
     """
-    if options is not None:
-        raise NotImplementedError("linear_cross_entropy: options, the logits in pieces, are not here: leave them out")
     x, w = tuple(input.shape), tuple(linear_weight.shape)
     if len(x) not in (1, 2):
         raise ShapeError(f"linear_cross_entropy: expected input with dimensionality 1 or 2, got {len(x)}")
@@ -271,10 +270,19 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
         raise ShapeError(f"linear_cross_entropy: expected linear_bias shape {w[:-1]}, got {tuple(linear_bias.shape)}")
     if ignore_index is not None and target.is_floating_point():
         raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
-    bias = None if linear_bias is None else linear_bias.reshape(-1)
-    logits = FUNCTIONS["linear"](input, linear_weight.reshape(-1, w[-1]), bias).reshape(*x[:-1], *w[:-1])
-    return FUNCTIONS["cross_entropy"](logits, target, weight, reduction=reduction, label_smoothing=label_smoothing,
-                                      ignore_index=-100 if ignore_index is None else ignore_index)
+    ignore_index = -100 if ignore_index is None else ignore_index
+
+    def loss(input: Tensor, target: Tensor, reduction: str) -> Tensor:
+        bias = None if linear_bias is None else linear_bias.reshape(-1)
+        logits = FUNCTIONS["linear"](input, linear_weight.reshape(-1, w[-1]), bias)
+        return FUNCTIONS["cross_entropy"](logits.reshape(*input.shape[:-1], *w[:-1]), target, weight,
+                                          reduction=reduction, label_smoothing=label_smoothing,
+                                          ignore_index=ignore_index)
+
+    in_pieces = len(x) == len(w) == 2 and target.shape == x[:1] and x[0] and not target.is_floating_point()
+    if options is None or reduction == "none" or not in_pieces:
+        return loss(input, target, reduction)
+    return _in_pieces(loss, input, target, weight, ignore_index, reduction, options.rows(x[0], w))
 
 
 def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *,
@@ -290,6 +298,19 @@ def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative
         far = FUNCTIONS["minimum"](far, distance(positive, negative))
     loss = (near - far + margin).clamp_min(0)
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+def _in_pieces(loss: Callable, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int,
+               reduction: str, rows: int) -> Tensor:
+    """The sum or mean of `loss`, of so many rows at a time, whose intermediate values backward computes again."""
+    from ..utils.checkpoint import checkpoint
+
+    total = sum(checkpoint(loss, *piece, "sum", use_reentrant=False)
+                for piece in zip(input.split(rows), target.split(rows)))
+    if reduction == "sum":
+        return total
+    counted = target.ne(ignore_index)
+    return total / (counted.sum() if weight is None else weight[target.where(counted, 0)].mul(counted).sum())
 
 
 __all__ = [_name for _name, _value in list(globals().items()) if not _name.startswith("_") and callable(_value)

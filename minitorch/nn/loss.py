@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..ops.loss import reduction_of
@@ -46,6 +47,37 @@ class CrossEntropyLoss(_WeightedLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(input, target, self.weight, None, self.ignore_index, None, self.reduction,
                                self.label_smoothing)
+
+
+@dataclass
+class LinearCrossEntropyOptions:
+    """How `linear_cross_entropy` cuts its logits into pieces, so that memory never holds all of them.
+
+    batch_chunk_size: inputs in a piece. Without it, `chunking_method="aspect_ratio:4"` takes as many as make a piece
+    of logits four times as large as all inputs ("auto": twice). Sums are kept in the logits' type, which is what
+    `acc_policy` and `acc_dtype` choose in PyTorch; a graph can be retained in any case.
+
+    >>> LinearCrossEntropyOptions(chunking_method="aspect_ratio:4").rows(1000, (8000, 100))
+    50
+    """
+
+    allow_retain_graph: bool = False
+    batch_chunk_size: int | None = None
+    chunking_method: str | None = "auto"
+    acc_policy: str = "auto"
+    acc_dtype: Any = None
+
+    def __post_init__(self) -> None:
+        method, _, ratio = (self.chunking_method or "auto").partition(":")
+        if (method, bool(ratio)) not in (("auto", False), ("aspect_ratio", True)):
+            raise ValueError(f"chunking_method expects 'auto' or 'aspect_ratio:N', got {self.chunking_method!r}")
+        if self.acc_policy not in ("accurate", "balanced", "compact", "auto"):
+            raise ValueError(f"acc_policy expects accurate, balanced, compact or auto, got {self.acc_policy!r}")
+
+    def rows(self, inputs: int, weight_shape: tuple[int, ...]) -> int:
+        """How many inputs make a piece, for a weight of shape (classes, in_features)."""
+        ratio = float((self.chunking_method or "auto").partition(":")[2] or 2)
+        return self.batch_chunk_size or max(1, int(inputs * weight_shape[1] * ratio / weight_shape[0]))
 
 
 class LinearCrossEntropyLoss(_WeightedLoss):

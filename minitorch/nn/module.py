@@ -15,6 +15,7 @@ from . import hooks, state
 from .hooks import register_module_forward_hook as register_module_forward_hook
 from .hooks import register_module_forward_pre_hook as register_module_forward_pre_hook
 from .parameter import Buffer, Parameter
+from .state import _IncompatibleKeys as _IncompatibleKeys
 
 _KINDS = {"_parameters": ("parameter", "torch.nn.Parameter"), "_buffers": ("buffer", "torch.Tensor"),
           "_modules": ("child module", "torch.nn.Module")}
@@ -329,7 +330,7 @@ class Module:
         return self._cast(dtypes.bfloat16)
 
     def type(self, dst_type: Any) -> Module:
-        return self._apply(lambda t: t.to(dst_type))
+        return self._apply(lambda t: t.type(dst_type))
 
     def cpu(self) -> Module:
         return self.to("cpu")

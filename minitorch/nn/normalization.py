@@ -97,7 +97,7 @@ class BatchNorm2d(_BatchNorm):
 
     >>> from minitorch import ones
     >>> BatchNorm2d(3)(ones(2, 3, 4, 4)).abs().max()
-    tensor(0., grad_fn=<MaxBackward0>)
+    tensor(0., grad_fn=<MaxBackward1>)
     """
 
     def _check_input_dim(self, input: Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any
 
 from ..engine import is_grad_enabled
@@ -175,8 +176,9 @@ class _Layer(Module):
         for i in parts:
             self.add_module(f"dropout{i}", Dropout(dropout))
         self.activation = _get_activation_fn(activation) if isinstance(activation, str) else activation
-        self.activation_relu_or_gelu = 1 if activation in ("relu", F.relu) or isinstance(activation, ReLU) else \
-            2 if activation in ("gelu", F.gelu) or isinstance(activation, GELU) else 0
+        plain = unwrap(activation) if callable(activation) else activation
+        self.activation_relu_or_gelu = 1 if plain in ("relu", unwrap(F.relu)) or isinstance(activation, ReLU) else \
+            2 if plain in ("gelu", unwrap(F.gelu)) or isinstance(activation, GELU) else 0
 
     def _part(self, i: int, x: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
         """Part `i`, which is `compute`, with its dropout, sum and norm."""

@@ -31,6 +31,8 @@ def _define(nd: int) -> None:
         x_shape, w_shape = x.shape, weight.shape
         x_full, w_full = _full(x_shape, nd), _full(w_shape, nd)
         _check_sizes(name, x_full, w_full, options)
+        if not w_shape[1]:
+            return _of_nothing(k, x, weight, bias, _flat(_empty_shape(x_full, w_full, options), x_shape, nd))
         y = getattr(k, kernel)(k.xp.reshape(x, x_full), k.xp.reshape(weight, w_full), bias, *options)
         y_full = y.shape
         if part is not None:
@@ -151,6 +153,18 @@ def _named_padding(name: str, nd: int, padding: str, stride: Any, dilation: Any,
     return after, (slice(None), slice(None), *([slice(None)] * (max(nd, 2) - nd)), *keep)
 
 
+def _empty_shape(x: tuple, w: tuple, options: tuple) -> tuple:
+    stride, padding, dilation, _ = options
+    return (x[0], 0, *[(n + 2 * p - d * (kernel - 1) - 1) // s + 1
+                       for n, s, p, d, kernel in zip(x[2:], stride, padding, dilation, w[2:])])
+
+
+def _of_nothing(k: Any, x: Any, w: Any, b: Any, shape: tuple) -> tuple:
+    """A convolution without input channels: it has no output channels either, whatever the weight says, as PyTorch's."""
+    shapes, dtype = [None if a is None else a.shape for a in (x, w, b)], x.dtype
+    return (k.xp.zeros(shape, dtype), *[lambda dy, shape=shape: k.xp.zeros(shape, dtype) for shape in shapes])
+
+
 def _full(shape: tuple, nd: int) -> tuple:
     """The shape with a batch axis, and a height of 1 in one dimension."""
     if len(shape) == nd + 1:
@@ -172,6 +186,9 @@ def _check(name: str, nd: int, x: Any, w: Any, b: Any, groups: int) -> None:
         raise ShapeError(f"{name}: weight expects {nd + 2} dimensions, got shape {tuple(w.shape)}")
     if groups < 1 or w.shape[0] % groups:
         raise ShapeError(f"{name}: groups={groups} expects to divide the {w.shape[0]} output channels of weight")
+    if not w.shape[0]:
+        raise ShapeError(f"{name}: expected weight to be at least 1 at dimension 0, but got weight of size "
+                         f"{list(w.shape)}")
     channels = x.shape[-nd - 1]
     if channels != w.shape[1] * groups:
         raise ShapeError(f"{name}: weight expects {w.shape[1] * groups} input channels, "
@@ -185,6 +202,8 @@ def _check_transposed(name: str, nd: int, x: Any, w: Any, b: Any, groups: int) -
                          f"but x has shape {tuple(x.shape)}")
     if len(w.shape) != nd + 2:
         raise ShapeError(f"{name}: weight expects {nd + 2} dimensions, got shape {tuple(w.shape)}")
+    if 0 in w.shape[:2]:
+        raise ShapeError(f"{name}: non-empty weight expected, but got: {list(w.shape)}")
     channels = x.shape[-nd - 1]
     if channels != w.shape[0] or groups < 1 or channels % groups:
         raise ShapeError(f"{name}: weight of shape {tuple(w.shape)} expects {w.shape[0]} input channels, divisible "

@@ -44,6 +44,8 @@ def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
         if dtype is None and (sized or out is not None):
             dtype = out.dtype if out is not None else dtypes.get_default_dtype()
         t = build(args, options, dtype, device, requires_grad)
+        if memory_format is not None:
+            memory_format.check(t._array.ndim)
         return t if out is None else write(out, t, resize=True)
 
     create.__dict__["__signature__"] = _signature(make)
@@ -58,6 +60,8 @@ def _publish_like(name: str, build: Callable) -> None:
     def like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
              memory_format=None, **options):
         require_tensor(f"{name}_like", input)
+        if memory_format is not None:
+            memory_format.check(input._array.ndim)
         return build((input._array.shape,), options, dtype or input.dtype,
                      device_of(input._array) if device is None else device, requires_grad)
 
@@ -153,6 +157,8 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
               memory_format=None):
     """`fill_value` everywhere, of the shape, type and device of `input`."""
     require_tensor("full_like", input)
+    if memory_format is not None:
+        memory_format.check(input._array.ndim)
     return full(tuple(input.shape), fill_value, dtype=dtype or input.dtype,
                 device=input.device if device is None else device, requires_grad=requires_grad)
 

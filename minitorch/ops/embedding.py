@@ -4,11 +4,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from ..op import FUNCTIONS
+from ..op import FUNCTIONS, handing_over
 from ..tensor import Tensor
 from .lookup import embedding
 
 
+@handing_over
 def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, mode="mean",
                   sparse=False, per_sample_weights=None, include_last_offset=False, padding_idx=None):
     """The sum, mean or max of the rows of each bag: `input` (B, N), or (N,) cut at `offsets` (B,).

@@ -105,7 +105,10 @@ def slice_(k, x, /, key):
     try:
         y = x[key]
     except IndexError as error:
-        raise _out_of_range("slice", error, x, key if type(key) is tuple else (key,)) from None
+        if key.count(Ellipsis) < 2:
+            raise _out_of_range("slice", error, x, key) from None
+        key = _with_one_ellipsis(key, x.ndim - sum([type(i) in (int, slice) for i in key]))
+        y = x[key]
     return y, lambda dy: k.slice_dx(dy, key, shape)
 
 
@@ -197,6 +200,8 @@ def _parsed(x: Any, key: Any) -> tuple[Any, list]:
         raise DimError(f"index: too many indices for tensor of dimension {x.ndim}")
     if not any([part is Ellipsis for part in parts]):
         parts.append(Ellipsis)
+    elif sum([part is Ellipsis for part in parts]) > 1:
+        parts = _with_one_ellipsis(parts, x.ndim - consumed)
     basic: list = []
     indices: list = []
     trivial = True
@@ -223,6 +228,19 @@ def _parsed(x: Any, key: Any) -> tuple[Any, list]:
     return (None if trivial else tuple(basic)), _expanded(indices)
 
 
+def _with_one_ellipsis(parts: Any, missing: int) -> Any:
+    """The parts of a key with several Ellipses, of which the first stands for all `missing` dimensions.
+
+    Raises DimError where a part follows for which none is left.
+    """
+    first = next(i for i, part in enumerate(parts) if part is Ellipsis)
+    rest = [part for part in parts[first + 1:] if part is not Ellipsis]
+    second = next(i for i, part in enumerate(parts) if part is Ellipsis and i > first)
+    if missing > 0 and any([part is not Ellipsis for part in parts[second:]]):
+        raise DimError("index: too many indices for tensor: nothing may follow a second ellipsis ('...')")
+    return type(parts)([*parts[:first], Ellipsis, *rest])
+
+
 def _items(key: Any) -> tuple:
     """A key that is no tuple: a list with a sequence, slice, tensor, None or Ellipsis in it stands for one."""
     if isinstance(key, list) and len(key) < 32 and any([
@@ -238,6 +256,9 @@ def _part(item: Any) -> Any:
         return item
     if isinstance(item, Tensor):
         item = item._array
+        if item.dtype.char in "bhHILQ" and item.ndim:
+            raise DimError("index: tensors used as indices must be long, int, byte or bool tensors, got "
+                           f"{dtypes.from_numpy(item.dtype)}")
         if item.dtype.kind in "iu" and item.ndim and item.dtype.char != "B":
             return item.astype(np.int64)  # a copy: the tensor may be changed before backward
     elif isinstance(item, (list, tuple, range)):

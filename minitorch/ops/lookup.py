@@ -9,7 +9,7 @@ import numpy as np
 from .. import dtypes, shapes
 from ..device import kernels_of
 from ..errors import BoundsError, DTypeError, ShapeError
-from ..op import composite, op
+from ..op import composite, handing_over, op
 from ..tensor import Tensor
 from .gather import check_range, into, into_apart
 from .index import index_, index_put_
@@ -297,10 +297,11 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     return embedding_(weight, input, padding_idx, scale_grad_by_freq)
 
 
+@handing_over
 def one_hot(tensor, num_classes=-1):
     """A new last dimension of size `num_classes` (by default the largest number + 1) with 1 at each number, else 0."""
     x = tensor._array
-    if x.dtype.kind not in "iu":
+    if tensor.dtype is not dtypes.int64:
         raise DTypeError(f"one_hot: is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
     if x.size == 0 and num_classes <= 0:
         raise RuntimeError("one_hot: Can not infer total number of classes from empty tensor.")

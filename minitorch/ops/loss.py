@@ -5,12 +5,16 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes
 from ..engine import check
 from ..errors import DTypeError, ShapeError
 from ..op import FUNCTIONS, composite, op
 from ..shapes import broadcast
 from ..tensor import Tensor
+
+_CLASS_TYPES = frozenset([np.dtype("int64"), np.dtype("uint8")])
 
 
 @op(method=False, function=False)
@@ -157,6 +161,11 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     if input.shape != target.shape:
         raise ValueError(f"binary_cross_entropy: Using a target size ({target.shape}) that is different to the input "
                          f"size ({input.shape}) is deprecated. Please ensure they have the same size.")
+    if not input.is_floating_point():
+        raise NotImplementedError(f'"binary_cross_entropy" not implemented for {dtypes.word(input.dtype)!r}')
+    if target.dtype is not input.dtype:
+        raise DTypeError(f"binary_cross_entropy: Found dtype {dtypes.word(target.dtype)} but expected "
+                         f"{dtypes.word(input.dtype)}: target needs the type of input")
     for name, values in (("input", input._array), ("target", target._array)):
         _check_probabilities("binary_cross_entropy", name, values)
     loss = bernoulli_entropy(input, target)
@@ -178,6 +187,9 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
     if input.shape != target.shape:
         raise ValueError(f"binary_cross_entropy_with_logits: Target size ({target.shape}) must be the same as input "
                          f"size ({input.shape})")
+    if not target.is_floating_point():
+        raise DTypeError(f"binary_cross_entropy_with_logits: result type {dtypes.word(input.dtype)} can't be cast to "
+                         f"the desired output type {dtypes.word(target.dtype)}: target needs a floating type")
     if pos_weight is not None:
         broadcast("binary_cross_entropy_with_logits: pos_weight and input", pos_weight._array.shape, input._array.shape)
     loss = bernoulli_entropy_of_logits(input, target, pos_weight)
@@ -188,6 +200,8 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """t (log t - input), with input a log-probability; "batchmean" divides the sum by the batch size."""
     reduction = reduction_of("kl_div", reduction, size_average, reduce)
+    if not (input.is_floating_point() and target.is_floating_point()):
+        raise DTypeError(f"kl_div: Integral inputs not supported, got {input.dtype} and {target.dtype}")
     if reduction == "mean":
         warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size."
                       "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
@@ -249,9 +263,6 @@ def _cross_entropy_probabilities(x: Tensor, target: Tensor, weight: Tensor | Non
 def _classes(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """Logits with a batch axis, and class indices that fit them."""
     shape, t = x._array.shape, target._array
-    if t.dtype.kind not in "iu":
-        raise DTypeError(f"{name}: expected scalar type Long but found {target.dtype.name}: target expects class "
-                         "indices (int64), or probabilities of the input's shape")
     if not shape:
         raise ShapeError(f"{name}: input expects at least one dimension, got a scalar")
     single = len(shape) == 1
@@ -260,6 +271,11 @@ def _classes(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> tup
         what = "Expected input batch_size to match target batch_size" if len(shape) == 2 else "size mismatch"
         error = ValueError if len(shape) == 2 and t.ndim == 1 else ShapeError
         raise error(f"{name}: {what}: input of shape {shape} expects target of shape {expected}, got {t.shape}")
+    if t.dtype not in _CLASS_TYPES:
+        raise DTypeError(f"{name}: expected target dtype to be Long or Byte, but got {dtypes.word(target.dtype)}: it "
+                         "holds class indices (int64), or probabilities of the input's shape")
+    if t.dtype.itemsize == 1 and len(shape) > 2:
+        raise DTypeError(f"{name}: expected scalar type Long but found Byte")
     classes = shape[0 if single else 1]
     if weight is not None and weight._array.shape != (classes,):
         raise ShapeError(f"{name}: weight tensor should be defined either for all {classes} classes or no classes, "

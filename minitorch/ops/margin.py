@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import dtypes
 from ..errors import BoundsError, DTypeError, ShapeError
 from ..op import FUNCTIONS, composite
 from ..shapes import axis, broadcast
@@ -162,8 +163,8 @@ def _same_dimensions(name: str, **tensors: Tensor) -> None:
 
 def _check_classes(name: str, target: Tensor, least: int, classes: int) -> None:
     t: Any = target._array
-    if t.dtype.kind not in "iu":
-        raise DTypeError(f"{name}: expected scalar type Long but found {target.dtype.name}")
+    if target.dtype is not dtypes.int64:
+        raise DTypeError(f"{name}: expected scalar type Long but found {dtypes.word(target.dtype)}")
     if t.size and not (t.min() >= least and t.max() < classes):
         raise BoundsError(f"{name}: target out of range: expected classes from {least} to {classes - 1}, got "
                           f"{t.min()} to {t.max()}")

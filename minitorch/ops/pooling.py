@@ -122,7 +122,7 @@ def _define(nd: int) -> None:
                              f"{tuple(indices.shape)}")
         size = _unpooled_size(name, nd, x, _window(name, nd, kernel_size, stride, padding), output_size)
         (n, c), places = x._array.shape[:2], prod(size)
-        if x.numel() and not 0 <= int(index.min()) <= int(index.max()) < places:
+        if x.numel() and not x.is_meta and not 0 <= int(index.min()) <= int(index.max()) < places:
             raise ShapeError(f"{name}: Found an invalid max index: {int(index.max())} (output volumes are of size "
                              f"{'x'.join(map(str, size))})")
         flat, values = FUNCTIONS["zeros"](n, c, places, dtype=x.dtype, device=x.device), prod(x._array.shape[2:])

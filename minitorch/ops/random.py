@@ -16,6 +16,7 @@ from ..device import device as as_device
 from ..device import device_of, move
 from ..engine import mode, no_grad, whole
 from ..inplace import write
+from .. import dtypes
 from ..op import FUNCTIONS, composite
 from ..shapes import broadcast
 from ..tensor import Tensor
@@ -220,6 +221,8 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
 @composite
 def bernoulli(input, p=None, *, generator=None, out=None):
     """1 with probability `p`, or where that is None with the probability that the element is, else 0."""
+    if input.is_meta:
+        return FUNCTIONS["empty_like"](input)
     array = _on_cpu(input)
     drawn = source_of(generator).bernoulli(array if p is None else p, array.shape, array.dtype)
     return into_apart("bernoulli", out, _placed(drawn, input, None), input)
@@ -228,6 +231,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
 @composite
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """`num_samples` indices of categories for each row of `input`, weights that need not sum to 1."""
+    if input.is_meta:
+        return FUNCTIONS["empty"](*input.shape[:-1], num_samples, dtype=dtypes.int64, device=input.device)
     drawn = source_of(generator).multinomial(_on_cpu(input), num_samples, replacement)
     return into_apart("multinomial", out, _placed(drawn, input, None), input)
 
@@ -235,6 +240,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
 @composite(method=False)
 def poisson(input, generator=None):
     """A Poisson number for each element, which is its rate."""
+    if input.is_meta:
+        return FUNCTIONS["empty_like"](input)
     rates = _on_cpu(input)
     if rates.dtype.kind not in "fV":
         raise NotImplementedError(f'"poisson" not implemented for {input.dtype}')

@@ -14,7 +14,7 @@ from ..tensor import Tensor
 from ._pytree import tree_leaves, tree_map
 
 __all__ = ["CheckpointError", "CheckpointFunction", "checkpoint", "checkpoint_sequential", "detach_variable",
-           "noop_context_fn", "set_checkpoint_debug_enabled"]
+           "get_device_states", "noop_context_fn", "set_checkpoint_debug_enabled", "set_device_states"]
 
 
 class CheckpointError(RuntimeError):
@@ -176,6 +176,30 @@ class _Frame:
 
 def _detached(x: Any) -> Any:
     return x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """The numbers of the GPUs that the tensors in `args` lie on, and the states of their random numbers.
+
+    >>> get_device_states(Tensor([1.0]))
+    ([], [])
+    """
+    from .. import cuda
+
+    found = {x.device.index or 0 for x in tree_leaves(args) if isinstance(x, Tensor) and x.device.type == "cuda"}
+    devices = sorted(found)
+    return devices, [cuda.get_rng_state(device) for device in devices]
+
+
+def set_device_states(devices: Iterable[int], states: Iterable[Tensor], *, device_type: str | None = None) -> None:
+    """Put the random numbers of GPUs back to what `get_device_states` found.
+
+    >>> set_device_states([], [])
+    """
+    from .. import cuda
+
+    for device, state in zip(devices, states, strict=False):
+        cuda.set_rng_state(state, device)
 
 
 def _rng_state() -> Tensor:

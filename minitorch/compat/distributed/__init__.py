@@ -14,10 +14,17 @@ from minitorch.errors import DistributedError, NoAttributeError
 from minitorch.tensor import Tensor
 
 
-class ReduceOp(Enum):
+class RedOpType(Enum):
     """How tensors are combined. Of one, each gives the tensor itself."""
 
-    SUM, AVG, PRODUCT, MIN, MAX, BAND, BOR, BXOR = range(8)
+    SUM, AVG, PRODUCT, MIN, MAX, BAND, BOR, BXOR, PREMUL_SUM = range(9)
+
+
+class ReduceOp:
+    """The ways to combine, as `ReduceOp.SUM`."""
+
+    RedOpType = RedOpType
+    SUM, AVG, PRODUCT, MIN, MAX, BAND, BOR, BXOR, PREMUL_SUM = RedOpType
 
 
 reduce_op = ReduceOp
@@ -300,7 +307,9 @@ send = recv = isend = irecv = _alone
 
 
 def __getattr__(name: str) -> Any:
-    if name == "nn":
-        return importlib.import_module(f"{__name__}.nn")
+    if name in ("nn", "tensor", "fsdp", "optim", "device_mesh", "algorithms"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in ("DeviceMesh", "init_device_mesh"):
+        return getattr(importlib.import_module(f"{__name__}.device_mesh"), name)
     raise NoAttributeError(f"module 'torch.distributed' has no attribute '{name}' (a world of one process is all "
                            "there is)", name, lambda: globals())

@@ -23,6 +23,7 @@ from .. import (
     shape,
     transformer,
 )
+from ..loss import LinearCrossEntropyOptions
 from ..module import Module
 from . import utils
 
@@ -35,7 +36,7 @@ _FILES = {
     shape: ["flatten", "fold", "channelshuffle"], transformer: ["transformer"],
 }
 
-__all__ = ["Module"]
+__all__ = ["LinearCrossEntropyOptions", "Module"]
 for _file, _names in _FILES.items():
     for _name in _names:
         sys.modules[f"{__name__}.{_name}"] = _file

@@ -78,7 +78,7 @@ class TensorDataset(Dataset):
     def __init__(self, *tensors):
         lengths = [len(tensor) for tensor in tensors]
         if len(set(lengths)) > 1:
-            raise ValueError(f"TensorDataset: expected tensors of equal length, got lengths {lengths}")
+            raise AssertionError(f"TensorDataset: Size mismatch between tensors: expected equal lengths, got {lengths}")
         self.tensors = tensors
 
     def __getitem__(self, index):

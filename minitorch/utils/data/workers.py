@@ -63,36 +63,49 @@ class Result(NamedTuple):
 class Failure:
     """An exception on its way from a worker to the loop that asked for the batch."""
 
-    def __init__(self, error: BaseException, where: str = "", worker_traceback: str = ""):
+    def __init__(self, error: BaseException, where: str = "", told: bool = False):
+        if where and not told and isinstance(error, Exception):
+            error = _retold(error, where)
         self.error: BaseException | None = error
-        self.where = where
-        self.traceback = worker_traceback
 
     def reraise(self):
-        """Raise the worker's own exception, with its traceback. Once only."""
+        """Raise the exception. Once only."""
         error, self.error = self.error, None
-        if self.traceback:
-            error.__cause__ = _WorkerTraceback(f"{self.where}\n\n{self.traceback}")
-        elif self.where and hasattr(error, "add_note"):
-            error.add_note(self.where)
         try:
             raise error
         finally:
             del error  # the traceback refers to this frame: together they would keep the iterator alive
 
     def __reduce__(self):
-        """Exceptions lose their traceback when pickled, and some cannot be pickled: send it as text."""
-        text = "".join(traceback.format_exception(type(self.error), self.error, self.error.__traceback__))
+        """Some exceptions cannot be pickled: their message goes in a RuntimeError."""
         try:
             pickle.loads(pickle.dumps(self.error))
             error = self.error
         except Exception:
-            error = RuntimeError(f"Caught {type(self.error).__name__} in a DataLoader worker: {self.error}")
-        return Failure, (error, self.where, text)
+            error = RuntimeError(str(self.error))
+        return Failure, (error, "", True)
 
 
-class _WorkerTraceback(Exception):
-    """Shows a worker's traceback as the cause of the exception that it raised."""
+def _retold(error: Exception, where: str) -> Exception:
+    """An exception of the same class whose message says where it was raised, with the traceback from there.
+
+    A RuntimeError where that class takes no message alone, as PyTorch does.
+    """
+    kind = type(error)
+    text = "".join(traceback.format_exception(kind, error, error.__traceback__))
+    message = f"Caught {kind.__name__} {where}.\nOriginal {text}"
+    try:
+        retold = kind(_Verbatim(message)) if issubclass(kind, KeyError) else kind(message)
+    except Exception:
+        retold = RuntimeError(message)
+    return retold.with_traceback(error.__traceback__)
+
+
+class _Verbatim(str):
+    """A message that prints as it is: a KeyError shows the `repr` of what it gets."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class ThreadWorkers:
@@ -223,7 +236,7 @@ def _serve_in_thread(job, init_fn, info, rng_state, stop, receive, send):
     minitorch.default_generator.replace_in_this_thread(minitorch.Generator())
     _seed(info, rng_state)
     info.dataset = _own_copy(job.dataset)
-    _serve(copy.copy(job), init_fn, info, f"in thread DataLoader worker {info.id}", receive_unless_stopped, send)
+    _serve(copy.copy(job), init_fn, info, f"in DataLoader worker process {info.id}", receive_unless_stopped, send)
 
 
 def _own_copy(dataset):
@@ -259,7 +272,7 @@ def _serve_in_process(info, rng_state, tasks, results):
     import minitorch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then closes the pipes
-    where = f"in process DataLoader worker {info.id} (pid {os.getpid()})"
+    where = f"in DataLoader worker process {info.id}"
     try:
         job, init_fn = pickle.loads(tasks.recv_bytes())
     except BaseException as error:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from minitorch_kernels import use
 
-from ..ops import attention
+from ...ops import attention
 
 __all__ = ["SDPBackend", "sdpa_kernel"]
 

@@ -1,0 +1,8 @@
+"""`torch.distributed.algorithms.model_averaging.averagers` by name: the mean of the models of several processes."""
+from minitorch.errors import absent_from
+
+from ..._several import several
+
+globals().update(several("torch.distributed.algorithms.model_averaging.averagers",
+                         "ModelAverager PeriodicModelAverager"))
+__getattr__ = absent_from("torch.distributed.algorithms.model_averaging.averagers", lambda: globals())

@@ -1,0 +1,13 @@
+"""`torch.distributed.fsdp` by name: models whose parameters are spread over processes."""
+from minitorch.errors import absent_from
+
+from .._several import several
+
+globals().update(several(
+    "torch.distributed.fsdp",
+    "BackwardPrefetch CPUOffload CPUOffloadPolicy FSDPModule FullOptimStateDictConfig FullStateDictConfig "
+    "FullyShardedDataParallel LocalOptimStateDictConfig LocalStateDictConfig MixedPrecision MixedPrecisionPolicy "
+    "OffloadPolicy OptimStateDictConfig OptimStateKeyType ShardedOptimStateDictConfig ShardedStateDictConfig "
+    "ShardingStrategy StateDictConfig StateDictSettings StateDictType UnshardHandle",
+    "fully_shard register_fsdp_forward_method"))
+__getattr__ = absent_from("torch.distributed.fsdp", lambda: globals())
