@@ -52,7 +52,7 @@ TALL = 24  # rows that are whole tiles of each height
 NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
 FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
 CHUNK = 1 << 18  # numbers of b that are packed at a time
-SPREAD = 1 << 21  # multiplications worth a part
+SPREAD = 1 << 20  # multiplications worth a part
 PARTS = 32  # parts at most
 EVEN = 8  # parts at least, where the work is worth so many
 PACKED, DIRECT, HERE = 0, 1, 2  # how b is read: packed before, as it lies, packed by each part for itself
@@ -159,7 +159,9 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
     for g, s, k in product(range(0, batch, stack), range(0, strips, together), range(0, deep, cut)):
         matrices, some, count = min(stack, batch - g), min(together, strips - s), min(cut, depth - k)
         work = matrices * rows * min(some * wide, columns - s * wide) * count
-        row_cut, strip_cut = _cuts(rows, some, min(PARTS, max(1, work // SPREAD)) // matrices, left_step != 1)
+        whole = HEIGHTS[-1] if columns % wide == 0 else TALL  # the height of tiles
+        wanted = min(PARTS, max(1, work // SPREAD)) // matrices
+        row_cut, strip_cut = _cuts(rows, some, wanted, left_step != 1, whole)
         row_parts, strip_parts = -(-rows // row_cut), -(-some // strip_cut)
         numbers = np.array([rows, columns, count, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
                             some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth])
@@ -169,13 +171,13 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
     return _Plan(swapped, left_at, right_at, stack * together * wide * min(cut, deep) if mode == PACKED else 0, rounds)
 
 
-def _cuts(rows, strips, parts, strided):
-    """Rows and strips of a part. Where a is strided, a part copies its rows, and wants some strips to use them."""
+def _cuts(rows, strips, parts, strided, whole):
+    """Rows, in `whole` tiles, and strips of a part. Where a is strided, a part copies its rows, and wants some strips to use them."""
     row_parts = max(1, min(-(-rows // (ROWS // 2 if strided else ROWS)), parts))
     strip_parts = max(1, min(strips // 4 if strided else strips, parts // row_parts))
     if row_parts * strip_parts < min(parts, EVEN):  # threads would wait for the last part
         row_parts = max(row_parts, min(-(-rows // (2 * TALL)), min(parts, EVEN) // strip_parts))
-    row_cut = (rows + row_parts * TALL - 1) // (row_parts * TALL) * TALL
+    row_cut = (rows + row_parts * whole - 1) // (row_parts * whole) * whole
     return row_cut, -(-strips // strip_parts)
 
 

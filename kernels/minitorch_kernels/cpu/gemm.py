@@ -49,9 +49,9 @@ def product(a, bias, floor, g0, g1, rows, depth, block0, block1, x, x_group, off
     """For groups g0 to g1, and blocks of rows block0 to block1: y at the places of `vectors` vectors.
 
     a: packed by `pack_rows`, and bias filled up to whole blocks. No y is less than `floor`. places[v]: the address
-    of vector v in the x of its group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces: pieces[p], for
-    p from first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step lie
-    between rows and lanes in y. simple: each vector has one piece, which begins with its first lane.
+    of vector v in the x of its group; those lie x_group apart, g0's first. The vector's outputs go to y in pieces:
+    pieces[p], for p from first[v] below first[v + 1], is (lane, number of lanes, address after y0); y_row and y_step
+    lie between rows and lanes in y. simple: each vector has one piece, which begins with its first lane.
     `together` vectors are finished for all rows before the next ones, so that their x stays in the L2 cache.
     """
     lane, blocks = lanes_of(y), -(-rows // ROWS)

@@ -13,9 +13,11 @@ a job for a while (SPINS) before they sleep on a lock. The thread that launches 
 depends on a worker: so a worker that sleeps, a forked child that has none, or a pool that another thread is
 using, cost speed and nothing else.
 
-A job is four words of memory that all threads see (`_state`). TICKETS holds the number of parts in its upper half
-and the next part in its lower; one atomic addition draws a part, and says whether there was one left to draw. Only
-after that does a worker read FUNCTION and DATA, which cannot change before the part it holds is done.
+A job is five words of memory that all threads see (`_state`). TICKETS holds the number of parts in its upper half
+and counts draws in its lower; one atomic addition draws, and says whether a part was left. The launching thread
+takes parts from the first on, the workers from the last on (BACK counts theirs): so a thread meets the same end of an
+array in one kernel after the other, and finds it in its cache. Only after it has drawn does a worker read FUNCTION
+and DATA, which cannot change before the part it holds is done.
 """
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ from .jit import jit
 
 SMALL = 50_000  # operations below which a second thread gains nothing
 SPINS = 5_000  # looks of a worker before it sleeps, about 40 ns each
-FUNCTION, DATA, LIMIT, TICKETS, DONE, BUSY = 0, 1, 2, 8, 16, 24  # words; some have a cache line to themselves
+FUNCTION, DATA, LIMIT, TICKETS, DONE, BUSY, BACK = 0, 1, 2, 8, 16, 24, 32  # words; some have a cache line to themselves
 LOW = 0xFFFFFFFF
 
 
@@ -105,13 +107,11 @@ def _template(state, workers, parts, *arguments):
     _put(state, DATA, data)
     _put(state, LIMIT, workers)
     _put(state, DONE, 0)
+    _put(state, BACK, 0)
     _put(state, TICKETS, parts << 32)
     mine = 0
-    while True:
-        part = _add(state, TICKETS, 1) & LOW
-        if part >= parts:
-            break
-        _call(function, data, part)
+    while (_add(state, TICKETS, 1) & LOW) < parts:
+        _call(function, data, mine)
         mine += 1
     _add(state, DONE, mine)
     while _get(state, DONE) < parts:
@@ -254,7 +254,8 @@ def _serve(state, index, spins):
             continue
         tickets = _add(state, TICKETS, 1)
         if (tickets & LOW) < (tickets >> 32):
-            _call(_get(state, FUNCTION), _get(state, DATA), tickets & LOW)
+            part = (tickets >> 32) - 1 - _add(state, BACK, 1)
+            _call(_get(state, FUNCTION), _get(state, DATA), part)
             _add(state, DONE, 1)
         idle = 0
 
@@ -297,7 +298,7 @@ def _wake(workers):
 def _fresh():
     """A pool without workers: at the beginning, and in a forked child, where the parent's threads are not."""
     global _state, _sleepers, _awake, _lock
-    _state, _sleepers, _awake, _lock = np.zeros(32, np.int64), [], 0, threading.Lock()
+    _state, _sleepers, _awake, _lock = np.zeros(40, np.int64), [], 0, threading.Lock()
 
 
 _ENTRY = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), ir.IntType(64)])
