@@ -28,6 +28,7 @@ from .vector import (
     MANY,
     REGISTER,
     add,
+    ask,
     data,
     fma,
     integer,
@@ -132,10 +133,14 @@ def _forward(part, q, q_at, q_row, k, k_at, k_row, v, v_at, v_row, mask, mask_at
         _fill(keys, 0.0)
         _fill(values, 0.0)
     for n in range(part // spans * together, min((part // spans + 1) * together, len(q_at))):
+        ahead = min(n + 1, len(q_at) - 1)
         _copy(k[k_at[n]:], k_row, reach, depth, y.dtype.type(scale), keys, deep)
         _copy(v[v_at[n]:], v_row, reach, width, y.dtype.type(1), values, broad)
         for i in range(first, stop, wide):
-            rows = min(wide, length - i)
+            rows, low, high = min(wide, length - i), i * reach // length, (i + wide) * reach // length
+            _ask_for(q, q_at[ahead], q_row, i, i + rows, depth)
+            _ask_for(k, k_at[ahead], k_row, low, high, depth)
+            _ask_for(v, v_at[ahead], v_row, low, high, width)
             _turn(q[q_at[n] + i * q_row:], q_row, rows, depth, queries, wide)
             _fill(top, -np.inf)
             _fill(total, 0.0)
@@ -174,12 +179,18 @@ def _backward(part, dy, dy_at, dy_row, q, q_at, q_row, k, k_at, k_row, v, v_at, 
         _fill(keys, 0.0)
         _fill(values, 0.0)
     for n in range(part * together, min((part + 1) * together, len(q_at))):
+        ahead = min(n + 1, len(q_at) - 1)
         _copy(k[k_at[n]:], k_row, sources, depth, scale, keys, deep)
         _copy(v[v_at[n]:], v_row, sources, width, one, values, broad)
         _fill(dkeys, 0.0)
         _fill(dvalues, 0.0)
         for i in range(0, length, wide):
-            rows = min(wide, length - i)
+            rows, low, high = min(wide, length - i), i * sources // length, (i + wide) * sources // length
+            _ask_for(q, q_at[ahead], q_row, i, i + rows, depth)
+            _ask_for(dy, dy_at[ahead], dy_row, i, i + rows, width)
+            _ask_for(y, y_at[ahead], y_row, i, i + rows, width)
+            _ask_for(k, k_at[ahead], k_row, low, high, depth)
+            _ask_for(v, v_at[ahead], v_row, low, high, width)
             own_q, own_dy = q[q_at[n] + i * q_row:], dy[dy_at[n] + i * dy_row:]
             _turn(own_q, q_row, rows, depth, q_turned, wide)
             _turn(own_dy, dy_row, rows, width, dy_turned, wide)
@@ -207,6 +218,14 @@ def _backward(part, dy, dy_at, dy_row, q, q_at, q_row, k, k_at, k_row, v, v_at, 
             _turn(dq_turned, wide, depth, rows, dq[dq_at[n] + i * dq_row:], dq_row)
         _copy(dkeys, deep, sources, depth, one, dk[dk_at[n]:], dk_row)
         _copy(dvalues, broad, sources, width, one, dv[dv_at[n]:], dv_row)
+
+
+@jit
+def _ask_for(x, at, row, first, last, columns):
+    """Bring rows of the next matrix near, while this one is computed with."""
+    for r in range(first, last):
+        for c in range(0, columns, lanes_of(x)):
+            ask(x, at + r * row + c)
 
 
 @jit

@@ -172,7 +172,10 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
 
 
 def _cuts(rows, strips, parts, strided, whole):
-    """Rows, in `whole` tiles, and strips of a part. Where a is strided, a part copies its rows, and wants some strips to use them."""
+    """Rows, a multiple of `whole`, and strips of a part.
+
+    Where a is strided, a part copies its rows, and wants some strips to use them.
+    """
     row_parts = max(1, min(-(-rows // (ROWS // 2 if strided else ROWS)), parts))
     strip_parts = max(1, min(strips // 4 if strided else strips, parts // row_parts))
     if row_parts * strip_parts < min(parts, EVEN):  # threads would wait for the last part

@@ -171,6 +171,18 @@ def at_least(builder, value, low):
     return builder.select(builder.fcmp_ordered("<=", value, low), low, value)
 
 
+@intrinsic
+def ask(typingctx, array, i):
+    """Bring the cache line of array[i] near; any place may be asked for."""
+
+    def codegen(context, builder, signature, arguments):
+        array, i = data(context, builder, signature, arguments)
+        prefetch(builder, builder.gep(array, [i]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
 def totals(builder, vectors):
     """The sum of each vector's lanes, as lanes of new vectors: two are folded at once, then two of those."""
     count, results = vectors[0].type.count, []
