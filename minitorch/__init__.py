@@ -47,6 +47,7 @@ globals().update(_FUNCTIONS)  # every op and composite, by its name: defined in 
 # functions that stand in a module which is imported when they are first used
 _ELSEWHERE = {"compile": "capture", "save": "serialization", "load": "serialization"}
 _ELSEWHERE.update({name: module for module, names in {
+    "_C": "PyTorchFileReader PyTorchFileWriter",
     "amp": "autocast GradScaler",
     "amp.autocast_mode": """
         get_autocast_dtype set_autocast_dtype get_autocast_cpu_dtype get_autocast_gpu_dtype set_autocast_cpu_dtype
@@ -65,8 +66,9 @@ _ELSEWHERE.update({name: module for module, names in {
         get_deterministic_debug_mode is_deterministic_algorithms_warn_only_enabled set_float32_matmul_precision
         get_float32_matmul_precision set_flush_denormal set_warn_always is_warn_always_enabled
         set_num_interop_threads get_num_interop_threads compiled_with_cxx11_abi is_vulkan_available typename _assert""",
-    "sparse": "sparse_coo_tensor spmm dsmm smm hspmm",
+    "sparse": "sparse_coo_tensor sparse_csr_tensor spmm dsmm smm hspmm",
     "sparse.coo": "sparse_coo",
+    "sparse.csr": "sparse_csr",
     "storage": """
         is_storage UntypedStorage TypedStorage FloatStorage DoubleStorage HalfStorage BFloat16Storage ByteStorage
         CharStorage ShortStorage IntStorage LongStorage BoolStorage""",

@@ -227,7 +227,7 @@ _PROPERTIES = {
     "is_meta": lambda self: hasattr(self._array, "is_meta"),
     "is_cpu": lambda self: isinstance(self._array, np.ndarray),
     "output_nr": lambda self: getattr(self._node, "index", 0),
-    **{f"is_{kind}": lambda self: False for kind in ("sparse", "quantized", "mkldnn", "nested",
+    **{f"is_{kind}": lambda self: False for kind in ("sparse", "sparse_csr", "quantized", "mkldnn", "nested",
                                                      "mps", "xpu", "xla", "ipu", "mtia", "maia", "vulkan")},
 }
 for _name, _get in _PROPERTIES.items():

@@ -40,6 +40,7 @@ class _Mode(threading.local):
 mode = _Mode()
 profiling: Any = None  # a profiler's recording, while it runs
 hooked = False  # whether any node has got a hook that sees its results
+sparse = False  # whether there have been sparse gradients
 next_number = count(1).__next__
 LARGE = 1 << 18  # bytes of a gradient from which adding is a kernel's work
 
@@ -193,6 +194,10 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             grads[key] = grad
             if fresh:
                 owned.add(key)
+        elif sparse and (_is_sparse(grad) or _is_sparse(grads[key])):
+            from .sparse.rows import added
+
+            grads[key] = added(grad, grads[key])
         elif key in owned:
             grads[key] = _add(k, grads[key], grad)
         elif fresh:
@@ -418,6 +423,10 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
 
     Broadcasting is undone here, for all operations: each axis that was spread is summed.
     """
+    if sparse and _is_sparse(dx):  # only a leaf has a sparse gradient, as far as nothing else is added to it
+        if not isinstance(edge, (Node, Output)):
+            return dx, False
+        dx = dx.to_dense() if lifted else dx.to_dense()._array
     shape, dtype = (edge.shape, edge.dtype) if not hasattr(edge, "_array") else (edge._array.shape, edge._array.dtype)
     if lifted:
         if tuple(dx.shape) != shape:
@@ -436,6 +445,10 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
         return dx, True
     spread = not (dx.flags.c_contiguous and getattr(dx.flags, "writeable", True))  # broadcast: one place, many elements
     return dx, not (spread or any([d is not None and k.shares_memory(dx, d) for d in given]))
+
+
+def _is_sparse(grad: Any) -> bool:
+    return getattr(grad, "is_sparse", False)
 
 
 def _add(k: Any, total: Any, x: Any) -> Any:

@@ -1,7 +1,7 @@
 """The exceptions, each of the class that PyTorch raises in the same place: code that catches those still works."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -74,12 +74,16 @@ class NoAttributeError(AttributeError):
         return self.args[0] + nearest(self._wanted, self._names())
 
 
-def absent_from(module: str, names: Callable[[], Iterable[str]]) -> Callable[[str], Any]:
-    """The `__getattr__` of a module: an error that names the nearest of its `names`."""
+def absent_from(module: str, names: Callable[[], Iterable[str]],
+                instead: Mapping[str, str] | None = None) -> Callable[[str], Any]:
+    """The `__getattr__` of a module: an error that names the nearest of its `names`, or what `instead` says."""
     shown = module.replace("minitorch", "torch", 1)
 
     def absent(name: str) -> Any:
-        raise NoAttributeError(f"module '{shown}' has no attribute '{name}'", name, names)
+        message = f"module '{shown}' has no attribute '{name}'"
+        if instead and name in instead:
+            raise NoAttributeError(f"{message}; the nearest that exists is {instead[name]}", name, list)
+        raise NoAttributeError(message, name, names)
 
     return absent
 

@@ -145,7 +145,7 @@ def _check_undefined(func: Callable, inputs: Any, checked: list[Tensor], grad: C
             given = [y for i, y in enumerate(ys) if i != left_out]
             _check_zero(lambda given=given: grad(given, checked, [_zeros(y) for y in given], retain_graph=True,
                                                  allow_unused=True))
-    for node in {id(y.grad_fn): y.grad_fn for y in ys}.values():
+    for node in {id(y.grad_fn): y.grad_fn for y in ys if y.grad_fn is not None}.values():
         if hasattr(node.op, "ctx"):  # only a custom Function is ever called without any gradient
             _check_zero(lambda node=node: node(*[None] * (node.outputs or 1)))
 

@@ -19,6 +19,20 @@ def to_sparse(self, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=N
 
 
 @method
+def to_sparse_coo(self):
+    """The elements that are not zero, and where they are."""
+    return self.to_sparse()
+
+
+@method
+def to_sparse_csr(self, dense_dim=None):
+    """A matrix with compressed rows, of the elements that are not zero."""
+    from .sparse import compressed
+
+    return compressed(self)
+
+
+@method
 def to_dense(self, dtype=None, *, masked_grad=None):
     """Itself: it is dense."""
     return self if dtype is None else self.to(dtype)
@@ -46,14 +60,29 @@ def sparse_mask(self, mask):
 
 def _refusing(name: str) -> None:
     def refuse(self):
-        raise RuntimeError(f"{name.strip('_')} expected sparse coordinate tensor layout but got Strided")
+        kind = "row compressed" if name in ("crow_indices", "col_indices") else "coordinate"
+        raise RuntimeError(f"{name.strip('_')} expected sparse {kind} tensor layout but got Strided")
 
     refuse.__name__ = refuse.__qualname__ = name
     refuse.__doc__ = "Only sparse tensors have it: raises RuntimeError."
     method(refuse)
 
 
-for _name in ("values", "indices", "_values", "_indices", "_nnz", "coalesce", "is_coalesced"):
+for _name in ("crow_indices", "col_indices", "values",
+              "indices", "_values", "_indices", "_nnz", "coalesce", "is_coalesced"):
     _refusing(_name)
+
+
+def _not_there(name: str) -> None:
+    def refuse(self, *args, **kwargs):
+        raise NotImplementedError(f"{name}: this layout is not there; the nearest is to_sparse_csr()")
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = "Raises NotImplementedError."
+    method(refuse)
+
+
+for _name in ("to_sparse_csc", "to_sparse_bsr", "to_sparse_bsc"):
+    _not_there(_name)
 
 FUNCTIONS["detach"], FUNCTIONS["detach_"] = Tensor.detach, Tensor.detach_

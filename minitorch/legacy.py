@@ -119,7 +119,7 @@ def _legacy(name: str, args: tuple, dtype: Dtype, device: Any) -> Tensor:
         if values.dtype is not dtype:
             raise TypeError(f"{name}: expected a tensor of {dtype}, got {values.dtype}")
         return values.detach().to(device)
-    if len(args) == 1 and not isinstance(values, (int, np.integer, Size)) or isinstance(values, bool):
+    if (len(args) == 1 and not isinstance(values, (int, np.integer, Size))) or isinstance(values, bool):
         if isinstance(values, np.ndarray) and values.ndim == 0 and values.dtype.kind in "iu":
             return FUNCTIONS["empty"]((int(values),), dtype=dtype, device=device)
         if not isinstance(values, (Sequence, np.ndarray)):

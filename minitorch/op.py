@@ -56,6 +56,7 @@ overriding: Any = None  # `overrides.dispatch`, once a class or a mode has a `__
 NOTHING = object()  # what it answers where nobody takes the call over
 PLAIN = {Tensor, int, float, bool, complex, NoneType, np.ndarray}  # types that have no `__torch_function__`
 _ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim"}
+_OF_NUMBERS = ("add", "sub", "mul", "div", "floor_divide")  # ops that take two numbers, too
 
 
 def op(body: Callable | None = None, *, method: bool = True, function: bool = True, inplace: bool = False,
@@ -196,7 +197,8 @@ class Op:
             except NotStrided as error:
                 return error.run(self.name, args, kwargs)
             except (ValueError, AttributeError) as error:
-                self.explain(error, inputs)
+                if self.explain(error, inputs):
+                    return general(FUNCTIONS["tensor"](inputs[0]), *inputs[1:], *attributes, **kwargs)
                 raise
             return finish(k, inputs, result, needed, attributes, kwargs)
 
@@ -232,7 +234,8 @@ class Op:
             except NotStrided as error:
                 return error.run(self.name, (a, b, *attributes), kwargs)
             except (ValueError, AttributeError) as error:
-                self.explain(error, (a, b))
+                if self.explain(error, (a, b)):
+                    return general(FUNCTIONS["tensor"](a), b, *attributes)
                 raise
 
         def three(a=_MISSING, b=_MISSING, c=_MISSING, /, *attributes, **kwargs):
@@ -351,16 +354,19 @@ class Op:
         self._kept += self._kept[-1:] * (len(self.params) - len(self._kept))  # one function serves the rest
         return self._kept
 
-    def explain(self, error: Exception, inputs: Any) -> None:
+    def explain(self, error: Exception, inputs: Any) -> bool:
         """Raise ShapeError in the place of NumPy's complaint of shapes that do not broadcast, TypeError in that of
-        Python's of an argument that is no tensor."""
+        Python's of an argument that is no tensor. True where the op takes numbers alone, too, as tensors."""
         if isinstance(error, AttributeError):
+            if self.name in _OF_NUMBERS and all(isinstance(x, (int, float, complex)) for x in inputs):
+                return True
             for i, x in enumerate(inputs):
                 if not isinstance(x, Tensor) and error.obj is x:
                     raise TypeError(f"{self.name}(): argument at position {i + 1} must be Tensor, not "
                                     f"{type(x).__name__}") from None
         if type(error) is ValueError and "broadcast" in str(error):
             broadcast(self.name, *[tuple(x.shape) for x in inputs if hasattr(x, "shape")])
+        return False
 
     def bind(self, args: tuple, kwargs: dict) -> tuple[tuple, dict, Any]:
         """Keyword arguments sorted out: `axis` for `dim`, `input=`, `other=`, `out=`, inputs given by name."""

@@ -136,8 +136,14 @@ def _nearest(ours: str) -> str:
     import pkgutil
 
     package, _, wanted = ours.rpartition(".")
-    path = getattr(importlib.import_module(package), "__path__", [])
-    return nearest(wanted, [module.name for module in pkgutil.iter_modules(path)])
+    home = importlib.import_module(package)
+    near = nearest(wanted, [module.name for module in pkgutil.iter_modules(getattr(home, "__path__", []))])
+    if not near:
+        try:
+            getattr(home, wanted)
+        except AttributeError as error:  # which may know of something else
+            near = "".join(str(error).partition("; ")[1:])
+    return near
 
 
 class _Loader(importlib.abc.Loader):

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import dtypes, engine, roots
 from .device import device, device_of
-from .engine import Node, Output, mode
+from .engine import Node, mode
 from .errors import DTypeError, GraphError, ShapeError
 
 
@@ -215,10 +215,12 @@ class Tensor:
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
-            if value._array.shape != self._array.shape:
+            if value.is_sparse:
+                engine.sparse = True
+            if value.shape != self.shape:
                 raise ShapeError(f"assigned grad has data of a different size: expected {tuple(self.shape)}, "
                                  f"got {tuple(value.shape)}")
-            if value._array.dtype != self._array.dtype:
+            if value.dtype != self.dtype:
                 raise DTypeError(f"assigned grad has data of a different type: expected {self.dtype}, "
                                  f"got {value.dtype}")
         self._grad = value
@@ -312,7 +314,11 @@ class Tensor:
 
     def _accumulate(self, grad: Any, owned: bool) -> None:
         """Add backward's result to `grad`: in place where one is there, without a copy where the array is private."""
-        if isinstance(grad, Tensor):
+        if engine.sparse and self._grad is not None and (self._grad.is_sparse or getattr(grad, "is_sparse", False)):
+            from .sparse.rows import added
+
+            self._grad = added(self._grad, grad if isinstance(grad, Tensor) else Tensor._wrap(grad))
+        elif isinstance(grad, Tensor):
             self._grad = grad.clone() if self._grad is None else self._grad + grad
         elif self._grad is None:
             self._grad = Tensor._wrap(grad if owned else grad.copy())
@@ -412,7 +418,7 @@ class Tensor:
 
     def _attributes(self) -> dict[str, Any]:
         """What programs have set on this tensor, `t.name = value`."""
-        return {name: value for name, value in self.__dict__.items() if name not in _INTERNAL}
+        return {name: value for name, value in self.__dict__.items() if name not in INTERNAL}
 
 
 class Handle:
@@ -445,7 +451,7 @@ def disabled_torch_function(func: Callable, types: Any, args: Any = (), kwargs: 
         return func(*args, **(kwargs or {}))
 
 
-_INTERNAL = {"_array", *(name for name in vars(Tensor) if name.startswith("_") and not name.startswith("__"))}
+INTERNAL = {"_array", *(name for name in vars(Tensor) if name.startswith("_") and not name.startswith("__"))}
 
 
 def edge_of(x: Tensor) -> Any:
@@ -484,7 +490,7 @@ def _on_arrays(hook: Callable) -> Callable:
             return dy
         if not isinstance(result, Tensor):
             raise TypeError(f"hook: expects to return a Tensor or None, got {type(result).__name__}")
-        if result._array.shape != given._array.shape:
+        if result.shape != given.shape:
             raise ShapeError(f"hook: the gradient it returns has shape {tuple(result.shape)}, "
                              f"expected {tuple(given.shape)}")
         return result if isinstance(dy, Tensor) else result._array

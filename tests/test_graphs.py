@@ -247,3 +247,73 @@ def test_leaves_stand_in_the_graph_as_accumulators():
     edge.register_hook(lambda inputs, outputs: seen.append(outputs[0].tolist()))
     (x * w).sum().backward()
     assert seen == [[2, 3]]
+
+
+# Nodes as programs use them: named classes, hooks, calls
+
+def _lists(*tensors):
+    return [t.tolist() for t in tensors]
+
+
+def test_nodes_are_called_after_their_operations():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = (x * w + 1).sum()
+    names, pending = [], [y.grad_fn]
+    while pending:
+        node = pending.pop()
+        names.append(type(node).__name__)
+        pending.extend(n for n, _ in node.next_functions if n is not None)
+    assert names == ["SumBackward0", "AddBackward0", "MulBackward0", "AccumulateGrad", "AccumulateGrad"]
+    assert str(type(y.grad_fn)) == "<class 'SumBackward0'>" and isinstance(y.grad_fn, mt.autograd.graph.Node)
+    assert y.grad_fn is y.grad_fn and y.grad_fn.name() == "SumBackward0" and y.grad_fn.metadata == {}
+    assert _lists(*grad(y, [x, w])) == [[3.0, 4.0], [1.0, 2.0]]  # which goes on as before
+    first, second = leaf(1.0, 2.0).unbind(0)
+    assert first.grad_fn is second.grad_fn and (first.output_nr, second.output_nr) == (0, 1)
+
+
+def test_hooks_of_nodes():
+    x, w, seen = leaf(1.0, 2.0), leaf(3.0, 4.0), []
+    product = x * w
+    handle = product.grad_fn.register_hook(lambda dxs, dys: seen.append((_lists(*dxs), _lists(*dys))))
+    product.sum().backward(retain_graph=True)
+    assert seen == [([[3.0, 4.0], [1.0, 2.0]], [[1.0, 1.0]])] and x.grad.tolist() == [3.0, 4.0]
+    handle.remove()
+    x.grad = w.grad = None
+    product.grad_fn.register_hook(lambda dxs, dys: (dxs[0] * 10, dxs[1]))
+    product.grad_fn.register_prehook(lambda dys: (dys[0] * 100,))
+    product.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [3000.0, 4000.0] and w.grad.tolist() == [100.0, 200.0] and len(seen) == 1
+    product.grad_fn.register_hook(lambda dxs, dys: dxs[:1])
+    with pytest.raises(RuntimeError, match=r"incorrect number of values \(got 1, but expected 2\)"):
+        product.sum().backward(retain_graph=True)
+    first, _ = (x * 1).unbind(0)
+    first.grad_fn.register_hook(lambda dxs, dys: seen.append((_lists(*dxs), dys[0].item(), dys[1])))
+    (first * 2).backward()
+    assert seen[1:] == [([[2.0, 0.0]], 2.0, None)]
+
+
+def test_nodes_can_be_called():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    dx, dw = (x * w).grad_fn(mt.ones(2, dtype=x.dtype))
+    assert _lists(dx, dw) == [[3.0, 4.0], [1.0, 2.0]] and dx.requires_grad
+    assert _lists(*grad(dx.sum(), w)) == [[1.0, 1.0]]
+    assert x.sum().grad_fn(mt.tensor(2.0, dtype=x.dtype)).tolist() == [2.0, 2.0]
+    with pytest.raises(TypeError, match="expected 1 arguments, got 0"):
+        x.sum().grad_fn()
+
+
+def test_the_node_of_a_custom_function_shows_its_context():
+    class Twice(mt.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.factor = 2
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * ctx.factor
+
+    y = Twice.apply(leaf(1.0))
+    assert type(y.grad_fn).__name__ == "TwiceBackward" and y.grad_fn.factor == 2
+    with pytest.raises(AttributeError, match="'TwiceBackward' object has no attribute 'other'"):
+        _ = y.grad_fn.other

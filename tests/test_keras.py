@@ -169,7 +169,7 @@ def test_callbacks(tmp_path, capsys):
     assert "Epoch 2/9" in (text := capsys.readouterr().out) and "1/1 ━" in text and " - val_mae: " in text
 
 
-@pytest.mark.parametrize("ending", ["npz", "safetensors", "weights.h5"])
+@pytest.mark.parametrize("ending", ["npz", "weights.h5"])
 def test_weight_files(tmp_path, ending):
     if ending == "weights.h5":
         pytest.importorskip("h5py", reason="h5py is not installed")
@@ -234,6 +234,7 @@ def test_data_sets_of_files():
 @pytest.mark.parametrize("do, error, text", [
     (lambda: layers.Dense(0), ValueError, "units"),
     (lambda: layers.Dense(3, foo=1), TypeError, "foo"),
+    (lambda: layers.Dense(3, kernel_constraint="max_norm"), TypeError, "nearest that exists is 'kernel_regularizer'"),
     (lambda: layers.Dense(3, activation="reluu"), ValueError, "nearest that exists is 'relu'"),
     (lambda: layers.Dens, AttributeError, "nearest that exists is 'Dense'"),
     (lambda: layers.Conv2D(3, 3, padding="foo"), ValueError, "padding"),

@@ -119,6 +119,40 @@ def test_python_numbers():
         mt.ones(2).item()
 
 
+def test_the_plain_tensor_type_is_the_default_one():
+    x = mt.arange(3)
+    assert x.type(mt.Tensor).dtype is mt.float32 and x.type("torch.Tensor").tolist() == [0, 1, 2]
+    assert mt.nn.Linear(2, 2).double().type(mt.Tensor).weight.dtype is mt.float32
+    assert mt.nn.Linear(2, 2).type("torch.DoubleTensor").type(mt.HalfTensor).bias.dtype is mt.float16
+    mt.set_default_dtype(mt.float64)
+    try:
+        made = [mt.Tensor([1]), mt.Tensor(2, 3), mt.Tensor(), mt.Tensor(np.ones(2, np.float32)),
+                mt.Tensor(mt.Size([2])), mt.Tensor(range(2)), mt.Tensor(data=(1, 2)), mt.Tensor(size=(2,)),
+                x.type(mt.Tensor)]
+        assert {t.dtype for t in made} == {mt.float64} and made[2].shape == (0,) and made[7].shape == (2,)
+    finally:
+        mt.set_default_dtype(mt.float32)
+    with pytest.raises(ValueError, match="invalid type: 'Parameter'"):
+        x.type(mt.nn.Parameter)
+    with pytest.raises(TypeError, match="invalid type object"):
+        mt.set_default_tensor_type(mt.Tensor)
+
+
+def test_what_the_tensor_type_makes():
+    assert mt.Tensor(mt.tensor(3), mt.tensor(2)).shape == (3, 2) and mt.Tensor(np.array(3)).shape == (3,)
+    assert mt.Tensor(mt.tensor([1, 2])).dtype is mt.int64  # another tensor keeps its type
+    assert mt.Tensor(mt.ones(2).storage()).tolist() == [1, 1] and mt.FloatTensor(size=(2,)).shape == (2,)
+    for wrong in (3.0, None, True, {1: 2}, (v for v in [1])):
+        with pytest.raises(TypeError, match="data must be a sequence"):
+            mt.Tensor(wrong)
+    for args in ((-1,), (2, -3)):
+        with pytest.raises(RuntimeError, match="non-negative"):
+            mt.Tensor(*args)
+    for args, named in (((2,), {"dtype": mt.float64}), (([1.0], [2.0]), {}), (([1 + 2j],), {}), (("ab",), {})):
+        with pytest.raises(TypeError):
+            mt.Tensor(*args, **named)
+
+
 def test_legacy_types():
     assert mt.LongTensor(range(2, 5)).tolist() == [2, 3, 4]
     assert mt.FloatTensor([1, 2]).dtype is mt.float32 and mt.LongTensor(2, 3).shape == (2, 3)

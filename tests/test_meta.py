@@ -10,6 +10,7 @@ import pytest
 import samples
 
 import minitorch
+import minitorch.nn.functional as F
 from minitorch import op
 
 # what looks at values, so that no shape can be said without them
@@ -151,3 +152,26 @@ def test_every_op_says_the_shapes_and_types_that_it_has():
             assert described(found) == expected, case.id
             run += 1
     assert run > 800
+
+
+@pytest.mark.parametrize(("call", "shape"), [
+    (lambda m: minitorch.searchsorted(m(5), m(3, 2)), (3, 2)), (lambda m: minitorch.bucketize(m(5), m(3)), (5,)),
+    (lambda m: minitorch.isin(m(5), m(2)), (5,)), (lambda m: minitorch.histc(m(5), 7), (7,)),
+    (lambda m: minitorch.multinomial(m(2, 5), 3), (2, 3)), (lambda m: minitorch.bernoulli(m(4, 3)), (4, 3)),
+    (lambda m: minitorch.poisson(m(4)), (4,)), (lambda m: F.one_hot(m(3).long(), 4), (3, 4)),
+    (lambda m: F.embedding_bag(m(3, 2).long(), m(5, 4)), (3, 4)),
+    (lambda m: F.embedding_bag(m(6).long(), m(5, 4), m(2).long()), (2, 4)),
+    (lambda m: F.embedding_bag(m(6).long(), m(5, 4), m(3).long(), mode="max", include_last_offset=True), (2, 4)),
+    (lambda m: F.max_unpool2d(m(1, 1, 2, 2), m(1, 1, 2, 2).long(), 2), (1, 1, 4, 4)),
+    (lambda m: F.fractional_max_pool2d(m(1, 1, 5, 5), 2, output_size=2), (1, 1, 2, 2))])
+def test_shapes_follow_from_shapes(call, shape):
+    y = call(lambda *sizes: minitorch.empty(sizes, device="meta"))
+    assert y.is_meta and tuple(y.shape) == shape
+
+
+def test_composites_of_meta_tensors_are_recorded():
+    bag = minitorch.nn.EmbeddingBag(5, 4, device="meta")
+    y = bag(minitorch.zeros(3, 2, dtype=minitorch.long, device="meta"))
+    assert y.requires_grad and y.grad_fn.name() == "EmbeddingBagBackward0"
+    y.sum().backward()
+    assert bag.weight.grad.is_meta and bag.weight.grad.shape == bag.weight.shape

@@ -886,3 +886,19 @@ def test_mixing(name):
     mixed, soft = getattr(v2, name)(num_classes=4)(images, labels)
     np.testing.assert_allclose(mixed.numpy(), x.numpy(), atol=1e-6)
     np.testing.assert_allclose(soft.numpy(), y.numpy(), atol=1e-6)
+
+
+def test_modules_that_programs_import_from():
+    from minitorch.vision import datasets, ops, version
+    from minitorch.vision.datasets.fakedata import FakeData
+    from minitorch.vision.ops.focal_loss import sigmoid_focal_loss
+    from minitorch.vision.transforms import transforms
+    from minitorch.vision.transforms.transforms import Compose, InterpolationMode
+
+    assert transforms is T.transforms and Compose is T.Compose and transforms.F is F
+    assert "Compose" in transforms.__all__ and InterpolationMode is T.InterpolationMode
+    assert not {"AutoAugment", "functional"} & set(transforms.__all__)
+    assert FakeData is datasets.FakeData and sigmoid_focal_loss is ops.sigmoid_focal_loss
+    assert version.__version__ == minitorch.vision.__version__
+    with pytest.raises(AttributeError, match="'Resize'"):
+        transforms.__getattr__("Rezize")

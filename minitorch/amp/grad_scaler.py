@@ -90,11 +90,12 @@ class GradScaler:
             for p in group["params"]:
                 if p._grad is None:
                     continue
-                array = p._grad._array
+                array = (p._grad._values() if p._grad.is_sparse else p._grad)._array
                 if array.dtype == np.float16:
                     raise ValueError("Attempting to unscale FP16 gradients.")
                 array *= array.dtype.type(factor)
-                p._grad._bump()
+                if not p._grad.is_sparse:
+                    p._grad._bump()
                 infinite = infinite or not bool(kernels_of(array).xp.isfinite(array).all())
         self._found[id(optimizer)] = infinite
         self._stages[id(optimizer)] = OptState.UNSCALED

@@ -20,8 +20,8 @@ from typing import Any as _Any
 
 from .. import errors as _errors
 from . import backend
+from . import backend as config
 from .callbacks import Callback
-from .constraints import Constraint
 from .initializers import Initializer
 from .layers import Layer
 from .layers.base import Variable
@@ -38,7 +38,12 @@ __version__ = "3.15.1"  # the Keras that this is shaped like
 def __getattr__(name: str) -> _Any:
     if not name.startswith("_") and _find_spec(f"{__name__}.{name}"):
         return _importlib.import_module(f"{__name__}.{name}")
-    raise _errors.NoAttributeError(f"module 'keras' has no attribute '{name}'", name, __dir__)
+    _absent(name)
+
+
+_absent = _errors.absent_from("keras", lambda: __dir__(), {
+    "constraints": "'keras.regularizers', or Variable.assign after each step",
+    "applications": "'torchvision.models'"})
 
 
 def __dir__() -> list[str]:

@@ -56,60 +56,22 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     return F.gelu(as_tensor(x), approximate="tanh" if approximate else "none")
 
 
-def hard_sigmoid(x: Any) -> Tensor:
-    """clip(x / 6 + 1/2, 0, 1)."""
-    return F.hardsigmoid(as_tensor(x))
+def _of_core(name: str, core: Any) -> Any:
+    def activation(x: Any) -> Tensor:
+        return core(as_tensor(x))
+
+    activation.__name__ = activation.__qualname__ = name
+    activation.__doc__ = f"The core's `{core.__name__}`."
+    return activation
 
 
-def exponential(x: Any) -> Tensor:
-    """exp(x)."""
-    return as_tensor(x).exp()
-
-
-def sigmoid(x: Any) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return as_tensor(x).sigmoid()
-
-
-def tanh(x: Any) -> Tensor:
-    """The hyperbolic tangent."""
-    return as_tensor(x).tanh()
-
-
-def selu(x: Any) -> Tensor:
-    """The scaled exponential linear unit (Klambauer et al. 2017)."""
-    return F.selu(as_tensor(x))
-
-
-def softplus(x: Any) -> Tensor:
-    """log(1 + exp(x))."""
-    return F.softplus(as_tensor(x))
-
-
-def softsign(x: Any) -> Tensor:
-    """x / (1 + |x|)."""
-    return F.softsign(as_tensor(x))
-
-
-def silu(x: Any) -> Tensor:
-    """x sigmoid(x)."""
-    return F.silu(as_tensor(x))
-
-
-def mish(x: Any) -> Tensor:
-    """x tanh(softplus(x))."""
-    return F.mish(as_tensor(x))
-
-
-def relu6(x: Any) -> Tensor:
-    """relu, at most 6."""
-    return F.relu6(as_tensor(x))
-
-
-swish = silu
-_TABLE = {f.__name__: f for f in (linear, relu, softmax, log_softmax, elu, leaky_relu, gelu, hard_sigmoid, exponential,
-                                  sigmoid, tanh, selu, softplus, softsign, silu, mish, relu6)}
-_TABLE["swish"] = silu
+_CORE = {name: _of_core(name, core) for name, core in {
+    "sigmoid": FUNCTIONS["sigmoid"], "tanh": FUNCTIONS["tanh"], "exponential": FUNCTIONS["exp"],
+    "hard_sigmoid": F.hardsigmoid, "selu": F.selu, "softplus": F.softplus, "softsign": F.softsign, "silu": F.silu,
+    "mish": F.mish, "relu6": F.relu6}.items()}
+_TABLE: dict[str, Any] = {**{f.__name__: f for f in (linear, relu, softmax, log_softmax, elu, leaky_relu, gelu)},
+                          **_CORE, "swish": _CORE["silu"]}
+globals().update(_TABLE)
 
 
 def get(identifier: Any) -> Any:

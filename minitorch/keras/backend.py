@@ -131,20 +131,16 @@ def flatten(x: Any) -> list[Any]:
 
 def without_batch(shape: Any) -> Any:
     """A shape, or nested lists of shapes, with None for the number of samples."""
-    if isinstance(shape, dict):
-        return {key: without_batch(value) for key, value in shape.items()}
-    if isinstance(shape, list):
-        return [without_batch(part) for part in shape]
-    return (None, *shape[1:]) if shape else shape
+    return of_shapes(lambda one: (None, *one[1:]) if one else one, shape)
 
 
-def as_shapes(shape: Any) -> Any:
-    """Shapes as tuples, which files have as lists."""
+def of_shapes(f: Any, shape: Any) -> Any:
+    """`f` of each shape, as a tuple, in nested lists and dicts of shapes, which files have as lists."""
     if isinstance(shape, dict):
-        return {key: as_shapes(value) for key, value in shape.items()}
-    if isinstance(shape, (list, tuple)) and any([isinstance(n, (list, tuple)) for n in shape]):
-        return [as_shapes(part) for part in shape]
-    return tuple(shape) if shape is not None else None
+        return {key: of_shapes(f, value) for key, value in shape.items()}
+    if isinstance(shape, (list, tuple)) and any([isinstance(n, (list, tuple, dict)) for n in shape]):
+        return [of_shapes(f, part) for part in shape]
+    return None if shape is None else f(tuple(shape))
 
 
 def lookup(kind: str, identifier: Any, table: Mapping[str, Any]) -> Any:

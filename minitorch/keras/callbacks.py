@@ -1,14 +1,12 @@
 """What `fit` calls at each epoch and batch: stopping early, checkpoints, learning rates, logs."""
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ..errors import absent_from
+from .serialization import constructor
 
 
 class Callback:
@@ -104,15 +102,22 @@ class _Watching(Callback):
         return self.sign * (value - than) > self.min_delta
 
 
+def _settings(**defaults: Any) -> Any:
+    """The constructor of a `_Watching` with these settings, which become its attributes."""
+    def init(self: Any, values: dict[str, Any]) -> None:
+        if values.get("factor", 0) >= 1:
+            raise ValueError(f"{type(self).__name__} does not support a factor >= 1.0. Received {values['factor']}")
+        _Watching.__init__(self, *[values.pop(key) for key in ("monitor", "mode", "min_delta")])
+        self.__dict__.update(values)
+
+    return constructor(init, **defaults)
+
+
 class EarlyStopping(_Watching):
     """Stop when the figure was no better for `patience` epochs; its best weights come back where asked."""
 
-    def __init__(self, monitor: str = "val_loss", min_delta: float = 0, patience: int = 0, verbose: int = 0,
-                 mode: str = "auto", baseline: float | None = None, restore_best_weights: bool = False,
-                 start_from_epoch: int = 0):
-        super().__init__(monitor, mode, min_delta)
-        self.patience, self.verbose, self.baseline = patience, verbose, baseline
-        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+    __init__ = _settings(monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
+                         restore_best_weights=False, start_from_epoch=0)
 
     def on_train_begin(self, logs=None):
         self.wait = self.stopped_epoch = self.best_epoch = 0
@@ -154,7 +159,7 @@ class ModelCheckpoint(_Watching):
                  save_weights_only: bool = False, mode: str = "auto", save_freq: Any = "epoch",
                  initial_value_threshold: float | None = None):
         super().__init__(monitor, mode)
-        endings = (".weights.h5", ".npz", ".safetensors") if save_weights_only else (".keras",)
+        endings = (".weights.h5", ".npz") if save_weights_only else (".keras",)
         if not str(filepath).endswith(endings):
             raise ValueError(f"ModelCheckpoint: with save_weights_only={save_weights_only} the filepath must end in "
                              f"{' or '.join(endings)}. Received: filepath={filepath}")
@@ -191,13 +196,8 @@ class ModelCheckpoint(_Watching):
 class ReduceLROnPlateau(_Watching):
     """Multiply the learning rate by `factor` when the figure was no better for `patience` epochs."""
 
-    def __init__(self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0,
-                 mode: str = "auto", min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0):
-        super().__init__(monitor, mode, min_delta)
-        if factor >= 1:
-            raise ValueError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
-        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, \
-            min_lr
+    __init__ = _settings(monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4,
+                         cooldown=0, min_lr=0.0)
 
     def on_train_begin(self, logs=None):
         self.wait = self.cooling = 0
@@ -248,20 +248,18 @@ class CSVLogger(Callback):
 
     def __init__(self, filename: Any, separator: str = ",", append: bool = False):
         self.filename, self.separator, self.append = filename, separator, append
-        self._file: Any = None
-        self._writer: Any = None
 
     def on_train_begin(self, logs=None):
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115  closed at the end
-        self._writer = None
+        self._file: Any = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115  closed at the end
+        self._names: list[str] = []
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, ["epoch", *sorted(logs or {})], restval="NA",
-                                          extrasaction="ignore", delimiter=self.separator)
+        if not self._names:
+            self._names = sorted(logs or {})
             if not self._file.tell():
-                self._writer.writeheader()
-        self._writer.writerow({"epoch": epoch, **(logs or {})})
+                self._file.write(self.separator.join(["epoch", *self._names]) + "\r\n")
+        self._file.write(self.separator.join(str({"epoch": epoch, **(logs or {})}.get(name, "NA"))
+                                             for name in ("epoch", *self._names)) + "\r\n")
         self._file.flush()
 
     def on_train_end(self, logs=None):
@@ -294,31 +292,6 @@ class TensorBoard(Callback):
             writer.close()
 
 
-class BackupAndRestore(Callback):
-    """Keeps the weights and the epoch below `backup_dir`, and goes on from there when training was broken off."""
-
-    def __init__(self, backup_dir: Any, save_freq: Any = "epoch", delete_checkpoint: bool = True):
-        if save_freq != "epoch":
-            raise NotImplementedError("BackupAndRestore: save_freq='epoch' is what there is")
-        self.folder, self.delete_checkpoint = Path(backup_dir), delete_checkpoint
-
-    def on_train_begin(self, logs=None):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        note = self.folder / "training_metadata.json"
-        if note.exists():
-            self.model.load_weights(self.folder / "latest.npz")
-            self.model._initial_epoch = json.loads(note.read_text())["epoch"] + 1
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.save_weights(self.folder / "latest.npz")
-        (self.folder / "training_metadata.json").write_text(json.dumps({"epoch": epoch}))
-
-    def on_train_end(self, logs=None):
-        if self.delete_checkpoint:
-            for name in ("latest.npz", "training_metadata.json"):
-                (self.folder / name).unlink(missing_ok=True)
-
-
 class TerminateOnNaN(Callback):
     """Stop when the loss is not finite."""
 
@@ -328,4 +301,5 @@ class TerminateOnNaN(Callback):
             self.model.stop_training = True
 
 
-__getattr__ = absent_from("keras.callbacks", lambda: globals())
+__getattr__ = absent_from("keras.callbacks", lambda: globals(), {
+    "BackupAndRestore": "'ModelCheckpoint', and fit's initial_epoch"})

@@ -47,9 +47,9 @@ class Batches:
             each = self._slices()
         elif hasattr(self._source, "__next__") or self._limit is not None:  # goes on where the last epoch ended
             self._endless = iter(self._source) if self._endless is None else self._endless
-            each = map(_three, self._endless)
+            each = map(three, self._endless)
         else:
-            each = map(_three, self._source)
+            each = map(three, self._source)
         for x, y, weight in itertools.islice(each, self._limit):
             yield x, y, _with_classes(y, weight, self._class_weight)
 
@@ -111,11 +111,12 @@ def _arrays(x: Any) -> Any:
     return x if x is None or isinstance(x, (np.ndarray, Tensor)) else np.asarray(x)
 
 
-def _three(batch: Any) -> tuple[Any, Any, Any]:
+def three(batch: Any) -> tuple[Any, Any, Any]:
+    """x, y and sample_weight of a batch x, (x,), (x, y) or (x, y, sample_weight). Raises ValueError for others."""
     if not isinstance(batch, (tuple, list)):
         return batch, None, None
     if not 1 <= len(batch) <= 3:
-        raise ValueError(f"expected batches x, (x, y) or (x, y, sample_weight), got {len(batch)} members")
+        raise ValueError(f"expected x, (x, y) or (x, y, sample_weight), got {len(batch)} members")
     return (*batch, *[None] * (3 - len(batch)))  # type: ignore[return-value]
 
 

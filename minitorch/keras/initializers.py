@@ -10,8 +10,8 @@ from ..nn import init
 from ..op import FUNCTIONS
 from ..ops.random import Generator
 from ..tensor import Tensor
-from .backend import dtype_of, lookup, snake_case
-from .serialization import Configured, deserialize
+from .backend import dtype_of, snake_case
+from .serialization import Configured, constructor, getter
 from .serialization import serialize as serialize
 
 
@@ -31,84 +31,6 @@ class Initializer(Configured):
 
     def fill(self, x: Tensor, generator: Any) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__}: an initializer defines __call__(shape, dtype)")
-
-
-class Constant(Initializer):
-    """`value` everywhere."""
-
-    def __init__(self, value: float = 0.0):
-        super().__init__()
-        self.value = value
-
-    def fill(self, x, generator):
-        return x.fill_(self.value)
-
-
-class Zeros(Constant):
-    """0 everywhere."""
-
-    def __init__(self) -> None:
-        super().__init__(0.0)
-
-
-class Ones(Constant):
-    """1 everywhere."""
-
-    def __init__(self) -> None:
-        super().__init__(1.0)
-
-
-class Identity(Initializer):
-    """`gain` times the identity matrix."""
-
-    def __init__(self, gain: float = 1.0):
-        super().__init__()
-        self.gain = gain
-
-    def fill(self, x, generator):
-        return init.eye_(x) * self.gain
-
-
-class RandomNormal(Initializer):
-    """Normal."""
-
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
-        super().__init__(seed)
-        self.mean, self.stddev = mean, stddev
-
-    def fill(self, x, generator):
-        return init.normal_(x, self.mean, self.stddev, generator)
-
-
-class TruncatedNormal(RandomNormal):
-    """Normal, cut at two standard deviations."""
-
-    def fill(self, x, generator):
-        bounds = self.mean - 2 * self.stddev, self.mean + 2 * self.stddev
-        return init.trunc_normal_(x, self.mean, self.stddev, *bounds, generator=generator)
-
-
-class RandomUniform(Initializer):
-    """Uniform in [minval, maxval)."""
-
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
-        super().__init__(seed)
-        self.minval, self.maxval = minval, maxval
-
-    def fill(self, x, generator):
-        return init.uniform_(x, self.minval, self.maxval, generator)
-
-
-class Orthogonal(Initializer):
-    """Rows or columns, whichever are fewer, orthonormal times `gain`."""
-
-    def __init__(self, gain: float = 1.0, seed: int | None = None):
-        super().__init__(seed)
-        self.gain = gain
-
-    def fill(self, x, generator):
-        flat = x.reshape(-1, x.shape[-1])
-        return init.orthogonal_(flat, self.gain, generator).reshape(x.shape)
 
 
 class VarianceScaling(Initializer):
@@ -146,30 +68,46 @@ def _fans(shape: Sequence[int]) -> tuple[float, float]:
     return shape[-2] * window, shape[-1] * window
 
 
+def _class(name: str, fill: Any, doc: str, **defaults: Any) -> type:
+    """The initializer fill(x, generator, self), whose attributes are its arguments."""
+    def start(self: Any, values: dict[str, Any]) -> None:
+        self.__dict__.update({"seed": None, **values})
+
+    return type(name, (Initializer,), {"__init__": constructor(start, **defaults), "__module__": __name__,
+                                       "fill": lambda self, x, generator: fill(x, generator, self), "__doc__": doc})
+
+
 def _scaled(name: str, scale: float, mode: str, distribution: str, doc: str) -> type:
-    def __init__(self, seed: int | None = None):
-        VarianceScaling.__init__(self, scale, mode, distribution, seed)
+    def start(self: Any, values: dict[str, Any]) -> None:
+        VarianceScaling.__init__(self, scale, mode, distribution, **values)
 
-    return type(name, (VarianceScaling,), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
+    return type(name, (VarianceScaling,), {"__init__": constructor(start, seed=None), "__doc__": doc,
+                                           "__module__": __name__})
 
 
+Constant = _class("Constant", lambda x, g, self: x.fill_(self.value), "`value` everywhere.", value=0.0)
+Zeros = _class("Zeros", lambda x, g, self: x.zero_(), "0 everywhere.")
+Ones = _class("Ones", lambda x, g, self: x.fill_(1), "1 everywhere.")
+Identity = _class("Identity", lambda x, g, self: init.eye_(x) * self.gain, "`gain` times the identity.", gain=1.0)
+RandomNormal = _class("RandomNormal", lambda x, g, self: init.normal_(x, self.mean, self.stddev, g), "Normal.",
+                      mean=0.0, stddev=0.05, seed=None)
+TruncatedNormal = _class("TruncatedNormal", lambda x, g, self: init.trunc_normal_(
+    x, self.mean, self.stddev, self.mean - 2 * self.stddev, self.mean + 2 * self.stddev, generator=g),
+    "Normal, cut at two standard deviations.", mean=0.0, stddev=0.05, seed=None)
+RandomUniform = _class("RandomUniform", lambda x, g, self: init.uniform_(x, self.minval, self.maxval, g),
+                       "Uniform in [minval, maxval).", minval=-0.05, maxval=0.05, seed=None)
+Orthogonal = _class("Orthogonal", lambda x, g, self: init.orthogonal_(
+    x.reshape(-1, x.shape[-1]), self.gain, g).reshape(x.shape),
+    "Rows or columns, whichever are fewer, orthonormal times `gain`.", gain=1.0, seed=None)
 GlorotUniform = _scaled("GlorotUniform", 1.0, "fan_avg", "uniform", "Of variance 2 / (fan_in + fan_out), uniform.")
 GlorotNormal = _scaled("GlorotNormal", 1.0, "fan_avg", "truncated_normal", "Of variance 2 / (fan_in + fan_out).")
 HeUniform = _scaled("HeUniform", 2.0, "fan_in", "uniform", "Of variance 2 / fan_in, uniform.")
 HeNormal = _scaled("HeNormal", 2.0, "fan_in", "truncated_normal", "Of variance 2 / fan_in.")
 LecunUniform = _scaled("LecunUniform", 1.0, "fan_in", "uniform", "Of variance 1 / fan_in, uniform.")
 LecunNormal = _scaled("LecunNormal", 1.0, "fan_in", "truncated_normal", "Of variance 1 / fan_in.")
-_CLASSES = (Constant, Zeros, Ones, Identity, RandomNormal, TruncatedNormal, RandomUniform, Orthogonal, VarianceScaling,
-            GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal)
-_TABLE = {name: c for c in _CLASSES for name in (c.__name__, snake_case(c.__name__))}
+_TABLE = {name: c for c in list(globals().values()) if isinstance(c, type) and issubclass(c, Initializer)
+          and c is not Initializer for name in (c.__name__, snake_case(c.__name__))}
 _TABLE.update(uniform=RandomUniform, normal=RandomNormal)
 globals().update({name: c for name, c in _TABLE.items() if name.islower() and "_" in name})  # old spellings
-
-
-def get(identifier: Any) -> Any:
-    """The initializer of a name, or the object itself. Raises ValueError for an unknown name."""
-    identifier = deserialize(identifier)
-    return lookup("initializer", identifier, _TABLE)
-
-
+get = getter("initializer", _TABLE)
 __getattr__ = absent_from("keras.initializers", lambda: _TABLE)

@@ -1,6 +1,7 @@
 """Keras's losses: functions (one value a sample) and classes (a scalar), `loss(y_true, y_pred)`."""
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -10,89 +11,62 @@ from ..op import FUNCTIONS
 from ..tensor import Tensor
 from . import backend
 from .backend import as_tensor, epsilon, snake_case
-from .serialization import Configured, constructor, deserialize
+from .serialization import Configured, constructor, getter
 from .serialization import serialize as serialize
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 
 
-def mean_squared_error(y_true, y_pred):
-    """The mean of (y_true - y_pred)² over the last axis.
+def _plain(name: str, function: Any, doc: str) -> Any:
+    def loss(y_true, y_pred):
+        return function(*pair(y_true, y_pred))
 
-    >>> mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]])
-    tensor([0.5000])
-    """
-    return _difference(y_true, y_pred).square().mean(-1)
-
-
-def mean_absolute_error(y_true, y_pred):
-    """The mean of |y_true - y_pred| over the last axis."""
-    return _difference(y_true, y_pred).abs().mean(-1)
+    loss.__name__ = loss.__qualname__ = name
+    loss.__doc__ = doc
+    return loss
 
 
-def mean_absolute_percentage_error(y_true, y_pred):
-    """100 times the mean of |y_true - y_pred| / |y_true|."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    return 100 * ((y_true - y_pred) / y_true.abs().clamp(min=epsilon())).abs().mean(-1)
-
-
-def mean_squared_logarithmic_error(y_true, y_pred):
-    """The mean of (log(1 + y_true) - log(1 + y_pred))²; negative values count as 0."""
-    y_true, y_pred = ((y.clamp(min=epsilon()) + 1).log() for y in _pair(y_true, y_pred))
-    return (y_true - y_pred).square().mean(-1)
+_PLAIN = {name: _plain(name, function, doc) for name, function, doc in (
+    ("mean_squared_error", lambda t, p: (t - p).square().mean(-1), "The mean of (y_true - y_pred)² of the last axis."),
+    ("mean_absolute_error", lambda t, p: (t - p).abs().mean(-1), "The mean of |y_true - y_pred| over the last axis."),
+    ("mean_absolute_percentage_error", lambda t, p: 100 * ((t - p) / t.abs().clamp(min=epsilon())).abs().mean(-1),
+     "100 times the mean of |y_true - y_pred| / |y_true|."),
+    ("mean_squared_logarithmic_error", lambda t, p: (_log1p(t) - _log1p(p)).square().mean(-1),
+     "The mean of (log(1 + y_true) - log(1 + y_pred))²; negative values count as 0."),
+    ("log_cosh", lambda t, p: (p - t + F.softplus(2 * (t - p)) - math.log(2)).mean(-1),
+     "The mean of log(cosh(y_pred - y_true))."),
+    ("hinge", lambda t, p: F.relu(1 - _signs(t) * p).mean(-1),
+     "The mean of max(0, 1 - y_true y_pred), for labels -1 and 1; 0 counts as -1."),
+    ("squared_hinge", lambda t, p: F.relu(1 - _signs(t) * p).square().mean(-1),
+     "The mean of max(0, 1 - y_true y_pred)²."),
+    ("categorical_hinge", lambda t, p: F.relu(((1 - t) * p).amax(-1) - (t * p).sum(-1) + 1),
+     "max(0, the best wrong score - the right one + 1)."),
+    ("kl_divergence", lambda t, p: (t.clamp(epsilon(), 1) * (t.clamp(epsilon(), 1) / p.clamp(epsilon(), 1)).log()).sum(
+        -1), "Σ y_true log(y_true / y_pred)."),
+    ("poisson", lambda t, p: (p - t * (p + epsilon()).log()).mean(-1), "The mean of y_pred - y_true log(y_pred)."))}
+globals().update(_PLAIN)
 
 
 def huber(y_true, y_pred, delta=1.0):
-    """The mean of e² / 2, beyond `delta` of delta |e| - delta² / 2."""
-    e = _difference(y_true, y_pred).abs()
+    """The mean of e² / 2, beyond `delta` of delta |e| - delta² / 2.
+
+    >>> huber([[0.0, 0.0]], [[1.0, 3.0]])
+    tensor([1.5000])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    e = (y_true - y_pred).abs()
     return FUNCTIONS["where"](e <= delta, 0.5 * e.square(), delta * e - 0.5 * delta ** 2).mean(-1)
-
-
-def log_cosh(y_true, y_pred):
-    """The mean of log(cosh(y_pred - y_true))."""
-    e = -_difference(y_true, y_pred)
-    return (e + F.softplus(-2 * e) - math.log(2)).mean(-1)
-
-
-def hinge(y_true, y_pred):
-    """The mean of max(0, 1 - y_true y_pred), for labels -1 and 1; 0 counts as -1."""
-    y_true, y_pred = _signs(y_true, y_pred)
-    return F.relu(1 - y_true * y_pred).mean(-1)
-
-
-def squared_hinge(y_true, y_pred):
-    """The mean of max(0, 1 - y_true y_pred)²."""
-    y_true, y_pred = _signs(y_true, y_pred)
-    return F.relu(1 - y_true * y_pred).square().mean(-1)
-
-
-def categorical_hinge(y_true, y_pred):
-    """max(0, the best wrong score - the right one + 1)."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    return F.relu(((1 - y_true) * y_pred).amax(-1) - (y_true * y_pred).sum(-1) + 1)
-
-
-def kl_divergence(y_true, y_pred):
-    """Σ y_true log(y_true / y_pred)."""
-    y_true, y_pred = (y.clamp(epsilon(), 1) for y in _pair(y_true, y_pred))
-    return (y_true * (y_true / y_pred).log()).sum(-1)
-
-
-def poisson(y_true, y_pred):
-    """The mean of y_pred - y_true log(y_pred)."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    return (y_pred - y_true * (y_pred + epsilon()).log()).mean(-1)
 
 
 def cosine_similarity(y_true, y_pred, axis=-1):
     """Minus the cosine between y_true and y_pred."""
-    unit = [y / y.square().sum(axis, keepdim=True).clamp(min=1e-12).sqrt() for y in _pair(y_true, y_pred)]
+    unit = [y / y.square().sum(axis, keepdim=True).clamp(min=1e-12).sqrt() for y in pair(y_true, y_pred)]
     return -(unit[0] * unit[1]).sum(axis)
 
 
 def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """The mean of -y_true log(p) - (1 - y_true) log(1 - p); p is y_pred, or its sigmoid where that is logits."""
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = pair(y_true, y_pred)
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + 0.5 * label_smoothing
     _same("binary_crossentropy", y_true, y_pred)
@@ -105,7 +79,7 @@ def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, 
 
 def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """-Σ y_true log(p) over the classes; p is y_pred over its sum, or its softmax where that is logits."""
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = pair(y_true, y_pred)
     _same("categorical_crossentropy", y_true, y_pred)
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + label_smoothing / y_true.shape[-1]
@@ -142,8 +116,8 @@ class Loss(Configured):
 
     reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight", or None. Raises ValueError.
 
-    >>> MeanSquaredError(reduction="sum")([[0.0], [1.0]], [[1.0], [1.0]])
-    tensor(1.)
+    >>> Huber(reduction="sum")([[0.0], [1.0]], [[1.0], [1.0]])
+    tensor(0.5000)
     """
 
     def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None):
@@ -205,53 +179,37 @@ def reduced(values: Tensor, weight: Tensor | None, reduction: str | None) -> Ten
     return total / max(values.numel(), 1)
 
 
-def _class(name: str, function: Any, **defaults: Any) -> type:
-    """The class of a function; its options are keywords, after them come reduction and name."""
+def _class(function: Any) -> type:
+    """The class of a function, under its name; the function's options are keywords, then come reduction and name."""
     def init(self: Any, values: dict[str, Any]) -> None:
         del values["dtype"]
         LossFunction.__init__(self, function, values.pop("name"), values.pop("reduction"), **values)
 
-    own = constructor(init, **defaults, reduction="sum_over_batch_size", name=snake_case(name), dtype=None)
-    return type(name, (LossFunction,), {"__init__": own, "__doc__": function.__doc__.split("\n")[0],
-                                        "__module__": __name__})
+    name = function.__name__
+    own = constructor(init, **options_of(function), reduction="sum_over_batch_size", name=name, dtype=None)
+    return type(camel_case(name), (LossFunction,), {"__init__": own, "__doc__": function.__doc__.split("\n")[0],
+                                                    "__module__": __name__})
 
 
-MeanSquaredError = _class("MeanSquaredError", mean_squared_error)
-MeanAbsoluteError = _class("MeanAbsoluteError", mean_absolute_error)
-MeanAbsolutePercentageError = _class("MeanAbsolutePercentageError", mean_absolute_percentage_error)
-MeanSquaredLogarithmicError = _class("MeanSquaredLogarithmicError", mean_squared_logarithmic_error)
-Huber = _class("Huber", huber, delta=1.0)
-LogCosh = _class("LogCosh", log_cosh)
-Hinge = _class("Hinge", hinge)
-SquaredHinge = _class("SquaredHinge", squared_hinge)
-CategoricalHinge = _class("CategoricalHinge", categorical_hinge)
-KLDivergence = _class("KLDivergence", kl_divergence)
-Poisson = _class("Poisson", poisson)
-CosineSimilarity = _class("CosineSimilarity", cosine_similarity, axis=-1)
-BinaryCrossentropy = _class("BinaryCrossentropy", binary_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1)
-CategoricalCrossentropy = _class("CategoricalCrossentropy", categorical_crossentropy, from_logits=False,
-                                 label_smoothing=0.0, axis=-1)
-SparseCategoricalCrossentropy = _class("SparseCategoricalCrossentropy", sparse_categorical_crossentropy,
-                                       from_logits=False, ignore_class=None, axis=-1)
+def options_of(function: Any) -> dict[str, Any]:
+    """What a function takes after y_true and y_pred, with the defaults."""
+    return {name: p.default for name, p in list(inspect.signature(function).parameters.items())[2:]}
+
+
+def camel_case(name: str) -> str:
+    """The name of a function's class: KLDivergence, MeanSquaredError."""
+    return "".join(part.title() for part in name.split("_")).replace("KlD", "KLD")
+
 
 _SHORT = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "mape": "mean_absolute_percentage_error",
           "msle": "mean_squared_logarithmic_error", "kld": "kl_divergence", "logcosh": "log_cosh"}
-FUNCTION_TABLE = {f.__name__: f for f in (
-    mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, mean_squared_logarithmic_error, huber,
-    log_cosh, hinge, squared_hinge, categorical_hinge, kl_divergence, poisson, cosine_similarity, binary_crossentropy,
-    categorical_crossentropy, sparse_categorical_crossentropy)}
+FUNCTION_TABLE: dict[str, Any] = {**_PLAIN, **{f.__name__: f for f in (
+    huber, cosine_similarity, binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy)}}
+_CLASSES = {camel_case(name): _class(f) for name, f in FUNCTION_TABLE.items()}
 FUNCTION_TABLE.update({name: FUNCTION_TABLE[long] for short, long in _SHORT.items() for name in (short, short.upper())})
-globals().update({name: f for name, f in FUNCTION_TABLE.items() if name in (*_SHORT, *map(str.upper, _SHORT))})
-_TABLE: dict[str, Any] = {**FUNCTION_TABLE, **{name: c for name, c in globals().items()
-                                               if isinstance(c, type) and issubclass(c, LossFunction)}}
-
-
-def get(identifier: Any) -> Any:
-    """The loss of a name, or the function or object itself. Raises ValueError for an unknown name."""
-    identifier = deserialize(identifier)
-    return backend.lookup("loss function", identifier, _TABLE)
-
-
+_TABLE: dict[str, Any] = {**FUNCTION_TABLE, **_CLASSES}
+globals().update(_TABLE)
+get = getter("loss function", _TABLE)
 __getattr__ = absent_from("keras.losses", lambda: _TABLE)
 
 
@@ -261,7 +219,7 @@ def _kind(y_true: Any, y_pred: Tensor) -> Any:
     return y_pred.dtype if t.is_floating_point() else t.dtype
 
 
-def _pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+def pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Both in y_pred's type and with as many dimensions, where one has a last one of size 1 more."""
     y_pred = as_tensor(y_pred)
     y_true = as_tensor(y_true, y_pred.dtype if y_pred.is_floating_point() else backend.floatx())
@@ -272,14 +230,12 @@ def _pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     return y_true, y_pred
 
 
-def _difference(y_true: Any, y_pred: Any) -> Tensor:
-    y_true, y_pred = _pair(y_true, y_pred)
-    return y_true - y_pred
+def _log1p(x: Tensor) -> Tensor:
+    return (x.clamp(min=epsilon()) + 1).log()
 
 
-def _signs(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    y_true, y_pred = _pair(y_true, y_pred)
-    return FUNCTIONS["where"](y_true == 0, -1.0, y_true), y_pred
+def _signs(y_true: Tensor) -> Tensor:
+    return FUNCTIONS["where"](y_true == 0, -1.0, y_true)
 
 
 def _same(name: str, y_true: Tensor, y_pred: Tensor) -> None:

@@ -10,7 +10,7 @@ from ..errors import absent_from
 from ..tensor import Tensor
 from . import backend, losses
 from .backend import as_array, as_tensor, snake_case
-from .serialization import Configured, constructor, deserialize
+from .serialization import Configured, constructor, getter
 from .serialization import serialize as serialize
 
 
@@ -106,13 +106,13 @@ class MeanMetricWrapper(Mean):
 
 def accuracy(y_true, y_pred):
     """Where the two are equal."""
-    y_true, y_pred = losses._pair(y_true, y_pred)
+    y_true, y_pred = losses.pair(y_true, y_pred)
     return (y_true == y_pred).to(y_pred.dtype)
 
 
 def binary_accuracy(y_true, y_pred, threshold=0.5):
     """Whether y_pred is above the threshold exactly where y_true is 1."""
-    y_true, y_pred = losses._pair(y_true, y_pred)
+    y_true, y_pred = losses.pair(y_true, y_pred)
     return ((y_pred > threshold).to(y_true.dtype) == y_true).to(y_pred.dtype)
 
 
@@ -142,36 +142,29 @@ def _indices(y_true: Any, y_pred: Any) -> Tensor:
     return y_true.squeeze(-1) if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
 
 
-def _class(name: str, function: Any, default_name: str | None = None, **defaults: Any) -> type:
+def _class(function: Any, name: str = "", default_name: str | None = None, *left_out: str) -> type:
+    """The mean of a function as a class; the function's options are keywords."""
     def init(self: Any, values: dict[str, Any]) -> None:
         del values["dtype"]
         MeanMetricWrapper.__init__(self, function, values.pop("name"), **values)
 
+    name = name or losses.camel_case(function.__name__)
+    options = {key: value for key, value in losses.options_of(function).items() if key not in left_out}
     naming = {"name": default_name or snake_case(name), "dtype": None}
-    own = constructor(init, **({**defaults, **naming} if "k" in defaults else {**naming, **defaults}))
+    own = constructor(init, **({**options, **naming} if "k" in options else {**naming, **options}))
     return type(name, (MeanMetricWrapper,), {"__init__": own, "__doc__": function.__doc__.split("\n")[0],
                                              "__module__": __name__})
 
 
-Accuracy = _class("Accuracy", accuracy)
-BinaryAccuracy = _class("BinaryAccuracy", binary_accuracy, threshold=0.5)
-CategoricalAccuracy = _class("CategoricalAccuracy", categorical_accuracy)
-SparseCategoricalAccuracy = _class("SparseCategoricalAccuracy", sparse_categorical_accuracy)
-TopKCategoricalAccuracy = _class("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
-SparseTopKCategoricalAccuracy = _class("SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5)
-MeanSquaredError = _class("MeanSquaredError", losses.mean_squared_error)
-MeanAbsoluteError = _class("MeanAbsoluteError", losses.mean_absolute_error)
-MeanAbsolutePercentageError = _class("MeanAbsolutePercentageError", losses.mean_absolute_percentage_error)
-MeanSquaredLogarithmicError = _class("MeanSquaredLogarithmicError", losses.mean_squared_logarithmic_error)
-LogCoshError = _class("LogCoshError", losses.log_cosh, "logcosh")
-KLDivergence = _class("KLDivergence", losses.kl_divergence)
-Poisson = _class("Poisson", losses.poisson)
-Hinge = _class("Hinge", losses.hinge)
-BinaryCrossentropy = _class("BinaryCrossentropy", losses.binary_crossentropy, from_logits=False, label_smoothing=0.0)
-CategoricalCrossentropy = _class("CategoricalCrossentropy", losses.categorical_crossentropy, from_logits=False,
-                                 label_smoothing=0.0)
-SparseCategoricalCrossentropy = _class("SparseCategoricalCrossentropy", losses.sparse_categorical_crossentropy,
-                                       from_logits=False)
+_ACCURACIES = (accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy,
+               top_k_categorical_accuracy, sparse_top_k_categorical_accuracy)
+_SAME = ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
+         "mean_squared_logarithmic_error", "kl_divergence", "poisson", "hinge", "squared_hinge", "categorical_hinge")
+_LOSSES = losses.FUNCTION_TABLE
+_CLASSES = [_class(f) for f in _ACCURACIES] + [_class(_LOSSES[name]) for name in _SAME] + [
+    _class(_LOSSES["log_cosh"], "LogCoshError", "logcosh")] + [_class(_LOSSES[name], "", None, "axis", "ignore_class")
+    for name in ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")]
+globals().update({kind.__name__: kind for kind in _CLASSES})
 
 
 class CosineSimilarity(Mean):
@@ -189,7 +182,8 @@ class RootMeanSquaredError(Mean):
     """The root of the mean squared error over all samples."""
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        super().update_state(losses._difference(y_true, y_pred).square(), sample_weight)
+        y_true, y_pred = losses.pair(y_true, y_pred)
+        super().update_state((y_true - y_pred).square(), sample_weight)
 
     def result(self):
         return np.sqrt(super().result())
@@ -208,7 +202,7 @@ class _Counts(Metric):
         self.tp = self.fp = self.fn = self.tn = 0.0
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        t, p = (as_array(y) for y in losses._pair(y_true, y_pred))
+        t, p = (as_array(y) for y in losses.pair(y_true, y_pred))
         weight = np.ones(t.shape) if sample_weight is None else \
             np.broadcast_to(as_array(sample_weight).reshape(-1, *[1] * (t.ndim - 1)), t.shape)
         positive, found = t.astype(bool), p > self.threshold
@@ -217,46 +211,19 @@ class _Counts(Metric):
             setattr(self, name, getattr(self, name) + float((weight * where).sum()))
 
 
-class Precision(_Counts):
-    """The share of what was found that is right."""
-
-    def result(self):
-        return np.float32(self.tp / (self.tp + self.fp) if self.tp else 0.0)
+def _counts(name: str, result: Any, doc: str) -> Any:
+    return type(name, (_Counts,), {"result": lambda self: np.float32(result(self)), "__doc__": doc,
+                                   "__module__": __name__})
 
 
-class Recall(_Counts):
-    """The share of what is right that was found."""
-
-    def result(self):
-        return np.float32(self.tp / (self.tp + self.fn) if self.tp else 0.0)
-
-
-class TruePositives(_Counts):
-    """How many were found that are right."""
-
-    def result(self):
-        return np.float32(self.tp)
-
-
-class FalsePositives(_Counts):
-    """How many were found that are wrong."""
-
-    def result(self):
-        return np.float32(self.fp)
-
-
-class TrueNegatives(_Counts):
-    """How many were left out that are wrong."""
-
-    def result(self):
-        return np.float32(self.tn)
-
-
-class FalseNegatives(_Counts):
-    """How many were left out that are right."""
-
-    def result(self):
-        return np.float32(self.fn)
+Precision = _counts("Precision", lambda self: self.tp / (self.tp + self.fp) if self.tp else 0.0,
+                    "The share of what was found that is right.")
+Recall = _counts("Recall", lambda self: self.tp / (self.tp + self.fn) if self.tp else 0.0,
+                 "The share of what is right that was found.")
+TruePositives = _counts("TruePositives", lambda self: self.tp, "How many were found that are right.")
+FalsePositives = _counts("FalsePositives", lambda self: self.fp, "How many were found that are wrong.")
+TrueNegatives = _counts("TrueNegatives", lambda self: self.tn, "How many were left out that are wrong.")
+FalseNegatives = _counts("FalseNegatives", lambda self: self.fn, "How many were left out that are right.")
 
 
 class AUC(Metric):
@@ -273,7 +240,7 @@ class AUC(Metric):
         self.positives = self.negatives = 0.0
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        t, p = (as_array(y).ravel() for y in losses._pair(y_true, y_pred))
+        t, p = (as_array(y).ravel() for y in losses.pair(y_true, y_pred))
         p = 1 / (1 + np.exp(-p)) if self.from_logits else p
         weight = np.ones(t.shape) if sample_weight is None else as_array(sample_weight).ravel()
         for label, counts in ((True, self.tp), (False, self.fp)):
@@ -292,72 +259,15 @@ class AUC(Metric):
         return np.float32(((x[:-1] - x[1:]) * (y[:-1] + y[1:]) / 2).sum())
 
 
-class F1Score(Metric):
-    """2 precision recall / (precision + recall) of each class; average: None, "micro", "macro" or "weighted"."""
-
-    def __init__(self, average: str | None = None, threshold: float | None = None, name: str = "f1_score",
-                 dtype: Any = None):
-        super().__init__(name)
-        if average not in (None, "micro", "macro", "weighted"):
-            raise ValueError(f"F1Score: expected average None, micro, macro or weighted, got {average!r}")
-        self.average, self.threshold = average, threshold
-
-    def reset_state(self):
-        self.right: Any = 0.0
-        self.found: Any = 0.0
-        self.there: Any = 0.0
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        t, p = as_array(y_true).astype("float64"), as_array(y_pred)
-        p = p > self.threshold if self.threshold is not None else np.eye(p.shape[-1])[p.argmax(-1)]
-        weight = 1.0 if sample_weight is None else as_array(sample_weight).reshape(-1, 1)
-        self.right, self.found = self.right + (t * p * weight).sum(0), self.found + (p * weight).sum(0)
-        self.there = self.there + (t * weight).sum(0)
-
-    def result(self):
-        right, found, there = (x.sum(keepdims=True) if self.average == "micro" else x
-                               for x in (self.right, self.found, self.there))
-        each = 2 * right / (found + there + backend.epsilon())
-        if self.average is None:
-            return each.astype("float32")
-        return np.float32((each * there).sum() / there.sum() if self.average == "weighted" else each.mean())
-
-
-class MeanIoU(Metric):
-    """The mean over the classes of those that are right among those found or there."""
-
-    def __init__(self, num_classes: int, name: str | None = None, dtype: Any = None, sparse_y_pred: bool = True):
-        self.num_classes, self.sparse_y_pred = num_classes, sparse_y_pred
-        super().__init__(name or "mean_io_u")
-
-    def reset_state(self):
-        self.table = np.zeros((self.num_classes, self.num_classes))
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        t, p = as_array(y_true).astype(int), as_array(y_pred)
-        p = (p if self.sparse_y_pred else p.argmax(-1)).astype(int)
-        weight = 1.0 if sample_weight is None else as_array(sample_weight).ravel()
-        np.add.at(self.table, (t.ravel(), p.ravel()), weight)
-
-    def result(self):
-        union = self.table.sum(0) + self.table.sum(1) - self.table.diagonal()
-        return np.float32((self.table.diagonal()[union > 0] / union[union > 0]).mean() if union.any() else 0.0)
-
-
 _TABLE: dict[str, Any] = {
-    **losses.FUNCTION_TABLE, **{f.__name__: f for f in (
-        binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy,
-        sparse_top_k_categorical_accuracy)},
+    **_LOSSES, **{f.__name__: f for f in _ACCURACIES[1:]},
     **{name: c for name, c in list(globals().items()) if isinstance(c, type) and issubclass(c, Metric)}}
 _TABLE.update({snake_case(name): c for name, c in _TABLE.items()
                if isinstance(c, type) and snake_case(name) not in _TABLE})
 _TABLE.update(cosine_similarity=CosineSimilarity, rmse=RootMeanSquaredError)
 
 
-def get(identifier: Any) -> Any:
-    """The metric of a name, or the function or object itself. Raises ValueError for an unknown name."""
-    identifier = deserialize(identifier)
-    return identifier if isinstance(identifier, Metric) else backend.lookup("metric", identifier, _TABLE)
+get = getter("metric", _TABLE, Metric)
 
 
 def chosen(identifier: Any, y_true: Any, y_pred: Any) -> Metric:
@@ -383,4 +293,5 @@ def kind_of_target(y_true: Any, y_pred: Any) -> str:
     return "categorical"
 
 
-__getattr__ = absent_from("keras.metrics", lambda: _TABLE)
+__getattr__ = absent_from("keras.metrics", lambda: _TABLE, dict.fromkeys(
+    ("F1Score", "FBetaScore", "MeanIoU", "IoU", "OneHotMeanIoU"), "'Precision' and 'Recall'"))

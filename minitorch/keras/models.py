@@ -46,24 +46,10 @@ class Model(Trainer, Layer):
                 self._modules[node.layer.name] = node.layer
         self.built = True
 
-    @property
-    def inputs(self) -> list[Any]:
-        return [] if self._graph is None else backend.flatten(self._graph[1])
-
-    @property
-    def outputs(self) -> list[Any]:
-        return [] if self._graph is None else backend.flatten(self._graph[2])
-
-    @property
-    def input(self) -> Any:
-        """The tensor or tensors that a model from a graph begins with."""
-        return self._end(1)
-
-    @property
-    def output(self) -> Any:
-        """The tensor or tensors that a model from a graph ends with."""
-        return self._end(2)
-
+    inputs = property(lambda self: [] if self._graph is None else backend.flatten(self._graph[1]))
+    outputs = property(lambda self: [] if self._graph is None else backend.flatten(self._graph[2]))
+    input = property(lambda self: self._end(1))  # in the lists and dicts that the model was made with
+    output = property(lambda self: self._end(2))
     input_shape = property(lambda self: _shape_of(self.input))
     output_shape = property(lambda self: _shape_of(self.output))
 
@@ -80,16 +66,12 @@ class Model(Trainer, Layer):
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """The layer of a name or at a position. Raises ValueError where there is none."""
-        layers = self.layers
-        if index is not None:
-            if not -len(layers) <= index < len(layers):
-                raise ValueError(f"Was asked to retrieve layer at index {index} but model only has {len(layers)} "
-                                 "layers.")
-            return layers[index]
-        for layer in layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(f"No such layer: {name}. Existing layers are: {[layer.name for layer in layers]}.")
+        found = [layer for i, layer in enumerate(self.layers) if
+                 (layer.name == name if index is None else i == index % len(self.layers))]
+        if not found or (index is not None and not -len(self.layers) <= index < len(self.layers)):
+            raise ValueError(f"No such layer: {name if index is None else index}. Existing layers are: "
+                             f"{[layer.name for layer in self.layers]}.")
+        return found[0]
 
     def build(self, input_shape: Any = None) -> None:
         """Build all layers by a run with zeros of this shape, in which None stands for any size."""
@@ -125,17 +107,7 @@ class Model(Trainer, Layer):
                 raise NotImplementedError(f"summary: {name}={value}")
         print_summary(self, line_length, print_fn or print)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write all weights: `.weights.h5` as Keras does (needs h5py), `.npz`, or `.safetensors`."""
-        save_weights(self, filepath, overwrite)
-
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read what `save_weights` wrote, or Keras. Raises ValueError where numbers or shapes differ."""
-        load_weights(self, filepath, skip_mismatch)
-
-    def save(self, filepath: Any, overwrite: bool = True, zipped: bool = True, **keywords: Any) -> None:
-        """Write the whole model to a file that ends in .keras; `keras.models.load_model` reads it."""
-        save_model(self, filepath, overwrite, zipped, **keywords)
+    save, save_weights, load_weights = save_model, save_weights, load_weights
 
     def get_config(self) -> dict[str, Any]:
         """The graph as data, or what the constructor of a subclass was given."""

@@ -40,6 +40,10 @@ _OF_TWO = [
 ]
 _RENAMED = {"absolute": "abs", "power": "pow", "mod": "remainder", "take_along_axis": "take_along_dim",
             "expand_dims": "unsqueeze"}
+_FROM_NN = [
+    "relu", "relu6", "sigmoid", "softmax", "log_softmax", "softplus", "softsign", "silu", "swish", "gelu", "elu",
+    "selu", "leaky_relu", "hard_sigmoid", "mish",
+]
 
 
 class Operation(Layer):
@@ -58,14 +62,14 @@ class Operation(Layer):
     def serialized(self) -> dict[str, Any]:
         """As Keras has it: a class for each function."""
         kind = "".join(part.title() for part in self.function.split("_"))
-        home = "nn" if self.function in _FROM_NN else "numpy"
+        home = "nn" if self.function in (*_FROM_NN, "one_hot") else "numpy"
         return {"module": f"keras.src.ops.{home}", "class_name": kind, "config": self.get_config(),
                 "registered_name": kind}
 
     @staticmethod
     def of(class_name: str, config: dict[str, Any]) -> Operation:
         """The step that a file tells of. Raises TypeError for a function that there is not."""
-        known = {name.replace("_", ""): name for name in _PUBLIC}
+        known = {name.replace("_", ""): name for name in __all__}
         function = known.get(snake_case(class_name).replace("_", ""))
         if function is None:
             raise TypeError(f"keras.ops has no function {snake_case(class_name)!r}")
@@ -117,48 +121,12 @@ def _number(x: Any, like: Any) -> Any:
     return x if isinstance(x, Tensor) else as_tensor(x)
 
 
-globals().update({name: _of_core(name, name, 1) for name in _OF_ONE})
-globals().update({name: _of_core(name, name, 2) for name in _OF_TWO})
-globals().update({name: _of_core(name, core, 1 if name in ("absolute", "expand_dims") else 2)
-                  for name, core in _RENAMED.items()})
-
-_FROM_NN = [
-    "relu", "relu6", "sigmoid", "softmax", "log_softmax", "softplus", "softsign", "silu", "swish", "gelu", "elu",
-    "selu", "leaky_relu", "hard_sigmoid", "mish", "one_hot", "top_k",
-]
-globals().update({name: symbolic(getattr(activations, name)) for name in _FROM_NN[:-2]})
-globals().update({name: symbolic(getattr(losses, name)) for name in (
-    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")})
-
-
-def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
-    """A tensor of a number, list or array."""
-    return as_tensor(x, dtype)
-
-
-def convert_to_numpy(x: Any) -> np.ndarray:
-    """A NumPy array of a tensor, list or number."""
-    return backend.as_array(x)
-
-
-def is_tensor(x: Any) -> builtins.bool:
-    """Whether x is a tensor."""
-    return isinstance(x, (Tensor, KerasTensor))
-
-
-def shape(x: Any) -> tuple:
-    """The sizes; None in a graph where they are not known."""
-    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
-
-
-def stop_gradient(x: Any) -> Any:
-    """x as a constant."""
-    return _detached(x)
-
-
-@symbolic
-def _detached(variable: Any) -> Any:
-    return variable.detach()
+_TAKE_TWO = (*_OF_TWO, "power", "mod", "take_along_axis")
+_MADE = {name: _of_core(name, _RENAMED.get(name, name), 2 if name in _TAKE_TWO else 1)
+         for name in [*_OF_ONE, *_OF_TWO, *_RENAMED]}
+_MADE.update((name, symbolic(getattr(activations, name))) for name in _FROM_NN)
+_MADE.update((name, symbolic(getattr(losses, name))) for name in (
+    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"))
 
 
 @symbolic
@@ -178,87 +146,9 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 
 
 @symbolic
-def reshape(x: Any, newshape: Any) -> Any:
-    """x in another shape."""
-    return as_tensor(x).reshape(tuple(-1 if n is None else int(n) for n in newshape))
-
-
-@symbolic
-def transpose(x: Any, axes: Any = None) -> Any:
-    """The dimensions in the order `axes`, by default the last first."""
-    x = as_tensor(x)
-    return x.permute(tuple(range(x.ndim))[::-1] if axes is None else tuple(axes))
-
-
-@symbolic
 def get_item(x: Any, key: Any) -> Any:
     """x[key]."""
     return x[tuple(key) if isinstance(key, list) and builtins.any([isinstance(k, slice) for k in key]) else key]
-
-
-@symbolic
-def concatenate(xs: Any, axis: int = 0) -> Any:
-    """Tensors one behind the other."""
-    return FUNCTIONS["cat"]([as_tensor(x) for x in xs], axis)
-
-
-@symbolic
-def stack(x: Any, axis: int = 0) -> Any:
-    """Tensors along a new dimension."""
-    return FUNCTIONS["stack"]([as_tensor(part) for part in x], axis)
-
-
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> list:
-    """The parts along a dimension."""
-    return list(as_tensor(x).unbind(axis))
-
-
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list:
-    """As many equal parts, or the parts between the indices."""
-    return list(FUNCTIONS["tensor_split"](as_tensor(x), indices_or_sections, axis))
-
-
-@symbolic
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
-    """Each value `repeats` times."""
-    return FUNCTIONS["repeat_interleave"](as_tensor(x), repeats, dim=axis)
-
-
-@symbolic
-def clip(x: Any, x_min: Any, x_max: Any) -> Any:
-    """Values not below x_min and not above x_max."""
-    return as_tensor(x).clamp(x_min, x_max)
-
-
-@symbolic
-def std(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    """The standard deviation, over n."""
-    return FUNCTIONS["std"](as_tensor(x), axis, correction=0, keepdim=keepdims)
-
-
-@symbolic
-def var(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    """The variance, over n."""
-    return FUNCTIONS["var"](as_tensor(x), axis, correction=0, keepdim=keepdims)
-
-
-@symbolic
-def logsumexp(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    """log Σ exp(x)."""
-    x = as_tensor(x)
-    return FUNCTIONS["logsumexp"](x, tuple(range(x.ndim)) if axis is None else axis, keepdim=keepdims)
-
-
-@symbolic
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
-    """The norm, of everything or along `axis`."""
-    return FUNCTIONS["norm"](as_tensor(x), 2 if ord is None else ord, axis, keepdim=keepdims)
-
-
-@symbolic
-def sort(x: Any, axis: int = -1) -> Any:
-    """The values in order."""
-    return as_tensor(x).sort(axis)[0]
 
 
 @symbolic
@@ -280,12 +170,6 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
 
 
 @symbolic
-def broadcast_to(x: Any, shape: Any) -> Any:
-    """x repeated to a shape."""
-    return as_tensor(x).broadcast_to(tuple(shape))
-
-
-@symbolic
 def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     """Indices as vectors with a 1; other indices than those of a class give zeros."""
     classes = FUNCTIONS["arange"](num_classes)
@@ -293,60 +177,62 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     return hot if axis == -1 else hot.movedim(-1, axis)
 
 
-@symbolic
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Products summed over the letters that the result does not have."""
-    return FUNCTIONS["einsum"](subscripts, *[as_tensor(x) for x in operands])
-
-
-def top_k(x: Any, k: int, sorted: Any = True) -> tuple:
-    """The k largest values of each row, and their places."""
-    values, places = as_tensor(x).topk(k)
-    return values, places.to(dtypes.int32)
-
-
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
     """Numbers from `start` to before `stop`."""
-    return as_tensor(np.arange(start, stop, step) if stop is not None else np.arange(start), dtype or (
-        "int32" if all_integers(start, stop, step) else None))
+    integers = builtins.all([v is None or isinstance(v, int) for v in (start, stop, step)])
+    return as_tensor(np.arange(start, stop, step) if stop is not None else np.arange(start),
+                     dtype or ("int32" if integers else None))
 
 
-def all_integers(*values: Any) -> builtins.bool:
-    """Whether no value is a fraction."""
-    return builtins.all([v is None or isinstance(v, int) for v in values])
+def shape(x: Any) -> tuple:
+    """The sizes; None in a graph where they are not known."""
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: Any = True, dtype: Any = None) -> Tensor:
-    """`num` numbers from start to stop."""
-    return as_tensor(np.linspace(start, stop, num, endpoint), dtype)
+def _named(name: str, function: Any) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__module__, function.__doc__ = __name__, f"`keras.ops.{name}`: as NumPy's where that has it, of tensors."
+    return function
 
 
-def zeros(shape: Any, dtype: Any = None) -> Tensor:
-    """Zeros."""
-    return FUNCTIONS["zeros"](shape, dtype=backend.dtype_of(dtype))
-
-
-def ones(shape: Any, dtype: Any = None) -> Tensor:
-    """Ones."""
-    return FUNCTIONS["ones"](shape, dtype=backend.dtype_of(dtype))
-
-
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """One value everywhere."""
-    return FUNCTIONS["full"](tuple(shape), fill_value, dtype=backend.dtype_of(dtype))
-
-
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """Ones on the k-th diagonal."""
-    return as_tensor(np.eye(N, M, k), dtype)
-
-
-def cond(pred: Any, true_fn: Any, false_fn: Any) -> Any:
-    """One of two functions, called."""
-    return true_fn() if builtins.bool(pred) else false_fn()
-
-
-_PUBLIC = [name for name, f in list(globals().items()) if callable(f) and not name.startswith("_")
-           and getattr(f, "__module__", "") in (__name__, activations.__name__, losses.__name__)
-           and inspect.isfunction(f)]
-__getattr__ = absent_from("keras.ops", lambda: _PUBLIC)
+# functions of tensors: in a graph each is a step
+_MADE.update((name, symbolic(_named(name, f))) for name, f in {
+    "stop_gradient": lambda variable: variable.detach(),
+    "reshape": lambda x, newshape: as_tensor(x).reshape(tuple(-1 if n is None else int(n) for n in newshape)),
+    "transpose": lambda x, axes=None: as_tensor(x).permute(
+        tuple(range(as_tensor(x).ndim))[::-1] if axes is None else tuple(axes)),
+    "concatenate": lambda xs, axis=0: FUNCTIONS["cat"]([as_tensor(x) for x in xs], axis),
+    "stack": lambda x, axis=0: FUNCTIONS["stack"]([as_tensor(part) for part in x], axis),
+    "repeat": lambda x, repeats, axis=None: FUNCTIONS["repeat_interleave"](as_tensor(x), repeats, dim=axis),
+    "clip": lambda x, x_min, x_max: as_tensor(x).clamp(x_min, x_max),
+    "std": lambda x, axis=None, keepdims=False: FUNCTIONS["std"](as_tensor(x), axis, correction=0, keepdim=keepdims),
+    "var": lambda x, axis=None, keepdims=False: FUNCTIONS["var"](as_tensor(x), axis, correction=0, keepdim=keepdims),
+    "logsumexp": lambda x, axis=None, keepdims=False: FUNCTIONS["logsumexp"](
+        as_tensor(x), tuple(range(as_tensor(x).ndim)) if axis is None else axis, keepdim=keepdims),
+    "norm": lambda x, ord=None, axis=None, keepdims=False: FUNCTIONS["norm"](
+        as_tensor(x), 2 if ord is None else ord, axis, keepdim=keepdims),
+    "sort": lambda x, axis=-1: as_tensor(x).sort(axis)[0],
+    "broadcast_to": lambda x, shape: as_tensor(x).broadcast_to(tuple(shape)),
+    "einsum": lambda subscripts, *operands: FUNCTIONS["einsum"](subscripts, *[as_tensor(x) for x in operands]),
+}.items())
+# functions of values alone
+_MADE.update((name, _named(name, f)) for name, f in {
+    "convert_to_tensor": lambda x, dtype=None: as_tensor(x, dtype),
+    "convert_to_numpy": lambda x: backend.as_array(x),
+    "is_tensor": lambda x: isinstance(x, (Tensor, KerasTensor)),
+    "unstack": lambda x, num=None, axis=0: list(as_tensor(x).unbind(axis)),
+    "split": lambda x, indices_or_sections, axis=0: list(FUNCTIONS["tensor_split"](
+        as_tensor(x), indices_or_sections, axis)),
+    "top_k": lambda x, k, sorted=True: (lambda found: (found[0], found[1].to(dtypes.int32)))(as_tensor(x).topk(k)),
+    "linspace": lambda start, stop, num=50, endpoint=True, dtype=None: as_tensor(
+        np.linspace(start, stop, num, endpoint), dtype),
+    "zeros": lambda shape, dtype=None: FUNCTIONS["zeros"](shape, dtype=backend.dtype_of(dtype)),
+    "ones": lambda shape, dtype=None: FUNCTIONS["ones"](shape, dtype=backend.dtype_of(dtype)),
+    "full": lambda shape, fill_value, dtype=None: FUNCTIONS["full"](
+        tuple(shape), fill_value, dtype=backend.dtype_of(dtype)),
+    "eye": lambda N, M=None, k=0, dtype=None: as_tensor(np.eye(N, M, k), dtype),
+    "cond": lambda pred, true_fn, false_fn: true_fn() if builtins.bool(pred) else false_fn(),
+}.items())
+globals().update(_MADE)
+__all__ = sorted([*_MADE, "cast", "where", "get_item", "take", "pad", "one_hot", "arange", "shape"])
+__getattr__ = absent_from("keras.ops", lambda: __all__)

@@ -40,10 +40,7 @@ class Bar:
         if not self.target:
             return f"{done:7d}/Unknown"
         full = _WIDTH * min(done, self.target) // self.target
-        count = f"{done:{len(str(self.target))}d}/{self.target}"
-        if not sys.stdout.isatty():
-            return f"{count} {'━' * full}{' ' * (_WIDTH - full)}"
-        return f"\x1b[1m{count}\x1b[0m \x1b[32m{'━' * full}\x1b[0m\x1b[37m{'━' * (_WIDTH - full)}\x1b[0m"
+        return f"{done:{len(str(self.target))}d}/{self.target} {'━' * full}{' ' * (_WIDTH - full)}"
 
 
 def _number(value: Any) -> str:

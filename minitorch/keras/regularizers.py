@@ -1,12 +1,9 @@
 """Keras's regularizers: what a weight adds to the loss."""
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import absent_from
 from ..tensor import Tensor
-from .backend import lookup
-from .serialization import Configured, deserialize
+from .serialization import Configured, constructor, getter
 from .serialization import serialize as serialize
 
 
@@ -36,25 +33,16 @@ class L1L2(Regularizer):
 class L1(L1L2):
     """l1 Σ|w|."""
 
-    def __init__(self, l1: float = 0.01):
-        super().__init__(l1=l1)
+    __init__ = constructor(lambda self, v: L1L2.__init__(self, v["l1"]), l1=0.01)
 
 
 class L2(L1L2):
     """l2 Σw²."""
 
-    def __init__(self, l2: float = 0.01):
-        super().__init__(l2=l2)
+    __init__ = constructor(lambda self, v: L1L2.__init__(self, 0.0, v["l2"]), l2=0.01)
 
 
 l1, l2, l1_l2 = L1, L2, L1L2
 _TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2, "L1": L1, "L2": L2, "L1L2": L1L2}
-
-
-def get(identifier: Any) -> Any:
-    """The regularizer of a name, or the object itself. Raises ValueError for an unknown name."""
-    identifier = deserialize(identifier)
-    return lookup("regularizer", identifier, _TABLE)
-
-
+get = getter("regularizer", _TABLE)
 __getattr__ = absent_from("keras.regularizers", lambda: _TABLE)

@@ -8,7 +8,6 @@ import json
 import os
 import time
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,15 +35,12 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool =
 
     Raises ValueError for another ending or a model that is not built, NotImplementedError for a layer that is no data.
     """
-    path = _checked(filepath, "save")
+    _checked(filepath, "save")
     if unknown := [key for key in keywords if key not in ("include_optimizer", "save_format")]:
         raise ValueError(f"save: the following arguments are not supported: {unknown}")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"save: {path} is there already")
     if not zipped:
         raise NotImplementedError("save: zipped=False; models are written as one file")
-    if not model.built:
-        raise ValueError(f"save: the model {model.name!r} is not built yet; call it on data first")
+    path = weight_files.writable(model, filepath, overwrite, "save")
     data = model.serialized()
     data["compile_config"] = model.get_compile_config() if model.compiled else {}
     from . import __version__
@@ -68,9 +64,8 @@ def load_model(filepath: Any, custom_objects: dict[str, Any] | None = None, comp
     Classes of the program are found where they are registered (`register_keras_serializable`) or among
     `custom_objects`. Raises TypeError for one that is not, and CheckpointError, a ValueError, for a damaged file.
     """
-    path = _checked(filepath, "load_model")
-    if not path.exists():
-        raise FileNotFoundError(f"load_model: there is no file {os.fspath(path)!r}")
+    _checked(filepath, "load_model")
+    path = weight_files.readable(filepath, "load_model")
     try:
         with zipfile.ZipFile(path) as file:
             data, names = json.loads(file.read(_CONFIG)), file.namelist()
@@ -95,11 +90,10 @@ def load_model(filepath: Any, custom_objects: dict[str, Any] | None = None, comp
     return model
 
 
-def _checked(filepath: Any, name: str) -> Path:
+def _checked(filepath: Any, name: str) -> None:
     if not os.fspath(filepath).endswith(".keras"):
         raise ValueError(f"{name}: the filepath must end in `.keras`, Keras 3's format; for weights alone there is "
                          f"{'save' if name == 'save' else 'load'}_weights. Received: filepath={os.fspath(filepath)}")
-    return Path(filepath)
 
 
 __all__ = ["CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -18,11 +18,12 @@ from .. import dtypes
 from ..errors import nearest
 from ..ops.values import from_numpy
 from ..tensor import Tensor
+from .backend import lookup
 
 _registered: dict[str, Any] = {}  # "package>name": a class or function of the program
 _scoped: dict[str, Any] = {}      # by plain name, within custom_object_scope
 _HOMES = ("layers", "models", "optimizers.schedules", "optimizers", "losses", "metrics", "initializers",
-          "regularizers", "constraints")
+          "regularizers")
 # what Keras writes and has no counterpart here, with the only values that mean nothing
 _MEANINGLESS = {"ema_momentum": 0.99, "data_format": "channels_last", "implementation": 2, "auto_scale_loss": True,
                 "synchronized": False, "renorm_momentum": 0.99, "lora_alpha": None, "gate_granularity": None}
@@ -77,18 +78,24 @@ def constructed_with(x: Any) -> dict[str, Any]:
         raise NotImplementedError(f"{type(x).__name__}: define get_config(): {error}") from None
 
 
-def constructor(init: Callable[[Any, dict[str, Any]], None], **defaults: Any) -> Any:
-    """An `__init__` whose arguments and defaults are a table: it calls init(self, values by name)."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+def constructor(init: Callable[[Any, dict[str, Any]], None], /, more: bool = False, **defaults: Any) -> Any:
+    """An `__init__` whose arguments and defaults are a table: it calls init(self, values by name).
+
+    `...` stands for an argument without default; what else is given comes in values["keywords"] if `more`.
+    """
+    kind, needed = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    rest = [inspect.Parameter("keywords", inspect.Parameter.VAR_KEYWORD)] if more else []
     signature = inspect.Signature([inspect.Parameter("self", kind), *[
-        inspect.Parameter(name, kind, default=value) for name, value in defaults.items()]])
+        inspect.Parameter(name, kind, default=needed if value is ... else value) for name, value in defaults.items()],
+        *rest])
 
     def __init__(self: Any, *args: Any, **keywords: Any) -> None:
         try:
             bound = signature.bind(self, *args, **keywords)
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}.__init__() {error}; it takes {', '.join(defaults)}") from None
-        init(self, {**defaults, **dict(list(bound.arguments.items())[1:])})
+        bound.apply_defaults()
+        init(self, dict(list(bound.arguments.items())[1:]))
 
     __init__.__signature__ = signature  # type: ignore[attr-defined]
     return __init__
@@ -172,6 +179,16 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None, safe_
     return made
 
 
+def getter(kind: str, table: Mapping[str, Any], instances: tuple | type = ()) -> Callable[[Any], Any]:
+    """The `get` of a module, which also takes the data of an object, or one of these `instances`."""
+    def get(identifier: Any) -> Any:
+        """What a name stands for, or the thing itself. Raises ValueError for an unknown name."""
+        identifier = deserialize(identifier)
+        return identifier if isinstance(identifier, instances) else lookup(kind, identifier, table)
+
+    return get
+
+
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
     """Lets files name a class or function of the program: `@register_keras_serializable()` above it."""
     def register(x: Any) -> Any:
@@ -252,7 +269,7 @@ def _signature(kind: type) -> inspect.Signature:
 @cache
 def _parameters(kind: type) -> frozenset[str]:
     """The names that the constructor takes, through **keywords those of the base classes' too."""
-    names: set[str] = set()
+    names: set[str] = set(getattr(kind, "_options", ()))
     for each in kind.__mro__:
         if "__init__" not in vars(each) or each is object:
             continue

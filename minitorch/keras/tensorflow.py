@@ -6,18 +6,17 @@ from typing import Any
 
 from .. import autograd, convert, dtypes
 from ..errors import absent_from
-from ..nn import functional as F
 from ..ops.random import manual_seed
 from ..tensor import Tensor
 from . import activations, backend, ops
 from . import layers as _layers  # noqa: F401  so that tf.keras.layers is there
 from . import random as _random
 from .layers.base import Variable as Variable
-from .pipeline import AUTOTUNE, Dataset
 
 __version__ = "2.20.0+minitorch"
 float16, float32, float64 = dtypes.float16, dtypes.float32, dtypes.float64
 int32, int64, uint8, bool = dtypes.int32, dtypes.int64, dtypes.uint8, dtypes.bool
+newaxis = None
 
 
 class GradientTape:
@@ -70,11 +69,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     return t if shape is None else t.reshape(tuple(shape))
 
 
-convert_to_tensor = constant
-
-
-def reduce(name: str) -> Any:
-    """`keras.ops`'s function under TensorFlow's name."""
+def _reduction(name: str) -> Any:
     def reduction(input_tensor: Any, axis: Any = None, keepdims: Any = False) -> Any:
         return getattr(ops, name)(input_tensor, axis=axis, keepdims=keepdims)
 
@@ -82,21 +77,20 @@ def reduce(name: str) -> Any:
     return reduction
 
 
-globals().update({f"reduce_{name}": reduce(name) for name in ("mean", "sum", "max", "min", "prod", "all", "any")})
-_OPS = [
-    "abs", "add", "argmax", "argmin", "argsort", "cast", "clip", "convert_to_numpy", "cos", "cosh", "cumsum",
-    "divide", "einsum", "equal", "exp", "expand_dims", "eye", "floor", "full", "greater", "greater_equal", "less",
-    "less_equal", "linspace", "log", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
-    "multiply", "negative", "not_equal", "one_hot", "ones", "ones_like", "pad", "repeat", "reshape", "round",
-    "rsqrt", "sigmoid", "sign", "sin", "sinh", "sort", "split", "sqrt", "square", "squeeze", "stack",
-    "stop_gradient", "subtract", "tan", "tanh", "tile", "top_k", "transpose", "unstack", "where", "zeros",
-    "zeros_like",
-]
-_OTHER = {"concat": "concatenate", "clip_by_value": "clip", "gather": "take", "range": "arange", "pow": "power",
-          "fill": "full", "cond": "cond", "norm": "norm", "reverse": "flip", "shape": "shape"}
-globals().update({name: getattr(ops, name) for name in _OPS})
-globals().update({name: getattr(ops, other) for name, other in _OTHER.items()})
-newaxis = None
+convert_to_tensor, is_tensor = constant, ops.is_tensor
+_RENAMED = {"concat": "concatenate", "clip_by_value": "clip", "range": "arange", "pow": "power", "fill": "full",
+            "reverse": "flip"}
+_REDUCED = ("mean", "sum", "max", "min", "prod", "all", "any")
+_MATH = {name: getattr(ops, _RENAMED.get(name, name)) for name in [*ops.__all__, *_RENAMED] if name not in _REDUCED}
+_MATH.update({f"reduce_{name}": _reduction(name) for name in _REDUCED})
+globals().update(_MATH)
+math = types.SimpleNamespace(**_MATH)
+nn = types.SimpleNamespace(**{name: getattr(ops, name, None) or getattr(activations, name) for name in (
+    "relu", "softmax", "log_softmax", "sigmoid", "tanh", "gelu", "elu", "selu", "leaky_relu", "relu6", "silu", "swish",
+    "softplus")}, dropout=_random.dropout)
+random = types.SimpleNamespace(set_seed=manual_seed, **{name: getattr(_random, name) for name in (
+    "normal", "uniform", "truncated_normal", "shuffle", "categorical")})
+config = types.SimpleNamespace(list_physical_devices=lambda device_type=None: [])  # no GPU that TensorFlow knows
 
 
 def gather(params: Any, indices: Any, axis: int = 0) -> Tensor:
@@ -115,79 +109,6 @@ def one_hot(indices: Any, depth: int, on_value: Any = None, off_value: Any = Non
     return ops.one_hot(indices, depth, axis, dtype)
 
 
-def is_tensor(x: Any) -> Any:
-    """Whether x is a tensor."""
-    return ops.is_tensor(x)
-
-
-class math(types.SimpleNamespace):
-    """`tf.math`."""
-
-
-class nn(types.SimpleNamespace):
-    """`tf.nn`."""
-
-    relu, softmax, log_softmax, sigmoid, tanh, gelu, elu, selu, leaky_relu, relu6, silu, swish, softplus = (
-        staticmethod(getattr(ops if name != "tanh" else activations, name)) for name in (
-            "relu", "softmax", "log_softmax", "sigmoid", "tanh", "gelu", "elu", "selu", "leaky_relu", "relu6", "silu",
-            "swish", "softplus"))
-
-    @staticmethod
-    def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1) -> Tensor:
-        """A value for each row of logits, with one-hot labels."""
-        return ops.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
-
-    @staticmethod
-    def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any) -> Tensor:
-        """A value for each row of logits, with class indices."""
-        return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-
-    @staticmethod
-    def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any) -> Tensor:
-        """A value for each logit."""
-        return F.binary_cross_entropy_with_logits(backend.as_tensor(logits), backend.as_tensor(labels),
-                                                  reduction="none")
-
-    @staticmethod
-    def dropout(x: Any, rate: float) -> Tensor:
-        """Zeros with probability `rate`, the others larger."""
-        return F.dropout(backend.as_tensor(x), rate)
-
-
-for _name in [*_OPS, *_OTHER, *[name for name in list(globals()) if name.startswith("reduce_")]]:
-    setattr(math, _name, staticmethod(globals()[_name]))
-
-
-class data(types.SimpleNamespace):
-    """`tf.data`."""
-
-    Dataset, AUTOTUNE, experimental = Dataset, AUTOTUNE, types.SimpleNamespace(AUTOTUNE=AUTOTUNE)
-
-
-class random(types.SimpleNamespace):
-    """`tf.random`."""
-
-    normal, uniform = staticmethod(_random.normal), staticmethod(_random.uniform)
-    truncated_normal, shuffle = staticmethod(_random.truncated_normal), staticmethod(_random.shuffle)
-    categorical = staticmethod(_random.categorical)
-
-    @staticmethod
-    def set_seed(seed: int) -> None:
-        """Seed the numbers that are drawn from here on."""
-        manual_seed(seed)
-
-
-class config(types.SimpleNamespace):
-    """`tf.config`: there are the processors that NumPy runs on."""
-
-    @staticmethod
-    def list_physical_devices(device_type: Any = None) -> list:
-        """No GPU."""
-        return []
-
-    experimental = types.SimpleNamespace(list_physical_devices=list_physical_devices)
-
-
 def __getattr__(name: str) -> Any:
     if name == "keras":
         from minitorch import keras
@@ -196,4 +117,5 @@ def __getattr__(name: str) -> Any:
     return _absent(name)
 
 
-_absent = absent_from("tensorflow", lambda: globals())
+_absent = absent_from("tensorflow", lambda: globals(), {
+    "data": "the arrays, generators and torch.utils.data.DataLoaders that Model.fit takes"})

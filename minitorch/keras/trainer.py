@@ -1,16 +1,17 @@
 """`compile`, `fit`, `evaluate` and `predict`."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..engine import no_grad
+from ..engine import no_grad, set_grad_enabled
 from ..op import FUNCTIONS
 from ..tensor import Tensor
 from . import backend, losses, metrics, optimizers
 from .callbacks import CallbackList, History
-from .data import Batches, split
+from .data import Batches, split, three
 from .progress import Bar
 from .serialization import deserialize, serialize
 
@@ -21,7 +22,6 @@ class Trainer:
     optimizer: Any = None
     loss: Any = None
     stop_training = False
-    _initial_epoch = 0
     name: str
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
@@ -85,12 +85,10 @@ class Trainer:
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split((x, y, sample_weight), validation_split)
         batches = Batches(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
-        verbose = 1 if verbose == "auto" else int(verbose)
+        verbose = _level(verbose)
         self.stop_training = False
         history = CallbackList(self, callbacks, {"verbose": verbose, "epochs": epochs, "steps": batches.steps})
-        self._initial_epoch = initial_epoch  # which BackupAndRestore moves on
         history.call("on_train_begin")
-        initial_epoch = self._initial_epoch
         for epoch in range(initial_epoch, epochs):
             history.call("on_epoch_begin", epoch)
             logs = self._epoch(batches, history, "train", verbose, f"Epoch {epoch + 1}/{epochs}", validate=(
@@ -108,8 +106,7 @@ class Trainer:
                  return_dict: bool = False) -> Any:
         """The loss and the metrics over all data: a list, or a number where there is only the loss."""
         self._check_compiled("evaluate")
-        batches = Batches(x, y, sample_weight, batch_size, False, steps)
-        verbose = 1 if verbose == "auto" else int(verbose)
+        batches, verbose = Batches(x, y, sample_weight, batch_size, False, steps), _level(verbose)
         called = callbacks if isinstance(callbacks, CallbackList) else \
             CallbackList(self, callbacks, {"verbose": verbose, "steps": batches.steps})
         called.call("on_test_begin")
@@ -120,23 +117,23 @@ class Trainer:
     def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None,
                 callbacks: Any = None) -> Any:
         """The model's results for all data, as NumPy arrays, without training anything."""
-        batches = Batches(x, None, None, batch_size, False, steps)
-        verbose = 1 if verbose == "auto" else int(verbose)
-        called, bar = CallbackList(self, callbacks, {"verbose": verbose, "steps": batches.steps}), \
-            Bar(batches.steps, verbose)
+        batches, verbose = Batches(x, None, None, batch_size, False, steps), _level(verbose)
+        called = CallbackList(self, callbacks, {"verbose": verbose, "steps": batches.steps})
         called.call("on_predict_begin")
-        parts, structure, done = [], None, 0
-        with no_grad():
-            for done, batch in enumerate(batches, 1):
-                called.call("on_predict_batch_begin", done - 1)
-                structure = self.predict_step(_packed(batch))
-                parts.append([backend.as_array(y) for y in backend.flatten(structure)])
-                called.call("on_predict_batch_end", done - 1, {"outputs": structure})
-                bar.update(done, {})
-        bar.update(done, {}, last=True)
+        parts: list[Any] = []
+        structure: Any = None
+
+        def step(data: Any) -> dict[str, Any]:
+            nonlocal structure
+            structure = backend.map_structure(backend.as_array, self.predict_step(data))
+            parts.append(backend.flatten(structure))
+            return {"outputs": structure}
+
+        bar = Bar(batches.steps, verbose)
+        for done, _ in self._steps(batches, called, "predict", step):
+            bar.update(done, {})
+        bar.update(len(parts), {}, last=True)
         called.call("on_predict_end")
-        if not parts:
-            raise ValueError("predict: there is no data")
         joined = iter([np.concatenate(column) for column in zip(*parts)])
         return backend.map_structure(lambda _: next(joined), structure)
 
@@ -144,7 +141,7 @@ class Trainer:
                        return_dict: bool = False) -> Any:
         """One step of training on these samples, all at once: loss and metrics so far."""
         self._check_compiled("train_on_batch")
-        count = len(backend.flatten(x)[0]) if not isinstance(x, dict) else len(next(iter(x.values())))
+        count = len(backend.flatten(x)[0])
         logs = _numbers(self.train_step(next(iter(Batches(x, y, sample_weight, count, class_weight=class_weight)))))
         return logs if return_dict else _listed(logs, self.metrics_names)
 
@@ -164,7 +161,7 @@ class Trainer:
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Train on one batch (x, y, sample_weight), and return the figures so far."""
-        x, y, weight = _unpacked(data)
+        x, y, weight = three(data)
         y_pred = self(x, training=True)  # type: ignore[operator]
         loss = self.compute_loss(x, y, y_pred, weight)
         variables = self.trainable_variables  # type: ignore[attr-defined]
@@ -179,7 +176,7 @@ class Trainer:
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The figures so far, with one more batch."""
-        x, y, weight = _unpacked(data)
+        x, y, weight = three(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
         loss = self.compute_loss(x, y, y_pred, weight)
         self._tracker().update_state(loss, sample_weight=_weight_of_batch(x, loss))
@@ -187,7 +184,7 @@ class Trainer:
 
     def predict_step(self, data: Any) -> Any:
         """The model's results for one batch."""
-        return self(_unpacked(data)[0], training=False)  # type: ignore[operator]
+        return self(three(data)[0], training=False)  # type: ignore[operator]
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
                      training: bool = True) -> Tensor:
@@ -258,20 +255,13 @@ class Trainer:
         if verbose and title:
             print(title)
         self.reset_metrics()
-        bar, logs, done = Bar(batches.steps, verbose), {}, 0
-        for done, batch in enumerate(batches, 1):
-            called.call(f"on_{kind}_batch_begin", done - 1)
-            if kind == "train":
-                logs = _numbers(self.train_step(_packed(batch)))
-            else:
-                with no_grad():
-                    logs = _numbers(self.test_step(_packed(batch)))
-            called.call(f"on_{kind}_batch_end", done - 1, logs)
+        bar, done = Bar(batches.steps, verbose), 0
+        logs: dict[str, float] = {}
+        step = self.train_step if kind == "train" else self.test_step
+        for done, logs in self._steps(batches, called, kind, lambda data: _numbers(step(data))):
             bar.update(done, logs)
             if self.stop_training and kind == "train":
                 break
-        if not done:
-            raise ValueError("fit and evaluate: there is no data")
         if batches.steps is None:
             batches.steps = done
         if validate is not None:
@@ -279,12 +269,20 @@ class Trainer:
         bar.update(done, logs, last=True)
         return logs
 
+    def _steps(self, batches: Batches, called: CallbackList, kind: str, step: Any) -> Iterator[tuple[int, dict]]:
+        """What `step` gives for each batch, with its number, between the callbacks. Raises ValueError without data."""
+        done = 0
+        for done, batch in enumerate(batches, 1):
+            called.call(f"on_{kind}_batch_begin", done - 1)
+            with set_grad_enabled(kind == "train"):
+                logs = step(_packed(batch))
+            called.call(f"on_{kind}_batch_end", done - 1, logs)
+            yield done, logs
+        if not done:
+            raise ValueError("fit, evaluate and predict: there is no data")
+
     def _validate(self, data: Any, batch_size: int | None, steps: int | None, called: CallbackList) -> dict[str, float]:
-        arrays = data if isinstance(data, (tuple, list)) else (data,)
-        if not 1 <= len(arrays) <= 3:
-            raise ValueError("fit: expected validation_data (x, y) or (x, y, sample_weight), got "
-                             f"{len(arrays)} members")
-        x, y, weight = _unpacked(arrays)
+        x, y, weight = three(data)
         return self.evaluate(x, y, batch_size, 0, weight, steps, called, return_dict=True)
 
     def _names(self, y_pred: Any) -> list[str]:
@@ -326,6 +324,10 @@ class Trainer:
 metrics_module = metrics  # within the class `metrics` is the property
 
 
+def _level(verbose: Any) -> int:
+    return 1 if verbose == "auto" else int(verbose)
+
+
 def _metric_or_none(identifier: Any) -> Any:
     return None if identifier is None else metrics.get(identifier)
 
@@ -348,12 +350,6 @@ def _packed(batch: tuple[Any, Any, Any]) -> Any:
 def _tensor(x: Any) -> Any:
     words = isinstance(x, np.ndarray) and x.dtype.kind not in "biuf"
     return x if x is None or words else backend.as_tensor(x)
-
-
-def _unpacked(data: Any) -> tuple[Any, Any, Any]:
-    if not isinstance(data, (tuple, list)):
-        return data, None, None
-    return (*data, *[None] * (3 - len(data)))  # type: ignore[return-value]
 
 
 def _weight_of_batch(x: Any, loss: Tensor) -> Any:

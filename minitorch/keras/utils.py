@@ -29,14 +29,6 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     return np.eye(n, dtype=np.float32)[x]
 
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
-    """x over its norm along `axis`."""
-    x = as_array(x)
-    norm = np.atleast_1d(np.linalg.norm(x, order, axis))
-    norm[norm == 0] = 1
-    return x / np.expand_dims(norm, axis)
-
-
 def set_random_seed(seed: int) -> None:
     """Seed the generators of Python, NumPy and minitorch."""
     random.seed(seed)
@@ -100,7 +92,7 @@ class PyDataset:
     """Data by batches: subclasses define `__len__` and `__getitem__(index)`, and maybe `on_epoch_end()`."""
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10):
-        """All batches are made one after the other, whatever the arguments, which Keras makes them ahead by."""
+        """All batches are made one after the other, whatever the arguments."""
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__}: a data set defines __len__()")

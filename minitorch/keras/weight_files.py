@@ -1,4 +1,4 @@
-"""Weights in files: Keras's own `.weights.h5`, NumPy's `.npz`, `.safetensors`."""
+"""Weights in files: Keras's own `.weights.h5`, NumPy's `.npz`."""
 from __future__ import annotations
 
 import io
@@ -16,24 +16,34 @@ from .backend import as_array, snake_case
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
     """Write the weights of `model`. Raises ValueError for another ending, FileExistsError unless `overwrite`."""
-    path, kind = Path(filepath), _kind(filepath)
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"save_weights: {path} is there already")
-    if not model.built:
-        raise ValueError(f"save_weights: the model {model.name!r} is not built yet; call it on data first")
-    with path.open("wb") as file:
+    kind = _kind(filepath)
+    with writable(model, filepath, overwrite, "save_weights").open("wb") as file:
         write(file, kind, arrays_of(model))
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None:
-    """Read weights into `model`. Raises ValueError where some are missing or of another shape."""
-    path, kind = Path(filepath), _kind(filepath)
-    if not path.exists():
-        raise FileNotFoundError(f"load_weights: there is no file {os.fspath(path)!r}")
+    """Read what `save_weights` wrote, or Keras. Raises ValueError where some are missing or of another shape."""
+    kind = _kind(filepath)
     if not model.built:
         raise ValueError(f"load_weights: the model {model.name!r} is not built yet; call it on data first")
-    with path.open("rb") as file:
-        assign(model, read(file, kind), f"load_weights: {path}", skip_mismatch)
+    with readable(filepath, "load_weights").open("rb") as file:
+        assign(model, read(file, kind), f"load_weights: {os.fspath(filepath)}", skip_mismatch)
+
+
+def writable(model: Any, filepath: Any, overwrite: bool, name: str) -> Path:
+    """The path to write a built model to. Raises FileExistsError, and ValueError."""
+    if Path(filepath).exists() and not overwrite:
+        raise FileExistsError(f"{name}: {os.fspath(filepath)} is there already")
+    if not model.built:
+        raise ValueError(f"{name}: the model {model.name!r} is not built yet; call it on data first")
+    return Path(filepath)
+
+
+def readable(filepath: Any, name: str) -> Path:
+    """The path to read from. Raises FileNotFoundError."""
+    if not Path(filepath).exists():
+        raise FileNotFoundError(f"{name}: there is no file {os.fspath(filepath)!r}")
+    return Path(filepath)
 
 
 def arrays_of(model: Any) -> dict[str, np.ndarray]:
@@ -54,14 +64,9 @@ def assign(model: Any, found: dict[str, np.ndarray], what: str, skip_mismatch: b
 
 
 def write(file: Any, kind: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays by name to an open file: "h5", "npz" or "safetensors"."""
+    """Write arrays by name to an open file: "h5" or "npz"."""
     if kind == "npz":
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    elif kind == "safetensors":
-        from ..ops.values import from_numpy
-        from ..serialization.safetensors import torch as files
-
-        file.write(files.save({key: from_numpy(np.ascontiguousarray(a)) for key, a in arrays.items()}))
     else:
         buffer = io.BytesIO()
         with _h5py().File(buffer, "w") as h5:
@@ -76,10 +81,6 @@ def read(file: Any, kind: str) -> dict[str, np.ndarray]:
     if kind == "npz":
         with np.load(content) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    if kind == "safetensors":
-        from ..serialization.safetensors import torch as files
-
-        return {key: as_array(t) for key, t in files.load(content.getvalue()).items()}
     h5py, found = _h5py(), {}
     with h5py.File(content, "r") as h5:
         h5.visititems(lambda key, x: found.update({key: np.asarray(x)}) if isinstance(x, h5py.Dataset) else None)
@@ -120,10 +121,10 @@ def _places(model: Any) -> dict[str, Any]:
 
 def _kind(filepath: Any) -> str:
     name = os.fspath(filepath)
-    for ending, kind in ((".weights.h5", "h5"), (".npz", "npz"), (".safetensors", "safetensors")):
+    for ending, kind in ((".weights.h5", "h5"), (".npz", "npz")):
         if name.endswith(ending):
             return kind
-    raise ValueError("The filename must end in `.weights.h5` (or here in `.npz` or `.safetensors`). "
+    raise ValueError("The filename must end in `.weights.h5` (or here in `.npz`). "
                      f"Received: filepath={name}")
 
 
@@ -131,6 +132,6 @@ def _h5py() -> Any:
     try:
         import h5py
     except ImportError:
-        raise MissingError("files that end in .weights.h5 need h5py (pip install h5py); .npz and .safetensors need "
+        raise MissingError("files that end in .weights.h5 need h5py (pip install h5py); .npz needs "
                            "nothing") from None
     return h5py

@@ -44,9 +44,13 @@ def register_module_forward_pre_hook(hook: Callable) -> Handle:
     return Handle(everywhere["before"], hook)
 
 
-def register_module_forward_hook(hook: Callable) -> Handle:
-    """`hook(module, args, output)` after the forward of every module."""
-    return Handle(everywhere["after"], hook)
+def register_module_forward_hook(hook: Callable, *, with_kwargs: bool = False, always_call: bool = False) -> Handle:
+    """`hook(module, args, output)` after the forward of every module.
+
+    `with_kwargs` it is `hook(module, args, kwargs, output)`.
+    With `always_call` also where forward raised; the output is then None.
+    """
+    return Handle(everywhere["after"], Hook(hook, with_kwargs, always_call) if with_kwargs or always_call else hook)
 
 
 def call(module: Any, args: tuple, kwargs: dict) -> Any:

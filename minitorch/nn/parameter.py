@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import absent_from
 from ..op import PLAIN
 from ..roots import copy_of
-from ..tensor import Tensor, disabled_torch_function
+from ..tensor import INTERNAL, Tensor, disabled_torch_function
 
 
 class Parameter(Tensor):
@@ -21,14 +22,17 @@ class Parameter(Tensor):
 
     __torch_function__ = staticmethod(disabled_torch_function)
 
-    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
+    def __new__(cls, data: Any = None, requires_grad: bool = True, **own: Any) -> Parameter:
+        # programs make a parameter anew of `vars(parameter)`, which in PyTorch has nothing of its own
+        for name in own.keys() - INTERNAL:
+            raise TypeError(f"{cls.__name__}.__new__() got an unexpected keyword argument '{name}'")
         t = object.__new__(cls)
         t._array = _array_of("Parameter", data)
         if requires_grad:
             t.requires_grad = True
         return t
 
-    def __init__(self, data: Any = None, requires_grad: bool = True):
+    def __init__(self, data: Any = None, requires_grad: bool = True, **own: Any):
         pass
 
     def __deepcopy__(self, memo: dict) -> Parameter:
@@ -67,3 +71,14 @@ def _array_of(name: str, data: Any) -> Any:
     if not isinstance(data, Tensor):
         raise TypeError(f"{name}: data expects a Tensor, got {type(data).__name__}")
     return data._array
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("UninitializedParameter", "UninitializedBuffer"):
+        from . import lazy
+
+        return getattr(lazy, name)
+    return _absent(name)
+
+
+_absent = absent_from("torch.nn.parameter", lambda: globals())

@@ -26,6 +26,7 @@ from . import (
     gather,
     index,
     join,
+    ldl,
     linalg,
     lookup,
     loss,

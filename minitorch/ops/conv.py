@@ -160,7 +160,7 @@ def _empty_shape(x: tuple, w: tuple, options: tuple) -> tuple:
 
 
 def _of_nothing(k: Any, x: Any, w: Any, b: Any, shape: tuple) -> tuple:
-    """A convolution without input channels: it has no output channels either, whatever the weight says, as PyTorch's."""
+    """A convolution without input channels: as PyTorch's it has no output channels either, whatever the weight says."""
     shapes, dtype = [None if a is None else a.shape for a in (x, w, b)], x.dtype
     return (k.xp.zeros(shape, dtype), *[lambda dy, shape=shape: k.xp.zeros(shape, dtype) for shape in shapes])
 

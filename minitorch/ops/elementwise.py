@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import builtins
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,9 @@ from .. import dtypes
 from ..dtypes import COMPLEX, promote
 from ..errors import DTypeError
 from ..op import op
+from ..quiet import listen
 
-# PyTorch computes inf and nan without a word, so NumPy shall not warn of those that arise in here.
-warnings.filterwarnings("ignore", category=RuntimeWarning, module="minitorch")
+listen()
 
 
 # Arithmetic

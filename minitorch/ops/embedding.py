@@ -19,6 +19,8 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0, sca
     _check(input, weight)
     if mode not in ("sum", "mean", "max"):
         raise ValueError(f"embedding_bag: mode has to be one of sum, mean or max, got {mode}")
+    if mode == "max" and sparse:
+        raise ValueError("embedding_bag: max mode does not support sparse weights")
     if per_sample_weights is not None and (mode != "sum" or per_sample_weights.shape != input.shape):
         raise NotImplementedError("embedding_bag: per_sample_weights is only supported for mode='sum' and of the shape "
                                   f"of input; got mode={mode!r} and {tuple(per_sample_weights.shape)}")
@@ -30,7 +32,7 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0, sca
         index, bag = index[keep], bag[keep]
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights[Tensor._wrap(np.flatnonzero(keep))]
-    rows = embedding(Tensor._wrap(index), weight, None, max_norm, norm_type, scale_grad_by_freq)
+    rows = embedding(Tensor._wrap(index), weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.reshape(-1, 1)
     counts = np.bincount(bag, minlength=bags)

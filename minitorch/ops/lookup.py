@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import dtypes, shapes
 from ..device import kernels_of
+from ..engine import mode
 from ..errors import BoundsError, DTypeError, ShapeError
 from ..op import composite, handing_over, op
 from ..tensor import Tensor
@@ -263,11 +264,15 @@ def _picked(values: Any, inverse: Any, counts: Any, return_inverse: bool, return
 
 
 @op(method=False, function=False)
-def embedding_(k, w, index, /, padding_idx, scale_grad_by_freq):
+def embedding_(k, w, index, /, padding_idx, scale_grad_by_freq, sparse=False):
     shape = w.shape
     if index.dtype.kind != "i" or index.dtype.itemsize < 4:
         raise DTypeError(f"embedding: input expects int64 or int32 indices, got {dtypes.from_numpy(index.dtype)}")
     check_range("embedding", k, index, shape[0], 0)
+    if sparse:
+        from ..sparse.rows import rows_gradient
+
+        return k.xp.take(w, index, 0), lambda dy: rows_gradient(dy, index, shape, padding_idx, scale_grad_by_freq)
     return k.xp.take(w, index, 0), lambda dy: k.embedding_dw(dy, index, shape, padding_idx, scale_grad_by_freq)
 
 
@@ -283,7 +288,7 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
 
     The row `padding_idx` gets no gradient. With `max_norm`, rows in use whose norm is larger are first scaled down to
     it, in place. `scale_grad_by_freq` divides a row's gradient by how often it is used. Raises BoundsError for an
-    index out of range.
+    index out of range. `sparse`: the gradient of a leaf is a sparse tensor with a row for each index.
     """
     if weight.ndim != 2:
         raise ShapeError(f"embedding: 'weight' must be 2-D, a matrix, got shape {list(weight.shape)}")
@@ -294,7 +299,9 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         padding_idx %= rows
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
-    return embedding_(weight, input, padding_idx, scale_grad_by_freq)
+    if sparse and mode.recorder is not None:
+        mode.recorder.refuse("the sparse gradient of embedding")
+    return embedding_(weight, input, padding_idx, scale_grad_by_freq, sparse)
 
 
 @handing_over

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from minitorch_kernels import random as kernels
 
+from .. import dtypes
 from ..device import device as as_device
 from ..device import device_of, move
 from ..engine import mode, no_grad, whole
 from ..inplace import write
-from .. import dtypes
 from ..op import FUNCTIONS, composite
 from ..shapes import broadcast
 from ..tensor import Tensor

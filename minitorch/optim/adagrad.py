@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..tensor import Tensor
 from .optimizer import Optimizer, advance, begin, checked, number
 
 
@@ -27,6 +28,18 @@ class Adagrad(Optimizer):
 
     def share_memory(self) -> None:
         """Nothing to do: tensors of this framework are not shared between processes."""
+
+    def _step_sparse(self, group: dict[str, Any], p: Tensor, grad: Any) -> None:
+        from ..sparse.rows import parts
+
+        if group["weight_decay"]:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        state = self.state[p]
+        lr = number(group["lr"]) / (1 + (advance(state) - 1) * group["lr_decay"])
+        places, g = parts(-grad if group["maximize"] else grad)
+        total = state["sum"]._array
+        total[places] += g * g
+        p._array[places] -= lr * (g / (total[places] ** 0.5 + group["eps"]))
 
     def _step_group(self, group: dict[str, Any]) -> None:
         lr = number(group["lr"])

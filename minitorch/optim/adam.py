@@ -32,6 +32,9 @@ class Adam(Optimizer):
             maximize=maximize, foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused,
             decoupled_weight_decay=decoupled_weight_decay))
 
+    def _step_sparse(self, group: dict[str, Any], p: Tensor, grad: Any) -> None:
+        raise RuntimeError("Adam does not support sparse gradients, please consider SparseAdam instead")
+
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, (beta1, beta2) = number(group["lr"]), map(number, group["betas"])
         eps, weight_decay, decoupled = group["eps"], group["weight_decay"], group["decoupled_weight_decay"]

@@ -118,7 +118,7 @@ class _Line:
         with enable_grad():
             loss = self.closure()
         self.calls += 1
-        g = [(p._array * 0 if p._grad is None else p._grad._array).ravel() for p in self.params]
+        g = [(p._array * 0 if p._grad is None else p._grad.to_dense()._array).ravel() for p in self.params]
         return loss, float(number(loss)), self.xp.concatenate(g)
 
     def move(self, t: float, d: Any) -> None:

@@ -88,7 +88,7 @@ class Optimizer:
         The array is written to before the next parameter comes, which the version counter hears of.
         """
         for p in group["params"]:
-            if p._grad is not None:
+            if p._grad is not None and not (engine.sparse and self._sparse_done(group, p)):
                 yield p, p._array, p._grad._array, kernels_of(p._array)
                 p._bump()
 
@@ -98,6 +98,8 @@ class Optimizer:
         The lists are cut anew only where they changed. The dict is for what a kernel remembers between the steps.
         """
         params = [p for p in group["params"] if p._grad is not None]
+        if engine.sparse:
+            params = [p for p in params if not self._sparse_done(group, p)]
         found = [*params, *[p._array for p in params]]
         before, lists = self._lists.get(id(group), ([], []))
         if len(before) != len(found) or not all(map(is_, before, found)):
@@ -113,12 +115,26 @@ class Optimizer:
                 if p._counter is not None:  # else nothing has kept the values
                     p._counter[0] += 1
 
+    def _sparse_done(self, group: dict[str, Any], p: Tensor) -> bool:
+        """Where the gradient is sparse: take the step for it, and say so."""
+        grad: Any = p._grad
+        if not grad.is_sparse:
+            return False
+        self._step_sparse(group, p, grad)
+        p._bump()
+        return True
+
+    def _step_sparse(self, group: dict[str, Any], p: Tensor, grad: Any) -> None:
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero, in place, where `set_to_none` is False."""
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
                     p._grad = None
+                elif p._grad is not None and p._grad.is_sparse:
+                    p._grad.zero_()
                 elif p._grad is not None:
                     if p._grad._requires_grad:
                         p._grad = p._grad.detach()
@@ -293,6 +309,8 @@ def _hooked(step: Callable) -> Callable:
     @whole
     @functools.wraps(step)
     def call(self, *args, **kwargs):
+        if "_hooks" not in self.__dict__:  # a wrapper of an optimizer, which never ran Optimizer.__init__
+            return step(self, *args, **kwargs)
         self._opt_called = True
         before, after = self._hooks["step_pre"], self._hooks["step_post"]
         for hook in list(before.values()) if before else ():

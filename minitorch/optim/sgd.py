@@ -35,6 +35,21 @@ class SGD(Optimizer):
             lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov,
             maximize=maximize, foreach=foreach, differentiable=differentiable, fused=fused))
 
+    def _step_sparse(self, group: dict[str, Any], p: Tensor, grad: Any) -> None:
+        from ..sparse.rows import parts
+
+        if group["weight_decay"]:
+            raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
+        momentum, g = group["momentum"], -grad if group["maximize"] else grad
+        if momentum:
+            state = self.state[p]
+            before = state.get("momentum_buffer")
+            state["momentum_buffer"] = b = g.clone() if before is None else \
+                (before * momentum).add(g, alpha=1 - group["dampening"])
+            g = g.add(b, alpha=momentum) if group["nesterov"] else b
+        places, values = parts(g)
+        p._array[places] -= number(group["lr"]) * values
+
     def _step_group(self, group: dict[str, Any]) -> None:
         lr, momentum, dampening = number(group["lr"]), group["momentum"], group["dampening"]
         weight_decay, nesterov, maximize = number(group["weight_decay"]), group["nesterov"], group["maximize"]

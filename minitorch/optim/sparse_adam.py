@@ -3,14 +3,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..tensor import Tensor
 from .optimizer import Optimizer, begin, checked, number
 
 
 class SparseAdam(Optimizer):
     """Adam in which only the rows of a parameter that have a gradient move, and only their averages.
 
-    For `Embedding(sparse=True)`. The gradient of a table is a dense array here, and a row of zeros in it counts as one
-    that was not looked up. Kingma and Ba, 2015.
+    For `Embedding(sparse=True)`: a row that was looked up has a gradient, be it zero. Raises RuntimeError for a dense
+    gradient. Kingma and Ba, 2015.
 
     >>> import minitorch as torch
     >>> table = torch.nn.Embedding(3, 2, sparse=True)
@@ -30,17 +31,20 @@ class SparseAdam(Optimizer):
         super().__init__(params, checked(lr=lr, betas=betas, eps=eps, maximize=maximize))
 
     def _step_group(self, group: dict[str, Any]) -> None:
-        (beta1, beta2), lr, eps = group["betas"], number(group["lr"]), group["eps"]
-        for p, a, g, k in self._due(group):
-            state = self.state[p]
-            if not state:
-                begin(p, state, "exp_avg", "exp_avg_sq")
-                state["step"] = 0
-            state["step"] += 1
-            rows = k.xp.flatnonzero((g != 0).reshape(g.shape[0], -1).any(1))
-            dy = -g[rows] if group["maximize"] else g[rows]
-            mean, square = state["exp_avg"]._array, state["exp_avg_sq"]._array
-            mean[rows] += (1 - beta1) * (dy - mean[rows])
-            square[rows] += (1 - beta2) * (dy * dy - square[rows])
-            scale = (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
-            a[rows] -= (lr * scale) * mean[rows] / (square[rows] ** 0.5 + eps)
+        for _ in self._due(group):
+            raise RuntimeError("SparseAdam does not support dense gradients, please consider Adam instead")
+
+    def _step_sparse(self, group: dict[str, Any], p: Tensor, grad: Any) -> None:
+        from ..sparse.rows import parts
+
+        (beta1, beta2), state = group["betas"], self.state[p]
+        if not state:
+            begin(p, state, "exp_avg", "exp_avg_sq")
+            state["step"] = 0
+        state["step"] += 1
+        places, g = parts(-grad if group["maximize"] else grad)
+        mean, square = state["exp_avg"]._array, state["exp_avg_sq"]._array
+        mean[places] += (1 - beta1) * (g - mean[places])
+        square[places] += (1 - beta2) * (g * g - square[places])
+        scale = (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
+        p._array[places] -= (number(group["lr"]) * scale) * mean[places] / (square[places] ** 0.5 + group["eps"])

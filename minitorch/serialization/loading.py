@@ -25,6 +25,7 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights
 
     Tensors and plain containers are built, with `weights_only=False` also modules whose class the program has loaded,
     and nothing is executed; what else a file refers to is refused by name, unless `add_safe_globals` has declared it.
+    `weights_only=True` refuses the containers too that PyTorch's refuses: `defaultdict`, `deque`, NumPy's arrays, ...
     Tensors go to the devices that they were on, or to `map_location`: a device, a dict from old to new ones, or a
     function of storage and location that returns the storage, `storage.cpu()`, `storage.cuda(1)`, or None. With `mmap`
     a file stays on the disk, and its tensors are read when they are looked at.
@@ -36,7 +37,7 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, *, weights
         raise TypeError(f"load: got an unexpected keyword argument {min(unknown)!r}")
     place = _placer(map_location)
     build = Unpickler(declared=settings.declared_by_name(), encoding=pickle_load_args.get("encoding", "utf-8"),
-                      modules=weights_only is False)
+                      modules=weights_only is False, strict=weights_only is True)
     with opened(f, bool(mmap)) as source:
         kind = _kind(source)
         if kind == "zip":

@@ -235,6 +235,8 @@ def _table() -> dict[tuple[str, str], Any]:
 
 TABLE = _table()
 _MOVED = {"__builtin__": "builtins", "copy_reg": "copyreg", "numpy.core.multiarray": "numpy._core.multiarray"}
+_REFUSED_BY_PYTORCH = {key for key in TABLE if key[0].partition(".")[0] in ("argparse", "types", "pathlib", "numpy")} \
+    | {("collections", "defaultdict"), ("collections", "deque"), ("torch._C", "Generator")}
 _FACTORIES = (list, dict, set, int, float, str, bool, tuple, OrderedDict, Counter)
 
 CALLS: dict[Any, Callable] = {
@@ -256,6 +258,14 @@ def lookup(module: str, name: str) -> Any:
     if module == "torch.return_types":
         return _return_type(name)
     return TABLE[_MOVED.get(module, module), name]
+
+
+def is_refused_by_pytorch(module: str, name: str) -> bool:
+    """Whether PyTorch's `weights_only=True` refuses this name, although no harm comes of it here."""
+    module = _MOVED.get(module, module)
+    if module == "builtins":
+        return name not in ("set", "bytearray", "complex", "bytes", "object", "unicode", "long")
+    return module == "torch.return_types" or (module, name) in _REFUSED_BY_PYTORCH
 
 
 def _return_type(name: str) -> Any:

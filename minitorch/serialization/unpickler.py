@@ -29,13 +29,15 @@ class Unpickler:
 
     `fetch(id)` gives the storage that a persistent id means. `declared` are the classes that the program has called
     safe, by name. With `modules` it also builds modules, and objects of the program's own file, of classes that are
-    loaded already: as they lie in the file, without running a method of theirs. `tensors` collects each tensor built
+    loaded already: as they lie in the file, without running a method of theirs. `strict`: of the containers only those
+    that PyTorch reads with `weights_only=True`. `tensors` collects each tensor built
     with the storage that it lies in.
     """
 
     def __init__(self, fetch: Callable[[Any], Elements] | None = None, declared: dict[str, Any] | None = None,
-                 encoding: str = "utf-8", modules: bool = False):
+                 encoding: str = "utf-8", modules: bool = False, strict: bool = False):
         self.fetch, self.encoding, self._declared, self._modules = fetch, encoding, declared or {}, modules
+        self._strict = strict
         self._bare: set[type] = set()  # classes whose objects are only given their attributes
         self.tensors: list[tuple[Tensor, Loaded]] = []
         self._storages: dict[int, Loaded] = {}
@@ -101,6 +103,11 @@ class Unpickler:
         return value
 
     def find(self, module: str, name: str) -> Any:
+        if self._strict and names.is_refused_by_pytorch(module, name):
+            if f"{module}.{name}" in self._declared:
+                return self._declared[f"{module}.{name}"]
+            raise RefusedError(f"it refers to {module}.{name}, which weights_only=True refuses; without that argument "
+                               f"it is read, and torch.serialization.add_safe_globals([{name}]) declares it safe")
         try:
             return names.lookup(module, name)
         except KeyError:

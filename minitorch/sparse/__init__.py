@@ -11,6 +11,7 @@ from ..op import FUNCTIONS
 from ..tensor import Size, Tensor
 from . import operations
 from .coo import SparseTensor, from_dense, masked, sparse_coo_tensor
+from .csr import SparseCSR, compressed, sparse_csr_tensor
 
 
 def mm(mat1: Tensor, mat2: Tensor) -> Tensor:
@@ -106,5 +107,5 @@ def __getattr__(name: str) -> Any:
     raise NoAttributeError(f"module 'torch.sparse' has no attribute '{name}'", name, lambda: globals())
 
 
-__all__ = ["SparseTensor", "addmm", "check_sparse_tensor_invariants", "from_dense", "log_softmax", "masked", "mm",
-           "softmax", "sparse_coo_tensor", "sum"]
+__all__ = ["SparseCSR", "SparseTensor", "addmm", "check_sparse_tensor_invariants", "compressed", "from_dense",
+           "log_softmax", "masked", "mm", "softmax", "sparse_coo_tensor", "sparse_csr_tensor", "sum"]

@@ -73,6 +73,8 @@ def _check(i: Tensor, v: Tensor, size: Size, most: list[int]) -> None:
 
 def from_dense(x: Tensor, sparse_dim: int | None = None, wanted: Any = None) -> SparseTensor:
     """The elements of `x` that are not zero; with `sparse_dim` the rows of that many dimensions that are not."""
+    if str(wanted) == "torch.sparse_csr":
+        return x.to_sparse_csr()
     if wanted not in (None, sparse_coo):
         raise NotImplementedError(f"to_sparse: layout {wanted} is not there; the nearest that exists is {sparse_coo}")
     n = x.ndim if sparse_dim is None else sparse_dim
@@ -247,7 +249,18 @@ class SparseTensor(Tensor):
                   dense_dim: Any = None) -> Tensor:
         if layout is strided:
             return self.to_dense()
+        if str(layout) == "torch.sparse_csr":
+            return self.to_sparse_csr()
         return self if sparse_dim in (None, self.sparse_dim()) else from_dense(self.to_dense(), sparse_dim, layout)
+
+    def to_sparse_coo(self) -> Tensor:
+        return self
+
+    def to_sparse_csr(self, dense_dim: Any = None) -> Tensor:
+        """The matrix with compressed rows."""
+        from .csr import compressed
+
+        return compressed(self)
 
     # Copies, types, devices
 

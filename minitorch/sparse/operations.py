@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes
-from ..errors import ShapeError
+from ..engine import mode
+from ..errors import GraphError, ShapeError
 from ..op import FUNCTIONS
 from ..shapes import axis
 from ..tensor import Tensor
@@ -20,6 +21,11 @@ def run(name: str, args: tuple, kwargs: dict) -> Any:
     if name not in TABLE:
         raise NotImplementedError(f"{name}: is not there for sparse tensors (there are {', '.join(sorted(TABLE))}); "
                                   "take to_dense() first")
+    csr = [x for x in (*args, *kwargs.values()) if getattr(x, "is_sparse_csr", False)]
+    if csr and csr[0] is not args[0]:
+        args = tuple([x.to_sparse() if any([x is c for c in csr]) else x for x in args])
+    elif csr:
+        return getattr(args[0], name)(*args[1:], **kwargs)
     return TABLE[name](*args, **kwargs)
 
 
@@ -93,7 +99,13 @@ def addmm(x: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     return beta * x + alpha * mm(a, b)
 
 
-for _product in (mm, mv, addmm):
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """x weightᵀ + bias."""
+    y = matmul(x, t(weight) if isinstance(weight, SparseTensor) else weight.t())
+    return y if bias is None else y + bias
+
+
+for _product in (mm, mv, addmm, linear):
     _operation(_product)
 
 
@@ -165,9 +177,10 @@ def _unary(name: str) -> None:
     _operation(function)
 
 
-for _name in ("abs", "asin", "asinh", "atan", "atanh", "ceil", "erf", "erfinv", "expm1", "floor", "isinf", "isnan",
-              "log1p", "neg", "positive", "relu", "round", "sgn", "sign", "sin", "sinh", "sqrt", "square", "tan",
-              "tanh", "trunc"):
+_UNARY = ("abs", "asin", "asinh", "atan", "atanh", "ceil", "erf", "erfinv", "expm1", "floor", "isinf", "isnan",
+          "log1p", "neg", "positive", "relu", "round", "sgn", "sign", "sin", "sinh", "sqrt", "square", "tan",
+          "tanh", "trunc")
+for _name in _UNARY:
     _unary(_name)
 
 _reflected: dict[str, Callable] = {
@@ -177,6 +190,27 @@ _reflected: dict[str, Callable] = {
     "subtract": sub}
 for _name, _function in _reflected.items():
     setattr(SparseTensor, _name, _function)
+
+
+def _inplace(name: str) -> None:
+    """`name_`: the tensor takes over the places and values of what `name` gives."""
+    def method(a, *args, **kwargs):
+        if mode.grad and a.requires_grad and a._leaf:
+            raise GraphError(f"{name}_: a leaf Variable that requires grad is being used in an in-place operation.")
+        y = TABLE[name](a, *args, **kwargs)
+        if y._size != a._size:
+            raise ShapeError(f"{name}_: the result has shape {tuple(y._size)}, the tensor {tuple(a._size)}")
+        a._i, a._v, a._coalesced = y._i, y._v.to(a.dtype), y._coalesced
+        return a
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    setattr(SparseTensor, method.__name__, method)
+
+
+for _name in ("add", "sub", "mul", "div", "pow", *_UNARY):
+    _inplace(_name)
+for _name in ("add", "sub", "mul", "truediv"):
+    setattr(SparseTensor, f"__i{_name}__", getattr(SparseTensor, "div_" if _name == "truediv" else f"{_name}_"))
 
 
 def _same_shape(name: str, a: SparseTensor, b: SparseTensor) -> None:

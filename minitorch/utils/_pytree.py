@@ -11,14 +11,14 @@ __all__ = ["LeafSpec", "MappingKey", "PyTree", "SequenceKey", "TreeSpec", "keyst
            "tree_iter", "tree_leaves", "tree_leaves_with_path", "tree_map", "tree_map_", "tree_map_only",
            "tree_map_only_", "tree_map_with_path", "tree_structure", "tree_unflatten"]
 
-PyTree = Any
+PyTree = Context = Any
 
 
 class _Kind(NamedTuple):
     """How containers of one type are taken apart (into children and a context) and put together again."""
 
-    flatten: Callable[[Any], tuple[list, Any]]
-    unflatten: Callable[[Iterable, Any], Any]
+    flatten_fn: Callable[[Any], tuple[list, Any]]
+    unflatten_fn: Callable[[Iterable, Any], Any]
     keys: Callable[[Any, Any], list] | None = None
 
 
@@ -52,8 +52,9 @@ class TreeSpec:
         if self.type is None:
             return [tree]
         kind = _kind_of(tree, None)
-        children, context = kind.flatten(tree) if kind is not None and _type_of(tree) is self.type else ([], None)
-        if kind is None or _type_of(tree) is not self.type or len(children) != self.num_children:
+        fits = kind is not None and _get_node_type(tree) is self.type
+        children, context = kind.flatten_fn(tree) if fits else ([], None)  # type: ignore[union-attr]
+        if not fits or len(children) != self.num_children:
             raise ValueError(f"expects a {self.type.__name__} of {self.num_children} children, got {tree!r}")
         if issubclass(self.type, dict):
             if set(context_keys(context)) != set(context_keys(self.context)):
@@ -64,7 +65,7 @@ class TreeSpec:
     def _build(self, leaves: Any) -> Any:
         if self.type is None:
             return next(leaves)
-        return _KINDS[self.type].unflatten([child._build(leaves) for child in self.children_specs], self.context)
+        return _KINDS[self.type].unflatten_fn([child._build(leaves) for child in self.children_specs], self.context)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TreeSpec) and self.type is other.type and self.context == other.context and \
@@ -238,7 +239,7 @@ def tree_leaves_with_path(tree: Any, is_leaf: Callable | None = None) -> list[tu
     kind = _kind_of(tree, is_leaf)
     if kind is None:
         return [((), tree)]
-    children, context = kind.flatten(tree)
+    children, context = kind.flatten_fn(tree)
     if kind.keys is not None:
         keys = kind.keys(tree, context)
     elif isinstance(tree, dict):
@@ -277,11 +278,12 @@ def broadcast_prefix(prefix: Any, tree: Any) -> list:
     kind = _kind_of(prefix, None)
     if kind is None:
         return [prefix] * len(tree_leaves(tree))
-    same = _type_of(prefix) is _type_of(tree) or (isinstance(prefix, (list, tuple)) and isinstance(tree, (list, tuple)))
+    sequences = isinstance(prefix, (list, tuple)) and isinstance(tree, (list, tuple))
+    same = sequences or _get_node_type(prefix) is _get_node_type(tree)
     if not same or len(prefix) != len(tree):
         raise ValueError(f"the structure {prefix!r} does not fit the structure of {tree_structure(tree)}")
     pairs = [(prefix[key], tree[key]) for key in tree] if isinstance(tree, dict) else \
-        zip(kind.flatten(prefix)[0], _kind_of(tree, None).flatten(tree)[0])  # type: ignore[union-attr]
+        zip(kind.flatten_fn(prefix)[0], _kind_of(tree, None).flatten_fn(tree)[0])  # type: ignore[union-attr]
     return [value for p, t in pairs for value in broadcast_prefix(p, t)]
 
 
@@ -304,7 +306,7 @@ _KINDS: dict[Any, _Kind] = {
 SUPPORTED_NODES = _KINDS
 
 
-def _type_of(tree: Any) -> Any:
+def _get_node_type(tree: Any) -> Any:
     """The type under which `tree` is registered."""
     kind = type(tree)
     if kind not in _KINDS and isinstance(tree, tuple) and hasattr(kind, "_fields"):
@@ -313,7 +315,7 @@ def _type_of(tree: Any) -> Any:
 
 
 def _kind_of(tree: Any, is_leaf: Callable | None) -> _Kind | None:
-    return None if is_leaf is not None and is_leaf(tree) else _KINDS.get(_type_of(tree))
+    return None if is_leaf is not None and is_leaf(tree) else _KINDS.get(_get_node_type(tree))
 
 
 def _flatten(tree: Any, leaves: list, is_leaf: Callable | None) -> TreeSpec:
@@ -321,5 +323,5 @@ def _flatten(tree: Any, leaves: list, is_leaf: Callable | None) -> TreeSpec:
     if kind is None:
         leaves.append(tree)
         return LeafSpec()
-    children, context = kind.flatten(tree)
-    return TreeSpec(_type_of(tree), context, [_flatten(child, leaves, is_leaf) for child in children])
+    children, context = kind.flatten_fn(tree)
+    return TreeSpec(_get_node_type(tree), context, [_flatten(child, leaves, is_leaf) for child in children])

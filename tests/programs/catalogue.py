@@ -24,6 +24,7 @@ REPOSITORIES = {  # name on GitHub: the commit that is run
     "kamenbliznashki/normalizing_flows": "97a73a01bcee3ac8015dfeeb3cffb035ec39a1f2",
     "vwxyzjn/cleanrl": "fe8d8a03c41a7ef5b523e2e354bd01c363e786bb",
     "rtqichen/torchdiffeq": "657943acefa826ef04c025ebeb1ff5e9d60dc268",
+    "davda54/sam": "3c3afdbd71cff2462ec91c734b3d1170bd0f3707",
     "salesforce/awd-lstm-lm": "1d466ec5875675ca6b6f0caacbb741240a29da9e",
 }
 
@@ -190,4 +191,19 @@ def _science_and_agents() -> list[Program]:
     ]
 
 
-PROGRAMS = [*_examples(), *_language_models(), *_tutorials(), *_lessons(), *_gans_and_agents(), *_science_and_agents()]
+def _pictures() -> list[Program]:
+    small = {"cyclegan": "--img_height 32 --img_width 32 --n_residual_blocks 1",
+             "unit": "--img_height 32 --img_width 32 --dim 16",
+             "discogan": "--img_height 64 --img_width 64",
+             "pix2pix": "--img_height 256 --img_width 256"}
+    return [
+        *(Program("eriklindernoren/PyTorch-GAN", f"implementations/{gan}/{gan}.py",
+                  f"--dataset_name pairs --n_cpu 0 --batch_size 1 --sample_interval 2 {size}", steps=6,
+                  data={"../../data/pairs": "picture pairs"}) for gan, size in small.items()),
+        Program("davda54/sam", "example/train.py", "--batch_size 16 --depth 10 --width_factor 1 --epochs 1",
+                steps=10, data={f"{root}/cifar-10-batches-py": "cifar10" for root in ("cifar", "data")}),
+    ]
+
+
+PROGRAMS = [*_examples(), *_language_models(), *_tutorials(), *_lessons(), *_gans_and_agents(), *_science_and_agents(),
+            *_pictures()]

@@ -70,6 +70,20 @@ def _pictures(_: Path, place: Path) -> None:
             Image.fromarray(coarse).resize((481, 321)).save(place / part / f"{i}.jpg")
 
 
+@source("picture pairs")
+def _picture_pairs(_: Path, place: Path) -> None:
+    """Smooth coloured pictures of two domains side by side, and in the folders A and B."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for part in ("train", "test", "val"):
+        for folder in (place / part, place / part / "A", place / part / "B"):
+            folder.mkdir(parents=True, exist_ok=True)
+            for i in range(8):
+                coarse = rng.integers(0, 256, (5, 10, 3), dtype=np.uint8)
+                Image.fromarray(coarse).resize((128, 64)).save(folder / f"{i}.jpg")
+
+
 @source("cora archive")
 def _cora_archive(_: Path, place: Path) -> None:
     with tarfile.open(place, "w:gz") as archive:

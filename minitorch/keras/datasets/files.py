@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,26 +12,24 @@ from ...vision import datasets
 Arrays = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def images(kind: Any, path: str) -> Arrays:
-    """Both splits of a data set of grey images: (N, 28, 28) and (N,), uint8."""
-    splits = []
-    for train in (True, False):
-        data = kind(folder(path), train=train, download=True)
-        splits.append((data.data.numpy(), data.targets.numpy().astype(np.uint8)))
-    return splits[0], splits[1]
+def loader(kind: str, name: str) -> Callable[..., Arrays]:
+    """The `load_data` of one of the core's data sets."""
+    def load_data(path: str = name) -> Arrays:
+        """(x_train, y_train), (x_test, y_test).
+
+        `path` is a folder with the files; by default they are in ~/.keras/datasets, fetched if they are missing.
+        """
+        splits = []
+        for train in (True, False):
+            data = getattr(datasets, kind)(_folder(path), train=train, download=True)
+            x, y = np.asarray(data.data), np.asarray(data.targets, np.uint8)
+            splits.append((x, y[:, None] if x.ndim == 4 else y))
+        return splits[0], splits[1]
+
+    return load_data
 
 
-def cifar(classes: int, path: str) -> Arrays:
-    """Both splits of CIFAR: (N, 32, 32, 3) and (N, 1), uint8."""
-    kind = datasets.CIFAR10 if classes == 10 else datasets.CIFAR100
-    splits = []
-    for train in (True, False):
-        data = kind(folder(path), train=train, download=True)
-        splits.append((data.data, np.array(data.targets, np.uint8)[:, None]))
-    return splits[0], splits[1]
-
-
-def folder(path: str) -> Path:
+def _folder(path: str) -> Path:
     """A folder as it is given where it exists, or else of this name in Keras's own, ~/.keras/datasets."""
     given = Path(path)
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))

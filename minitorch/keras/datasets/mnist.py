@@ -1,12 +1,4 @@
-"""MNIST: 70,000 handwritten digits, 28 x 28."""
-from __future__ import annotations
+"""MNIST: 70,000 handwritten digits, uint8 images (N, 28, 28) and labels (N,)."""
+from .files import loader
 
-from .files import Arrays, datasets, images
-
-
-def load_data(path: str = "mnist.npz") -> Arrays:
-    """(x_train, y_train), (x_test, y_test): uint8 images (N, 28, 28) and labels (N,).
-
-    `path` is a folder with the IDX files; by default they are in ~/.keras/datasets/mnist, fetched if missing.
-    """
-    return images(datasets.MNIST, path)
+load_data = loader("MNIST", "mnist")

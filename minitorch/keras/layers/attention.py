@@ -6,12 +6,11 @@ from typing import Any
 
 from ...nn import functional as F
 from ...op import FUNCTIONS
-from .. import initializers, regularizers
 from .base import Layer
 from .core import positive
 
 
-class MultiHeadAttention(Layer):
+class MultiHeadAttention(Layer, kernel="glorot_uniform", bias="zeros"):
     """Several heads of scaled dot products (Vaswani et al. 2017), `layer(query, value, key=value)`.
 
     Weights: query, key and value (C, num_heads, key_dim), output (num_heads, value_dim, C), and their biases.
@@ -23,9 +22,7 @@ class MultiHeadAttention(Layer):
     supports_masking = True
 
     def __init__(self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0,
-                 use_bias: bool = True, output_shape: Any = None, attention_axes: Any = None,
-                 kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, bias_regularizer: Any = None, seed: int | None = None,
+                 use_bias: bool = True, output_shape: Any = None, attention_axes: Any = None, seed: int | None = None,
                  **keywords: Any):
         super().__init__(**keywords)
         if attention_axes not in (None, 1, (1,), [1]):
@@ -33,8 +30,6 @@ class MultiHeadAttention(Layer):
         self.num_heads = positive("MultiHeadAttention", "num_heads", num_heads)
         self.key_dim, self.value_dim = positive("MultiHeadAttention", "key_dim", key_dim), value_dim or key_dim
         self.dropout, self.use_bias, self.output_size = dropout, use_bias, output_shape
-        self.kernel_initializer, self.bias_initializer = map(initializers.get, (kernel_initializer, bias_initializer))
-        self.kernel_regularizer, self.bias_regularizer = map(regularizers.get, (kernel_regularizer, bias_regularizer))
 
     def _add(self, query: int, value: int, key: int) -> None:
         heads, size = self.num_heads, self.output_size
@@ -44,11 +39,9 @@ class MultiHeadAttention(Layer):
                 ("key", (key, heads, self.key_dim), (heads, self.key_dim)),
                 ("value", (value, heads, self.value_dim), (heads, self.value_dim)),
                 ("output", (heads, self.value_dim, out), (out,))):
-            part = _Projection(name=f"{self.name}_{name}")
-            part.kernel = part.add_weight(shape, self.kernel_initializer, regularizer=self.kernel_regularizer,
-                                          name="kernel")
-            part.bias = part.add_weight(bias, self.bias_initializer, regularizer=self.bias_regularizer,
-                                        name="bias") if self.use_bias else None
+            part = _Projection(name=f"{self.name}_{name}", **{key: getattr(self, key) for key in self._options})
+            part._weight("kernel", shape)
+            part._weight("bias", bias, self.use_bias)
             part.built = True
             setattr(self, f"{name}_dense", part)
 
@@ -77,9 +70,8 @@ class MultiHeadAttention(Layer):
             mask = mask.unsqueeze(1) if mask.ndim == 3 else mask
         query_mask = getattr(query, "_keras_mask", None) if query_mask is None else query_mask
         value_mask = getattr(value, "_keras_mask", None) if value_mask is None else value_mask
-        there = [m for m in (None if query_mask is None else query_mask[:, None, :, None],
-                             None if value_mask is None else value_mask[:, None, None, :],
-                             None if key_mask is None else key_mask[:, None, None, :]) if m is not None]
+        there = [] if query_mask is None else [query_mask[:, None, :, None]]
+        there += [m[:, None, None, :] for m in (value_mask, key_mask) if m is not None]
         if causal:
             there.append(FUNCTIONS["ones"](query.shape[1], value.shape[1]).tril().bool())
         for m in there:
@@ -87,7 +79,7 @@ class MultiHeadAttention(Layer):
         return mask
 
 
-class _Projection(Layer):
+class _Projection(Layer, kernel="glorot_uniform", bias="zeros"):
     """A linear map from (N, T, C) to heads (N, H, T, K), or back."""
 
     def split(self, x):
@@ -102,31 +94,22 @@ class _Projection(Layer):
         return y if self.bias is None else y + self.bias
 
 
-class Attention(Layer):
-    """Dot products of queries and keys, `layer([query, value, key=value])`; `score_mode="concat"` adds and takes tanh.
-
-    Luong et al. 2015.
-    """
+class Attention(Layer, scale="ones"):
+    """Dot products of queries and keys, `layer([query, value, key=value])`. Luong et al. 2015."""
 
     def __init__(self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, **keywords: Any):
         super().__init__(**keywords)
-        self.use_scale, self.score_mode, self.dropout = use_scale, score_mode, dropout
+        if score_mode != "dot":
+            raise NotImplementedError(f"Attention: score_mode={score_mode!r}; 'dot' is what there is")
+        self.use_scale, self.dropout = use_scale, dropout
 
     def build(self, input_shape):
-        self.scale = self.add_weight((), "ones", name="scale") if self.use_scale else None
-        self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight") \
-            if self.score_mode == "concat" else None
-
-    def scores(self, query: Any, key: Any) -> Any:
-        if self.score_mode == "dot":
-            y = query @ key.transpose(-1, -2)
-            return y if self.scale is None else y * self.scale
-        each = query.unsqueeze(2) + key.unsqueeze(1)
-        return self.concat_score_weight * (each if self.scale is None else each * self.scale).tanh().sum(-1)
+        self._weight("scale", (), self.use_scale)
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=False, use_causal_mask=False):
         query, value, key = [*inputs, inputs[1]][:3]
-        scores = self.scores(query, key)
+        scores = query @ key.transpose(-1, -2)
+        scores = scores if self.scale is None else scores * self.scale
         masks = mask if isinstance(mask, (list, tuple)) else [getattr(x, "_keras_mask", None) for x in (query, value)]
         if masks[1] is not None:
             scores = scores.masked_fill(~masks[1].bool().unsqueeze(1), -1e9)
@@ -137,17 +120,3 @@ class Attention(Layer):
         if masks[0] is not None:
             y = y * masks[0].unsqueeze(-1)
         return [y, weights] if return_attention_scores else y
-
-
-class AdditiveAttention(Attention):
-    """`Attention` with Σ scale tanh(query + key) for the products (Bahdanau et al. 2015)."""
-
-    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **keywords: Any):
-        super().__init__(use_scale, "additive", dropout, **keywords)
-
-    def build(self, input_shape):
-        self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale") if self.use_scale else None
-
-    def scores(self, query, key):
-        each = (query.unsqueeze(2) + key.unsqueeze(1)).tanh()
-        return (each if self.scale is None else each * self.scale).sum(-1)

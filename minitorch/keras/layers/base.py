@@ -4,15 +4,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...engine import no_grad
+from ...errors import nearest
 from ...nn import Module
 from ...nn.parameter import Parameter
 from ...tensor import Tensor
-from .. import backend, constraints, initializers, regularizers
+from .. import backend, initializers, regularizers
 from ..serialization import Configured, constructed_with, described, serialize
 from ..symbolic import KerasTensor, is_symbolic, record
 
@@ -28,7 +29,6 @@ class Variable(Parameter):
     name: str
     path: str
     regularizer: Any
-    constraint: Any = None
 
     def __new__(cls, initial_value: Any = None, trainable: bool = True, dtype: Any = None, name: str = "variable",
                 path: str | None = None) -> Variable:
@@ -45,7 +45,7 @@ class Variable(Parameter):
 
     def __deepcopy__(self, memo: dict) -> Any:
         twin: Any = super().__deepcopy__(memo)
-        for name in ("name", "path", "regularizer", "constraint", "_wanted"):
+        for name in ("name", "path", "regularizer", "_wanted"):
             setattr(twin, name, getattr(self, name))
         return twin
 
@@ -58,9 +58,7 @@ class Variable(Parameter):
         self._wanted = bool(value)
         self.requires_grad = self._wanted
 
-    @property
-    def value(self) -> Variable:
-        return self
+    value = property(lambda self: self)
 
     def numpy(self, *args: Any, **keywords: Any) -> np.ndarray:
         return self.detach().numpy(*args, **keywords).copy()
@@ -83,7 +81,7 @@ class Variable(Parameter):
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract `value` from the values."""
-        return self.assign(self.detach() - backend.as_tensor(value, self.dtype))
+        return self.assign_add(-backend.as_tensor(value, self.dtype))
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={str(self.dtype)[6:]}, " \
@@ -109,8 +107,15 @@ class Layer(Configured, Module):
 
     def __init__(self, *, activity_regularizer: Any = None, trainable: bool = True, dtype: Any = None,
                  name: str | None = None, input_shape: Any = None, input_dim: int | None = None,
-                 batch_input_shape: Any = None):
+                 batch_input_shape: Any = None, **keywords: Any):
         super().__init__()
+        for key, default in self._options.items():
+            setattr(self, key, _HOMES[key.rpartition("_")[2]].get(keywords.pop(key, default)))
+        for key, value in keywords.items():
+            if not (key.endswith("_constraint") and value is None):  # as files of Keras have it
+                known = [*inspect.signature(type(self).__init__).parameters, *self._options]  # type: ignore[misc]
+                raise TypeError(f"{type(self).__name__}: got an unexpected keyword argument {key!r}"
+                                + nearest(key.replace("_constraint", "_regularizer"), known))
         self.name = name or backend.unique_name(backend.snake_case(type(self).__name__))
         self.dtype = str(backend.dtype_of(getattr(dtype, "name", dtype)))[6:]
         self.built, self._is_trainable, self._built_for = False, trainable, None
@@ -121,8 +126,12 @@ class Layer(Configured, Module):
             None if input_shape is None else (None, *input_shape)
         self._added_losses: list[Tensor] = []
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
+    def __init_subclass__(cls, **weights: Any) -> None:
+        """`weights` are names, and what each is drawn by: they give options kernel_initializer, kernel_regularizer."""
+        super().__init_subclass__()
+        if weights:
+            cls._options = {f"{name}_{what}": start if what == "initializer" else None
+                            for name, start in weights.items() for what in _HOMES}
         if "build" in vars(cls):
             cls.build = _noting_it(cls.build)  # type: ignore[method-assign]
         if "call" in vars(cls):
@@ -131,6 +140,7 @@ class Layer(Configured, Module):
             cls._takes = frozenset(name for name in ("training", "mask") if name in names or anything)
 
     _takes: frozenset[str] = frozenset()
+    _options: ClassVar[dict[str, Any]] = {}
 
     def build(self, input_shape: Any) -> None:
         """Add the weights for inputs of this shape: nothing to do unless a layer says so."""
@@ -151,7 +161,8 @@ class Layer(Configured, Module):
             x = args[0]
             if isinstance(x, (list, tuple)) and all([isinstance(n, (int, float)) for n in backend.flatten(x)]):
                 x = np.asarray(x)  # nested lists of numbers are one array
-            args = (backend.map_structure(self._as_input, x), *map(self._as_array_input, args[1:]))
+            args = (backend.map_structure(self._as_input, x),
+                    *[self._as_input(a) if isinstance(a, np.ndarray) else a for a in args[1:]])
         masks = [getattr(x, "_keras_mask", None) for x in backend.flatten(args[:1])]
         training = keywords.get("training")
         if training is None:
@@ -183,14 +194,14 @@ class Layer(Configured, Module):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the result for inputs of this shape; None stands for any size."""
-        y = self(_symbols(input_shape))
+        y = self(backend.of_shapes(KerasTensor, input_shape))
         return y.shape if isinstance(y, KerasTensor) else [each.shape for each in y]
 
     def add_weight(self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True,
-                   regularizer: Any = None, constraint: Any = None, name: str | None = None,
-                   **keywords: Any) -> Variable:
+                   regularizer: Any = None, name: str | None = None, **keywords: Any) -> Variable:
         """A new weight of `shape`, drawn by `initializer`: glorot_uniform, or zeros for numbers that are no floats."""
-        if unknown := set(keywords) - {"aggregation", "autocast", "synchronization"}:
+        given = {key for key, value in keywords.items() if value is not None}
+        if unknown := given - {"aggregation", "autocast", "synchronization"}:
             raise TypeError(f"add_weight: unexpected keyword arguments {sorted(unknown)}")
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if initializer is None:
@@ -199,13 +210,19 @@ class Layer(Configured, Module):
         name = name or "variable"
         with no_grad():
             v = Variable(draw(shape, dtype or self.dtype), trainable, dtype or self.dtype, name, f"{self.name}/{name}")
-        v.regularizer, v.constraint = regularizers.get(regularizer), constraints.get(constraint)
+        v.regularizer = regularizers.get(regularizer)
         v.requires_grad = v._wanted and self.trainable
         key, n = name.replace(".", "_"), 1
         while hasattr(self, key) or key in self._parameters:
             key, n = f"{name}_{n}", n + 1
         self._parameters[key] = v
         return v
+
+    def _weight(self, name: str, shape: Any, wanted: bool = True, **keywords: Any) -> None:
+        """Add a weight that the class names as the attribute `name`, with its options; None unless `wanted`."""
+        first = name if f"{name}_initializer" in self._options else name.partition("_")[0]
+        options = {what: getattr(self, f"{first}_{what}") for what in _HOMES}
+        setattr(self, name, self.add_weight(shape, **options, name=name, **keywords) if wanted else None)
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to the loss of the step that is going on."""
@@ -240,14 +257,8 @@ class Layer(Configured, Module):
         return list({id(v): v for layer in self._flatten_layers() for v in layer._parameters.values()
                      if v is not None}.values())
 
-    @property
-    def trainable_weights(self) -> list[Any]:
-        return [v for v in self.weights if v.requires_grad]
-
-    @property
-    def non_trainable_weights(self) -> list[Any]:
-        return [v for v in self.weights if not v.requires_grad]
-
+    trainable_weights = property(lambda self: [v for v in self.weights if v.requires_grad])
+    non_trainable_weights = property(lambda self: [v for v in self.weights if not v.requires_grad])
     variables, trainable_variables, non_trainable_variables = weights, trainable_weights, non_trainable_weights
 
     @property
@@ -270,15 +281,9 @@ class Layer(Configured, Module):
                 if v is not None:
                     v.requires_grad = bool(value) and getattr(v, "_wanted", True)
 
-    @property
-    def input(self) -> Any:
-        """What the layer was first called on in a graph. Raises AttributeError where it never was."""
-        return self._first_call().args[0]
-
-    @property
-    def output(self) -> Any:
-        """What it gave there: with it models end at a layer within another model."""
-        return self._first_call().result
+    # What the layer was first called on in a graph, and gave there: models end at a layer within another model with it.
+    input = property(lambda self: self._first_call().args[0])
+    output = property(lambda self: self._first_call().result)
 
     def _first_call(self) -> Any:
         if self.__dict__.get("_node") is None:
@@ -293,14 +298,11 @@ class Layer(Configured, Module):
     @no_grad()
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Write values over those of all weights. Raises ValueError where their number or a shape differs."""
-        own = self.weights
-        if len(own) != len(weights):
-            raise ValueError(f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of length "
-                             f"{len(weights)}, but the layer was expecting {len(own)} weights.")
-        for v, value in zip(own, weights):
-            if tuple(v.shape) != np.shape(value):
-                raise ValueError(f"Layer {self.name} weight shape {tuple(v.shape)} is not compatible with provided "
-                                 f"weight shape {np.shape(value)}.")
+        own, weights = self.weights, [backend.as_array(value) for value in weights]
+        if [tuple(v.shape) for v in own] != [value.shape for value in weights]:
+            raise ValueError(f"set_weights: layer {self.name!r} was expecting {len(own)} weights of the shapes "
+                             f"{[tuple(v.shape) for v in own]}, got {len(weights)} of the shapes "
+                             f"{[value.shape for value in weights]}")
         for v, value in zip(own, weights):
             v.copy_(backend.as_tensor(value, v.dtype))
 
@@ -316,7 +318,8 @@ class Layer(Configured, Module):
         A subclass that defines `get_config` itself gets the last three from here, and what the layer of this package
         that it derives from was given.
         """
-        own = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        own = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype,
+               **{key: serialize(getattr(self, key)) for key in self._options}}
         if type(self).get_config.__module__.startswith("minitorch."):
             init: Any = type(self).__init__  # type: ignore[misc]
             named = () if init is Layer.__init__ else inspect.signature(init).parameters
@@ -336,16 +339,13 @@ class Layer(Configured, Module):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build the layer as the one was that `get_build_config` told of."""
-        shape = backend.as_shapes(config["input_shape"])
+        shape = backend.of_shapes(tuple, config["input_shape"])
         with backend.phase(False):
             self.build(shape)
         self.built, self._built_for = True, shape
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-    def _as_array_input(self, x: Any) -> Any:
-        return self._as_input(x) if isinstance(x, np.ndarray) else x
 
     def _as_input(self, x: Any) -> Any:
         if not isinstance(x, (Tensor, np.ndarray, int, float)):
@@ -360,9 +360,9 @@ class Layer(Configured, Module):
     def _check(self, args: tuple) -> None:
         """Raise ValueError for an input that does not fit the weights."""
 
-    def _bad_input(self, expected: str, x: Any) -> ValueError:
+    def _bad_input(self, expected: str, shape: Any) -> ValueError:
         return ValueError(f'Input 0 of layer "{self.name}" is incompatible with the layer: expected {expected}, '
-                          f"but received input with shape {tuple(x.shape)}")
+                          f"but received input with shape {tuple(shape)}")
 
 
 def _noting_it(build: Any) -> Any:
@@ -375,16 +375,9 @@ def _noting_it(build: Any) -> Any:
     return with_note
 
 
+_HOMES: dict[str, Any] = {"initializer": initializers, "regularizer": regularizers}
 _PLACE = ("input_shape", "input_dim", "batch_input_shape", "input_length", "weights")  # of a layer in a Sequential
 
 
 def _shapes(x: Any) -> Any:
     return tuple(x.shape) if hasattr(x, "shape") else backend.map_structure(_shapes, x) if x is not None else None
-
-
-def _symbols(shape: Any) -> Any:
-    """A KerasTensor for each shape in nested lists of shapes."""
-    if isinstance(shape, dict):
-        return {key: _symbols(value) for key, value in shape.items()}
-    single = all(n is None or isinstance(n, int) for n in shape)
-    return KerasTensor(shape) if single else [_symbols(part) for part in shape]

@@ -8,7 +8,8 @@ from ...errors import nearest
 from ...nn import functional as F
 from ...op import FUNCTIONS
 from ...tensor import Tensor
-from .. import activations, backend, constraints, initializers, regularizers
+from .. import activations, backend
+from ..serialization import constructor
 from .base import Layer
 
 
@@ -31,7 +32,7 @@ class InputLayer(Layer):
         return inputs
 
 
-class Dense(Layer):
+class Dense(Layer, kernel="glorot_uniform", bias="zeros"):
     """activation(x kernel + bias), kernel (inputs, units).
 
     >>> Dense(3, kernel_initializer="ones")([[1.0, 2.0]]).shape
@@ -40,51 +41,37 @@ class Dense(Layer):
 
     supports_masking = True
 
-    def __init__(self, units: int, activation: Any = None, use_bias: bool = True,
-                 kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
-                 kernel_constraint: Any = None, bias_constraint: Any = None, **keywords: Any):
-        super().__init__(activity_regularizer=activity_regularizer, **keywords)
-        self.kernel_constraint, self.bias_constraint = map(constraints.get, (kernel_constraint, bias_constraint))
-        self.units, self.use_bias, self.activation = positive("Dense", "units", units), use_bias, \
-            activations.get(activation)
-        self.kernel_initializer, self.bias_initializer = map(initializers.get, (kernel_initializer, bias_initializer))
-        self.kernel_regularizer, self.bias_regularizer = map(regularizers.get, (kernel_regularizer, bias_regularizer))
+    def __init__(self, units: int, activation: Any = None, use_bias: bool = True, **keywords: Any):
+        super().__init__(**keywords)
+        self.units, self.use_bias = positive("Dense", "units", units), use_bias
+        self.activation = activations.get(activation)
 
     def build(self, input_shape):
         if len(input_shape) < 2:
-            raise ValueError(f'Input 0 of layer "{self.name}" is incompatible with the layer: expected min_ndim=2, '
-                             f"found ndim={len(input_shape)}. Full shape received: {tuple(input_shape)}")
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer,
-                                      regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-                                      name="kernel")
-        self.bias = self.add_weight((self.units,), self.bias_initializer, regularizer=self.bias_regularizer,
-                                    constraint=self.bias_constraint, name="bias") if self.use_bias else None
+            raise self._bad_input(f"min_ndim=2, found ndim={len(input_shape)}", input_shape)
+        self._weight("kernel", (input_shape[-1], self.units))
+        self._weight("bias", (self.units,), self.use_bias)
 
     def _check(self, args):
         if args[0].shape[-1] != self.kernel.shape[0]:
-            raise self._bad_input(f"axis -1 of input shape to have value {self.kernel.shape[0]}", args[0])
+            raise self._bad_input(f"axis -1 of input shape to have value {self.kernel.shape[0]}", args[0].shape)
 
     def call(self, inputs):
         return self.activation(F.linear(inputs.to(self.kernel.dtype), self.kernel.t(), self.bias))
 
 
-class Embedding(Layer):
+class Embedding(Layer, embeddings="uniform"):
     """Rows of a table (input_dim, output_dim), picked by integers; with `mask_zero` 0 means that there is nothing."""
 
-    def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
-                 embeddings_regularizer: Any = None, mask_zero: bool = False, input_length: int | None = None,
-                 **keywords: Any):
+    def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", *,
+                 mask_zero: bool = False, input_length: int | None = None, **keywords: Any):
         if input_length is not None:
             keywords.setdefault("input_shape", (input_length,))
-        super().__init__(**keywords)
+        super().__init__(embeddings_initializer=embeddings_initializer, **keywords)
         self.input_dim, self.output_dim, self.mask_zero = input_dim, output_dim, mask_zero
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
 
     def build(self, input_shape):
-        self.embeddings = self.add_weight((self.input_dim, self.output_dim), self.embeddings_initializer,
-                                          regularizer=self.embeddings_regularizer, name="embeddings")
+        self._weight("embeddings", (self.input_dim, self.output_dim))
 
     def call(self, inputs):
         return F.embedding(inputs.long(), self.embeddings)
@@ -107,31 +94,43 @@ class Masking(Layer):
         return (inputs != self.mask_value).any(-1)
 
 
-class Activation(Layer):
-    """An activation function as a layer."""
+def _layer(name: str, call: Any, doc: str, /, masks: bool = True, start: Any = None, **defaults: Any) -> Any:
+    """The layer call(self, inputs), whose attributes are its arguments: those of `defaults`, `...` for needed ones."""
+    def init(self: Any, values: dict[str, Any]) -> None:
+        Layer.__init__(self, **values.pop("keywords"))
+        for key, value in values.items():
+            setattr(self, key, value)
+        if start is not None:
+            start(self)
 
-    supports_masking = True
-
-    def __init__(self, activation: Any, **keywords: Any):
-        super().__init__(**keywords)
-        self.activation = activations.get(activation)
-
-    def call(self, inputs):
-        return self.activation(inputs)
+    return type(name, (Layer,), {"__init__": constructor(init, more=True, **defaults), "call": call, "__doc__": doc,
+                                 "__module__": __name__, "supports_masking": masks})
 
 
-class ReLU(Layer):
-    """`activations.relu`."""
+def _tuples(name: str) -> Any:
+    return lambda self: setattr(self, name, tuple(getattr(self, name)))
 
-    supports_masking = True
 
-    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0,
-                 **keywords: Any):
-        super().__init__(**keywords)
-        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
-
-    def call(self, inputs):
-        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+Activation = _layer("Activation", lambda self, inputs: self.activation(inputs), "An activation function as a layer.",
+                    start=lambda self: setattr(self, "activation", activations.get(self.activation)), activation=...)
+ReLU = _layer("ReLU", lambda self, inputs: activations.relu(
+    inputs, self.negative_slope, self.max_value, self.threshold), "`activations.relu`.", max_value=None,
+    negative_slope=0.0, threshold=0.0)
+ELU = _layer("ELU", lambda self, inputs: F.elu(inputs, self.alpha), "x, below 0 alpha (exp(x) - 1).", alpha=1.0)
+Softmax = _layer("Softmax", lambda self, inputs: F.softmax(inputs, dim=self.axis), "Softmax along `axis`.", axis=-1)
+Identity = _layer("Identity", lambda self, inputs: inputs, "The input itself.")
+Flatten = _layer("Flatten", lambda self, inputs: inputs.reshape(inputs.shape[0], math.prod(inputs.shape[1:])),
+                 "(N, ...) to (N, values).", masks=False)
+Reshape = _layer("Reshape", lambda self, inputs: inputs.reshape(inputs.shape[0], *self.target_shape),
+                 "(N, ...) to (N, *target_shape), where one size may be -1.", masks=False,
+                 start=_tuples("target_shape"), target_shape=...)
+Permute = _layer("Permute", lambda self, inputs: inputs.permute(0, *self.dims),
+                 "Dimensions in another order, counted from 1: the batch stays.", masks=False, start=_tuples("dims"),
+                 dims=...)
+RepeatVector = _layer("RepeatVector", lambda self, inputs: inputs.unsqueeze(1).expand(-1, self.n, -1),
+                      "(N, C) to (N, n, C).", masks=False, n=...)
+Rescaling = _layer("Rescaling", lambda self, inputs: inputs.to(
+    backend.dtype_of(self.dtype)) * self.scale + self.offset, "x scale + offset.", masks=False, scale=..., offset=0.0)
 
 
 class LeakyReLU(Layer):
@@ -148,51 +147,20 @@ class LeakyReLU(Layer):
         return F.leaky_relu(inputs, self.negative_slope)
 
 
-class ELU(Layer):
-    """x, below 0 alpha (exp(x) - 1)."""
-
-    supports_masking = True
-
-    def __init__(self, alpha: float = 1.0, **keywords: Any):
-        super().__init__(**keywords)
-        self.alpha = alpha
-
-    def call(self, inputs):
-        return F.elu(inputs, self.alpha)
-
-
-class PReLU(Layer):
+class PReLU(Layer, alpha="zeros"):
     """x, below 0 alpha x, alpha trained: one for each value of a sample, along `shared_axes` the same."""
 
     supports_masking = True
 
-    def __init__(self, alpha_initializer: Any = "zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,
-                 shared_axes: Any = None, **keywords: Any):
-        super().__init__(**keywords)
-        self.alpha_initializer, self.alpha_regularizer = alpha_initializer, alpha_regularizer
-        self.alpha_constraint = alpha_constraint
+    def __init__(self, alpha_initializer: Any = "zeros", *, shared_axes: Any = None, **keywords: Any):
+        super().__init__(alpha_initializer=alpha_initializer, **keywords)
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes or [])
 
     def build(self, input_shape):
-        shape = [1 if i in self.shared_axes else n for i, n in enumerate(input_shape)][1:]
-        self.alpha = self.add_weight(shape, self.alpha_initializer, regularizer=self.alpha_regularizer,
-                                     constraint=self.alpha_constraint, name="alpha")
+        self._weight("alpha", [1 if i in self.shared_axes else n for i, n in enumerate(input_shape)][1:])
 
     def call(self, inputs):
         return F.relu(inputs) - self.alpha * F.relu(-inputs)
-
-
-class Softmax(Layer):
-    """Softmax along `axis`."""
-
-    supports_masking = True
-
-    def __init__(self, axis: int = -1, **keywords: Any):
-        super().__init__(**keywords)
-        self.axis = axis
-
-    def call(self, inputs):
-        return F.softmax(inputs, dim=self.axis)
 
 
 class Dropout(Layer):
@@ -220,18 +188,14 @@ class Dropout(Layer):
         return inputs * kept(shape, self.rate, inputs, self._generator)
 
 
-class SpatialDropout1D(Dropout):
-    """Dropout of whole channels of (N, T, C)."""
+def _spatial(name: str, shape: tuple, doc: str) -> Any:
+    return type(name, (Dropout,), {"__doc__": doc, "__module__": __name__, "__init__": constructor(
+        lambda self, v: Dropout.__init__(self, v["rate"], shape, v["seed"], **v["keywords"]), more=True, rate=...,
+        seed=None)})
 
-    def __init__(self, rate: float, seed: int | None = None, **keywords: Any):
-        super().__init__(rate, (None, 1, None), seed, **keywords)
 
-
-class SpatialDropout2D(Dropout):
-    """Dropout of whole channels of (N, H, W, C)."""
-
-    def __init__(self, rate: float, seed: int | None = None, **keywords: Any):
-        super().__init__(rate, (None, 1, 1, None), seed, **keywords)
+SpatialDropout1D = _spatial("SpatialDropout1D", (None, 1, None), "Dropout of whole channels of (N, T, C).")
+SpatialDropout2D = _spatial("SpatialDropout2D", (None, 1, 1, None), "Dropout of whole channels of (N, H, W, C).")
 
 
 class GaussianNoise(Layer):
@@ -248,79 +212,6 @@ class GaussianNoise(Layer):
             if training else inputs
 
 
-class GaussianDropout(GaussianNoise):
-    """In training each value is multiplied by a normal number of mean 1 and variance rate / (1 - rate)."""
-
-    def __init__(self, rate: float, seed: int | None = None, **keywords: Any):
-        super().__init__(math.sqrt(rate / (1 - rate)), seed, **keywords)
-        self.rate = rate
-
-    def call(self, inputs, training=False):
-        return inputs * (super().call(FUNCTIONS["ones_like"](inputs), training)) if training else inputs
-
-
-class ActivityRegularization(Layer):
-    """Adds l1 Σ|x| + l2 Σx², over the number of samples, to the loss."""
-
-    supports_masking = True
-
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **keywords: Any):
-        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **keywords)
-        self.l1, self.l2 = l1, l2
-
-    def call(self, inputs):
-        return inputs
-
-
-class Identity(Layer):
-    """The input itself."""
-
-    supports_masking = True
-
-    def call(self, inputs):
-        return inputs
-
-
-class Flatten(Layer):
-    """(N, ...) to (N, values)."""
-
-    def call(self, inputs):
-        return inputs.reshape(inputs.shape[0], math.prod(inputs.shape[1:]))
-
-
-class Reshape(Layer):
-    """(N, ...) to (N, *target_shape), where one size may be -1."""
-
-    def __init__(self, target_shape: Any, **keywords: Any):
-        super().__init__(**keywords)
-        self.target_shape = tuple(target_shape)
-
-    def call(self, inputs):
-        return inputs.reshape(inputs.shape[0], *self.target_shape)
-
-
-class Permute(Layer):
-    """Dimensions in another order, counted from 1: the batch stays."""
-
-    def __init__(self, dims: Any, **keywords: Any):
-        super().__init__(**keywords)
-        self.dims = tuple(dims)
-
-    def call(self, inputs):
-        return inputs.permute(0, *self.dims)
-
-
-class RepeatVector(Layer):
-    """(N, C) to (N, n, C)."""
-
-    def __init__(self, n: int, **keywords: Any):
-        super().__init__(**keywords)
-        self.n = n
-
-    def call(self, inputs):
-        return inputs.unsqueeze(1).expand(-1, self.n, -1)
-
-
 class Lambda(Layer):
     """A function as a layer."""
 
@@ -331,17 +222,6 @@ class Lambda(Layer):
 
     def call(self, *inputs):
         return self.function(*inputs, **self._arguments)
-
-
-class Rescaling(Layer):
-    """x scale + offset."""
-
-    def __init__(self, scale: float, offset: float = 0.0, **keywords: Any):
-        super().__init__(**keywords)
-        self.scale, self.offset = scale, offset
-
-    def call(self, inputs):
-        return inputs.to(backend.dtype_of(self.dtype)) * self.scale + self.offset
 
 
 class TimeDistributed(Layer):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...nn import functional as F
 from ...tensor import Tensor
-from .. import activations, constraints, initializers, regularizers
+from .. import activations
 from .base import Layer
 from .core import one_of, positive
 
@@ -33,9 +33,7 @@ class Spatial(Layer):
 
     def channels_of(self, input_shape: Any) -> int:
         if len(input_shape) != self.rank + 2:
-            raise ValueError(f'Input 0 of layer "{self.name}" is incompatible with the layer: expected '
-                             f"ndim={self.rank + 2}, found ndim={len(input_shape)}. Full shape received: "
-                             f"{tuple(input_shape)}")
+            raise self._bad_input(f"ndim={self.rank + 2}, found ndim={len(input_shape)}", input_shape)
         return input_shape[-1 if self.data_format == "channels_last" else 1]
 
     def call(self, inputs):
@@ -51,7 +49,7 @@ class Spatial(Layer):
         self.channels_of(args[0].shape)
 
 
-class Conv2D(Spatial):
+class Conv2D(Spatial, kernel="glorot_uniform", bias="zeros"):
     """Cross-correlation with `filters` windows, kernel (*kernel_size, inputs / groups, filters).
 
     padding: "valid", "same" (as many outputs as inputs / strides, rounded up), and in one dimension "causal".
@@ -64,19 +62,14 @@ class Conv2D(Spatial):
 
     def __init__(self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
                  data_format: str | None = None, dilation_rate: Any = 1, groups: int = 1, activation: Any = None,
-                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
-                 kernel_constraint: Any = None, bias_constraint: Any = None, **keywords: Any):
-        super().__init__(data_format, activity_regularizer=activity_regularizer, **keywords)
-        self.kernel_constraint, self.bias_constraint = map(constraints.get, (kernel_constraint, bias_constraint))
+                 use_bias: bool = True, **keywords: Any):
+        super().__init__(data_format, **keywords)
         kind = type(self).__name__
         self.filters, self.groups = positive(kind, "filters", filters), groups
         self.kernel_size = self.sizes("kernel_size", kernel_size)
         self.strides, self.dilation_rate = self.sizes("strides", strides), self.sizes("dilation_rate", dilation_rate)
         self.padding = one_of(kind, "padding", padding.lower(), self.paddings)
         self.activation, self.use_bias = activations.get(activation), use_bias
-        self.kernel_initializer, self.bias_initializer = map(initializers.get, (kernel_initializer, bias_initializer))
-        self.kernel_regularizer, self.bias_regularizer = map(regularizers.get, (kernel_regularizer, bias_regularizer))
 
     def kernel_shape(self, channels: int) -> tuple[int, ...]:
         if channels % self.groups or self.filters % self.groups:
@@ -86,92 +79,66 @@ class Conv2D(Spatial):
 
     def build(self, input_shape):
         self._channels = self.channels_of(input_shape)
-        self.kernel = self.add_weight(self.kernel_shape(self._channels), self.kernel_initializer,
-                                      regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-                                      name="kernel")
-        self.bias = self.add_weight((self.filters,), self.bias_initializer, regularizer=self.bias_regularizer,
-                                    constraint=self.bias_constraint, name="bias") if self.use_bias else None
+        self._weight("kernel", self.kernel_shape(self._channels))
+        self._weight("bias", (self.filters,), self.use_bias)
 
     def _check(self, args):
         if (found := self.channels_of(args[0].shape)) != self._channels:
-            raise self._bad_input(f"{self._channels} channels, found {found}", args[0])
+            raise self._bad_input(f"{self._channels} channels, found {found}", args[0].shape)
 
     def compute(self, x):
-        x, padding = padded(x.to(self.kernel.dtype), self.padding, self.kernel_size, self.strides, self.dilation_rate)
-        kernel = self.kernel.permute(self.rank + 1, self.rank, *range(self.rank))
-        return self.activation(_CONV[self.rank](x, kernel, self.bias, self.strides, padding, self.dilation_rate,
-                                                self.groups))
+        return self.activation(self.convolved(x, turned(self.kernel), self.bias, self.groups))
+
+    def convolved(self, x: Tensor, kernel: Tensor, bias: Any, groups: int) -> Tensor:
+        """The windows' sums, for a kernel as the core has it, (outputs, inputs / groups, *kernel_size)."""
+        x, padding = padded(x.to(kernel.dtype), self.padding, self.kernel_size, self.strides, self.dilation_rate)
+        return _CONV[self.rank](x, kernel, bias, self.strides, padding, self.dilation_rate, groups)
 
 
-class Conv1D(Conv2D):
-    """`Conv2D` over one dimension: (N, T, C)."""
-
-    rank = 1
-    paddings = ("valid", "same", "causal")
-
-
-class Conv3D(Conv2D):
-    """`Conv2D` over three dimensions: (N, D, H, W, C)."""
-
-    rank = 3
-
-
-class DepthwiseConv2D(Conv2D):
+class DepthwiseConv2D(Conv2D, depthwise="glorot_uniform", bias="zeros"):
     """Each channel with `depth_multiplier` windows of its own, kernel (*kernel_size, inputs, depth_multiplier)."""
 
     def __init__(self, kernel_size: Any, strides: Any = 1, padding: str = "valid", depth_multiplier: int = 1,
                  data_format: str | None = None, dilation_rate: Any = 1, activation: Any = None, use_bias: bool = True,
-                 depthwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", **keywords: Any):
+                 **keywords: Any):
         super().__init__(1, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias,
-                         depthwise_initializer, bias_initializer, **keywords)
+                         **keywords)
         self.depth_multiplier = depth_multiplier
 
     def build(self, input_shape):
-        self.groups = self.channels_of(input_shape)
-        self.filters = self.groups * self.depth_multiplier
-        super().build(input_shape)
+        self._channels = self.channels_of(input_shape)
+        self.filters = self._channels * self.depth_multiplier
+        self._weight("depthwise_kernel", (*self.kernel_size, self._channels, self.depth_multiplier))
+        self._weight("bias", (self.filters,), self.use_bias)
 
-    def kernel_shape(self, channels):
-        return *self.kernel_size, channels, self.depth_multiplier
+    kernel = property(lambda self: self.depthwise_kernel)
 
     def compute(self, x):
-        x, padding = padded(x.to(self.kernel.dtype), self.padding, self.kernel_size, self.strides, self.dilation_rate)
-        kernel = self.kernel.permute(2, 3, 0, 1).reshape(self.filters, 1, *self.kernel_size)
-        return self.activation(F.conv2d(x, kernel, self.bias, self.strides, padding, self.dilation_rate, self.groups))
+        return self.activation(self.each_channel(x, self.bias))
+
+    def each_channel(self, x: Tensor, bias: Any = None) -> Tensor:
+        kernel = self.depthwise_kernel.permute(self.rank, self.rank + 1, *range(self.rank))
+        return self.convolved(x, kernel.reshape(-1, 1, *self.kernel_size), bias, self._channels)
 
 
-class SeparableConv2D(Conv2D):
+class SeparableConv2D(DepthwiseConv2D, depthwise="glorot_uniform", pointwise="glorot_uniform", bias="zeros"):
     """`DepthwiseConv2D`, and then a `Conv2D` with windows of size 1."""
 
     def __init__(self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
                  data_format: str | None = None, dilation_rate: Any = 1, depth_multiplier: int = 1,
-                 activation: Any = None, use_bias: bool = True, depthwise_initializer: Any = "glorot_uniform",
-                 pointwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", **keywords: Any):
-        super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias,
-                         depthwise_initializer, bias_initializer, **keywords)
-        self.depth_multiplier, self.pointwise_initializer = depth_multiplier, initializers.get(pointwise_initializer)
+                 activation: Any = None, use_bias: bool = True, **keywords: Any):
+        super().__init__(kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation,
+                         use_bias, **keywords)
+        self.filters = positive(type(self).__name__, "filters", filters)
 
     def build(self, input_shape):
         self._channels = channels = self.channels_of(input_shape)
-        self.kernel = self.add_weight((*self.kernel_size, channels, self.depth_multiplier), self.kernel_initializer,
-                                      name="depthwise_kernel")
-        self.pointwise_kernel = self.add_weight((*[1] * self.rank, channels * self.depth_multiplier, self.filters),
-                                                self.pointwise_initializer, name="pointwise_kernel")
-        self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias") if self.use_bias else None
+        self._weight("depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier))
+        self._weight("pointwise_kernel", (*[1] * self.rank, channels * self.depth_multiplier, self.filters))
+        self._weight("bias", (self.filters,), self.use_bias)
 
     def compute(self, x):
-        x, padding = padded(x.to(self.kernel.dtype), self.padding, self.kernel_size, self.strides, self.dilation_rate)
-        each = self.kernel.permute(self.rank, self.rank + 1, *range(self.rank)).reshape(-1, 1, *self.kernel_size)
-        x = _CONV[self.rank](x, each, None, self.strides, padding, self.dilation_rate, self._channels)
-        joined = self.pointwise_kernel.permute(self.rank + 1, self.rank, *range(self.rank))
-        return self.activation(_CONV[self.rank](x, joined, self.bias))
-
-
-class SeparableConv1D(SeparableConv2D):
-    """`SeparableConv2D` over one dimension."""
-
-    rank = 1
-    paddings = ("valid", "same", "causal")
+        return self.activation(_CONV[self.rank](self.each_channel(x), turned(self.pointwise_kernel), self.bias))
 
 
 class Conv2DTranspose(Conv2D):
@@ -183,7 +150,7 @@ class Conv2DTranspose(Conv2D):
     def compute(self, x):
         if self.dilation_rate != (1,) * self.rank or self.groups != 1:
             raise NotImplementedError(f"{type(self).__name__}: dilation_rate and groups other than 1")
-        kernel = self.kernel.permute(self.rank + 1, self.rank, *range(self.rank))
+        kernel = turned(self.kernel)
         y = _TRANSPOSED[self.rank](x.to(kernel.dtype), kernel, None, self.strides)
         for axis, (size, stride, window) in enumerate(zip(x.shape[2:], self.strides, self.kernel_size), 2):
             wanted = size * stride + (0 if self.padding == "same" else max(window - stride, 0))
@@ -194,12 +161,6 @@ class Conv2DTranspose(Conv2D):
         if self.bias is not None:
             y = y + self.bias.reshape(-1, *[1] * self.rank)
         return self.activation(y)
-
-
-class Conv1DTranspose(Conv2DTranspose):
-    """`Conv2DTranspose` over one dimension."""
-
-    rank = 1
 
 
 class MaxPooling2D(Spatial):
@@ -219,18 +180,6 @@ class MaxPooling2D(Spatial):
         return _MAX[self.rank](x, self.pool_size, self.strides)
 
 
-class MaxPooling1D(MaxPooling2D):
-    """`MaxPooling2D` over one dimension."""
-
-    rank = 1
-
-
-class MaxPooling3D(MaxPooling2D):
-    """`MaxPooling2D` over three dimensions."""
-
-    rank = 3
-
-
 class AveragePooling2D(MaxPooling2D):
     """The mean of each window, of the values that are there where padding adds some."""
 
@@ -241,18 +190,6 @@ class AveragePooling2D(MaxPooling2D):
             there = F.pad(x.new_ones((1, 1, *x.shape[2:])), widths)
             y = y / _MEAN[self.rank](there, self.pool_size, self.strides)
         return y
-
-
-class AveragePooling1D(AveragePooling2D):
-    """`AveragePooling2D` over one dimension."""
-
-    rank = 1
-
-
-class AveragePooling3D(AveragePooling2D):
-    """`AveragePooling2D` over three dimensions."""
-
-    rank = 3
 
 
 class GlobalAveragePooling2D(Spatial):
@@ -289,18 +226,12 @@ class GlobalMaxPooling2D(GlobalAveragePooling2D):
         return x.amax(dims, keepdim=self.keepdims)
 
 
-class GlobalMaxPooling1D(GlobalMaxPooling2D):
-    """The largest value over the steps of (N, T, C)."""
-
-    rank = 1
-
-
 class ZeroPadding2D(Spatial):
-    """Zeros around: `padding` is n, (rows, columns) or ((top, bottom), (left, right))."""
+    """Zeros around: `padding` is n, (rows, columns) or ((top, bottom), (left, right)); in 1D n or (before, behind)."""
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **keywords: Any):
         super().__init__(data_format, **keywords)
-        each = (padding,) * self.rank if isinstance(padding, int) else tuple(padding)
+        each = (padding,) * self.rank if isinstance(padding, int) else tuple(padding) if self.rank > 1 else (padding,)
         self.padding = tuple((n, n) if isinstance(n, int) else tuple(n) for n in each)
 
     def compute(self, x):
@@ -314,41 +245,13 @@ class Cropping2D(ZeroPadding2D):
         return F.pad(x, [-n for pair in reversed(self.padding) for n in pair])
 
 
-class ZeroPadding1D(ZeroPadding2D):
-    """Zeros before and behind the steps: `padding` is n or (before, behind)."""
-
-    rank = 1
-
-    def __init__(self, padding: Any = 1, data_format: str | None = None, **keywords: Any):
-        super().__init__(padding if isinstance(padding, int) else (tuple(padding),), data_format, **keywords)
-
-
-class Cropping1D(ZeroPadding1D):
-    """What `ZeroPadding1D` adds taken away."""
-
-    compute = Cropping2D.compute
-
-
-class UpSampling1D(Spatial):
-    """Each step `size` times."""
-
-    rank = 1
-
-    def __init__(self, size: int = 2, **keywords: Any):
-        super().__init__(**keywords)
-        self.size = size
-
-    def compute(self, x):
-        return x.repeat_interleave(self.size, dim=2)
-
-
 class UpSampling2D(Spatial):
     """`size` times as many rows and columns: repeated, or interpolated where "bilinear"."""
 
     def __init__(self, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest", **keywords: Any):
         super().__init__(data_format, **keywords)
         self.size = self.sizes("size", size)
-        self.interpolation = one_of("UpSampling2D", "interpolation", interpolation, ("nearest", "bilinear"))
+        self.interpolation = one_of(type(self).__name__, "interpolation", interpolation, ("nearest", "bilinear"))
 
     def compute(self, x):
         options: dict[str, Any] = {"align_corners": False} if self.interpolation == "bilinear" else {}
@@ -356,6 +259,20 @@ class UpSampling2D(Spatial):
                              **options)
 
 
+def _over(rank: int, kind: Any, **changed: Any) -> Any:
+    """The class for another number of dimensions in space."""
+    name = kind.__name__.replace("2D", f"{rank}D")
+    return type(name, (kind,), {"rank": rank, "__module__": __name__, **changed,
+                                "__doc__": f"`{kind.__name__}` over {rank} dimension{'s' * (rank > 1)}."})
+
+
+ZeroPadding1D, Cropping1D = _over(1, ZeroPadding2D), _over(1, Cropping2D)
+_WITH_CAUSAL = ("valid", "same", "causal")
+Conv1D, Conv3D = _over(1, Conv2D, paddings=_WITH_CAUSAL), _over(3, Conv2D)
+SeparableConv1D, Conv1DTranspose = _over(1, SeparableConv2D, paddings=_WITH_CAUSAL), _over(1, Conv2DTranspose)
+MaxPooling1D, MaxPooling3D = _over(1, MaxPooling2D), _over(3, MaxPooling2D)
+AveragePooling1D, AveragePooling3D = _over(1, AveragePooling2D), _over(3, AveragePooling2D)
+GlobalMaxPooling1D, UpSampling1D = _over(1, GlobalMaxPooling2D), _over(1, UpSampling2D)
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
@@ -366,6 +283,11 @@ _CONV: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED: dict[int, Any] = {1: F.conv_transpose1d, 2: F.conv_transpose2d}
 _MAX: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _MEAN: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def turned(kernel: Tensor) -> Tensor:
+    """A kernel (*window, inputs, outputs) as the core has it, (outputs, inputs, *window)."""
+    return kernel.permute(kernel.ndim - 1, kernel.ndim - 2, *range(kernel.ndim - 2))
 
 
 def same_widths(space: Any, window: Any, strides: Any) -> list[int]:

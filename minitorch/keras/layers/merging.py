@@ -5,6 +5,7 @@ import functools
 from typing import Any
 
 from ...op import FUNCTIONS
+from ..backend import snake_case
 from .base import Layer
 
 
@@ -23,46 +24,18 @@ class Merge(Layer):
         raise NotImplementedError(f"{type(self).__name__}: a merging layer defines merge(a, b)")
 
 
-class Add(Merge):
-    """The sum."""
-
-    def merge(self, a, b):
-        return a + b
+def _class(name: str, doc: str, merge: Any, **more: Any) -> Any:
+    return type(name, (Merge,), {"merge": lambda self, a, b: merge(a, b), "__doc__": doc,
+                                  "__module__": __name__, **more})
 
 
-class Subtract(Merge):
-    """The first less the second."""
-
-    def merge(self, a, b):
-        return a - b
-
-
-class Multiply(Merge):
-    """The product."""
-
-    def merge(self, a, b):
-        return a * b
-
-
-class Average(Merge):
-    """The mean."""
-
-    def call(self, inputs):
-        return sum(inputs[1:], inputs[0]) / len(inputs)
-
-
-class Maximum(Merge):
-    """The largest."""
-
-    def merge(self, a, b):
-        return FUNCTIONS["maximum"](a, b)
-
-
-class Minimum(Merge):
-    """The smallest."""
-
-    def merge(self, a, b):
-        return FUNCTIONS["minimum"](a, b)
+Add = _class("Add", "The sum.", lambda a, b: a + b)
+Subtract = _class("Subtract", "The first less the second.", lambda a, b: a - b)
+Multiply = _class("Multiply", "The product.", lambda a, b: a * b)
+Maximum = _class("Maximum", "The largest.", lambda a, b: FUNCTIONS["maximum"](a, b))
+Average = _class("Average", "The mean.", lambda a, b: a + b, call=lambda self, inputs: Add.call(
+    self, inputs) / len(inputs))
+Minimum = _class("Minimum", "The smallest.", lambda a, b: FUNCTIONS["minimum"](a, b))
 
 
 class Concatenate(Merge):
@@ -94,7 +67,7 @@ class Dot(Merge):
         return y.reshape(shape if len(shape) > 1 else (a.shape[0], 1))
 
 
-def _function(kind: type) -> Any:
+def _function(kind: Any) -> Any:
     def merge(inputs: Any, **keywords: Any) -> Any:
         return kind(**keywords)(inputs)
 
@@ -102,5 +75,5 @@ def _function(kind: type) -> Any:
     return merge
 
 
-add, subtract, multiply, average, maximum, minimum, concatenate, dot = map(
-    _function, (Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot))
+globals().update({snake_case(kind.__name__): _function(kind) for kind in (
+    Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot)})

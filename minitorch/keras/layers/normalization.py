@@ -5,11 +5,10 @@ from typing import Any
 
 from ...engine import no_grad
 from ...nn import functional as F
-from .. import initializers, regularizers
 from .base import Layer
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(Layer, gamma="ones", beta="zeros", moving_mean="zeros", moving_variance="ones"):
     """(x - mean) / sqrt(variance + epsilon) gamma + beta, for each channel (Ioffe and Szegedy 2015).
 
     In training with the batch's mean and variance, which moving averages follow: moving momentum + batch
@@ -19,24 +18,16 @@ class BatchNormalization(Layer):
     supports_masking = True
 
     def __init__(self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
-                 scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-                 moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones",
-                 beta_regularizer: Any = None, gamma_regularizer: Any = None, **keywords: Any):
+                 scale: bool = True, **keywords: Any):
         super().__init__(**keywords)
         self.axis, self.momentum, self.epsilon, self.center, self.scale = axis, momentum, epsilon, center, scale
-        self.initial = {"gamma": gamma_initializer, "beta": beta_initializer, "moving_mean": moving_mean_initializer,
-                        "moving_variance": moving_variance_initializer}
-        self.regularizers = {"gamma": regularizers.get(gamma_regularizer), "beta": regularizers.get(beta_regularizer)}
 
     def build(self, input_shape):
         shape = (input_shape[self.axis],)
-        for name, initial in self.initial.items():
-            if {"gamma": self.scale, "beta": self.center}.get(name, True):
-                setattr(self, name, self.add_weight(shape, initializers.get(initial), name=name,
-                                                    trainable=not name.startswith("moving"),
-                                                    regularizer=self.regularizers.get(name)))
-            else:
-                setattr(self, name, None)
+        self._weight("gamma", shape, self.scale)
+        self._weight("beta", shape, self.center)
+        self._weight("moving_mean", shape, trainable=False)
+        self._weight("moving_variance", shape, trainable=False)
 
     def call(self, inputs, training=False):
         x = inputs.to(self.moving_mean.dtype).movedim(self.axis, 1)
@@ -61,18 +52,14 @@ class BatchNormalization(Layer):
         return y
 
 
-class LayerNormalization(Layer):
+class LayerNormalization(Layer, gamma="ones", beta="zeros"):
     """(x - mean) / sqrt(variance + epsilon) gamma + beta over the last axes of each sample (Ba et al. 2016)."""
 
     supports_masking = True
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-                 beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
-                 gamma_regularizer: Any = None, **keywords: Any):
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True, **keywords: Any):
         super().__init__(**keywords)
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
-        self.gamma_initializer, self.beta_initializer = map(initializers.get, (gamma_initializer, beta_initializer))
-        self.gamma_regularizer, self.beta_regularizer = map(regularizers.get, (gamma_regularizer, beta_regularizer))
 
     def build(self, input_shape):
         ndim = len(input_shape)
@@ -80,26 +67,21 @@ class LayerNormalization(Layer):
         if axes != list(range(axes[0], ndim)):
             raise NotImplementedError(f"LayerNormalization: axis={self.axis} of inputs with {ndim} dimensions are not "
                                       "the last ones; move them there with Permute")
-        shape = tuple(input_shape[axes[0]:])
-        self.gamma = self.add_weight(shape, self.gamma_initializer, regularizer=self.gamma_regularizer,
-                                     name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape, self.beta_initializer, regularizer=self.beta_regularizer,
-                                    name="beta") if self.center else None
-        self._normalized = shape
+        self._normalized = tuple(input_shape[axes[0]:])
+        self._weight("gamma", self._normalized, self.scale)
+        self._weight("beta", self._normalized, self.center)
 
     def call(self, inputs):
         return F.layer_norm(inputs, self._normalized, self.gamma, self.beta, self.epsilon)
 
 
-class GroupNormalization(Layer):
+class GroupNormalization(Layer, gamma="ones", beta="zeros"):
     """Each group of channels of each sample normalised (Wu and He 2018); groups=-1: each channel by itself."""
 
     def __init__(self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True,
-                 scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-                 **keywords: Any):
+                 scale: bool = True, **keywords: Any):
         super().__init__(**keywords)
         self.groups, self.axis, self.epsilon, self.center, self.scale = groups, axis, epsilon, center, scale
-        self.gamma_initializer, self.beta_initializer = map(initializers.get, (gamma_initializer, beta_initializer))
 
     def build(self, input_shape):
         channels = input_shape[self.axis]
@@ -107,8 +89,8 @@ class GroupNormalization(Layer):
             self.groups = channels
         if channels % self.groups:
             raise ValueError(f"GroupNormalization: groups={self.groups} do not divide {channels} channels")
-        self.gamma = self.add_weight((channels,), self.gamma_initializer, name="gamma") if self.scale else None
-        self.beta = self.add_weight((channels,), self.beta_initializer, name="beta") if self.center else None
+        self._weight("gamma", (channels,), self.scale)
+        self._weight("beta", (channels,), self.center)
 
     def call(self, inputs):
         x = inputs.movedim(self.axis, 1)

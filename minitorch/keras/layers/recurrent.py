@@ -8,31 +8,23 @@ from typing import Any
 
 from ...op import FUNCTIONS
 from ...tensor import Tensor
-from .. import activations, backend, initializers, regularizers
+from .. import activations, backend
 from .base import Layer
 from .core import kept, one_of, positive, seeded
 
 
-class Recurrent(Layer):
+class Recurrent(Layer, kernel="glorot_uniform", recurrent="orthogonal", bias="zeros"):
     """What the three share: kernel (C, gates * units), recurrent_kernel (units, gates * units), bias."""
 
     gates, state_count = 1, 1
 
-    def __init__(self, units: int, activation: Any = "tanh", use_bias: bool = True,
-                 kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-                 bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-                 bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-                 seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
-                 go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+    def __init__(self, units: int, activation: Any = "tanh", use_bias: bool = True, *, dropout: float = 0.0,
+                 recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
+                 return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
                  zero_output_for_mask: bool = False, **keywords: Any):
         super().__init__(**keywords)
         self.units, self.use_bias = positive(type(self).__name__, "units", units), use_bias
         self.activation = activations.get(activation)
-        self.initial = {"kernel": initializers.get(kernel_initializer), "bias": initializers.get(bias_initializer),
-                        "recurrent_kernel": initializers.get(recurrent_initializer)}
-        self.regularizers = {"kernel": regularizers.get(kernel_regularizer),
-                             "recurrent_kernel": regularizers.get(recurrent_regularizer),
-                             "bias": regularizers.get(bias_regularizer)}
         self.dropout, self.recurrent_dropout, self._generator = dropout, recurrent_dropout, seeded(seed)
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.stateful, self.zero_output_for_mask = stateful, zero_output_for_mask
@@ -40,23 +32,18 @@ class Recurrent(Layer):
 
     def build(self, input_shape):
         if len(input_shape) != 3:
-            raise ValueError(f'Input 0 of layer "{self.name}" is incompatible with the layer: expected ndim=3, found '
-                             f"ndim={len(input_shape)}. Full shape received: {tuple(input_shape)}")
+            raise self._bad_input(f"ndim=3, found ndim={len(input_shape)}", input_shape)
         width = self.gates * self.units
-        shapes: dict[str, tuple[int, ...]] = {"kernel": (input_shape[-1], width),
-                                              "recurrent_kernel": (self.units, width), "bias": self.bias_shape(width)}
-        self.bias: Any = None
-        for name, shape in shapes.items():
-            if name != "bias" or self.use_bias:
-                setattr(self, name, self.add_weight(shape, self.initial[name], name=name,
-                                                    regularizer=self.regularizers[name]))
+        self._weight("kernel", (input_shape[-1], width))
+        self._weight("recurrent_kernel", (self.units, width))
+        self._weight("bias", self.bias_shape(width), self.use_bias)
 
     def bias_shape(self, width: int) -> tuple[int, ...]:
         return (width,)
 
     def _check(self, args):
         if args[0].ndim != 3 or args[0].shape[-1] != self.kernel.shape[0]:
-            raise self._bad_input(f"shape (batch, steps, {self.kernel.shape[0]})", args[0])
+            raise self._bad_input(f"shape (batch, steps, {self.kernel.shape[0]})", args[0].shape)
 
     def call(self, inputs, initial_state=None, mask=None, training=False):
         n = inputs.shape[0]
@@ -146,11 +133,8 @@ class LSTM(Recurrent):
     gates, state_count = 4, 2
 
     def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
-                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-                 recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-                 unit_forget_bias: bool = True, **keywords: Any):
-        super().__init__(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
-                         **keywords)
+                 use_bias: bool = True, *, unit_forget_bias: bool = True, **keywords: Any):
+        super().__init__(units, activation, use_bias, **keywords)
         self.recurrent_activation, self.unit_forget_bias = activations.get(recurrent_activation), unit_forget_bias
 
     def build(self, input_shape):
@@ -184,11 +168,8 @@ class GRU(Recurrent):
     gates = 3
 
     def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
-                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-                 recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-                 reset_after: bool = True, **keywords: Any):
-        super().__init__(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
-                         **keywords)
+                 use_bias: bool = True, *, reset_after: bool = True, **keywords: Any):
+        super().__init__(units, activation, use_bias, **keywords)
         self.recurrent_activation, self.reset_after = activations.get(recurrent_activation), reset_after
 
     def bias_shape(self, width):

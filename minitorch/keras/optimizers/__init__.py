@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from ...device import kernels_of
@@ -11,9 +12,9 @@ from ...engine import no_grad
 from ...errors import CheckpointError, absent_from
 from ...op import FUNCTIONS
 from ...tensor import Tensor
-from ..backend import as_array, as_tensor, lookup, snake_case
+from ..backend import as_array, as_tensor, snake_case
 from ..layers.base import Variable
-from ..serialization import Configured, deserialize
+from ..serialization import Configured, constructor, deserialize, getter
 from ..serialization import serialize as serialize
 from . import schedules
 from .schedules import LearningRateSchedule
@@ -33,7 +34,7 @@ class Optimizer(Configured):
     array([0.8], dtype=float32)
     """
 
-    initial = 0.0  # of the slots
+    initial: Any = 0.0  # of the slots
 
     def __init__(self, learning_rate: Any = 0.001, weight_decay: float | None = None, clipnorm: float | None = None,
                  clipvalue: float | None = None, global_clipnorm: float | None = None, name: str | None = None):
@@ -48,7 +49,6 @@ class Optimizer(Configured):
         self.iterations = Variable(0, False, "int64", "iteration")
         self._state: dict[int, dict[str, Tensor]] = {}
         self._variables: list[Any] = []
-        self._undecayed: set[int] = set()
         self._memo: tuple[list[Any], dict] = ([], {})
 
     @property
@@ -72,9 +72,11 @@ class Optimizer(Configured):
         """Say which variables this is for: those that `step()` and `zero_grad()` change, and `variables` lists."""
         self._variables = list(variables)
 
-    def slots(self) -> list[tuple[str, ...]]:
+    _slots: tuple[tuple[str, ...], ...] = ()
+
+    def slots(self) -> tuple[tuple[str, ...], ...]:
         """The names of what is kept for each variable, in the groups in which `variables` lists them."""
-        return []
+        return self._slots
 
     @property
     def variables(self) -> list[Any]:
@@ -91,12 +93,6 @@ class Optimizer(Configured):
                                   f"{[value.shape for value in values]}")
         for v, value in zip(own, values):
             v.copy_(as_tensor(value, v.dtype))
-
-    def exclude_from_weight_decay(self, var_list: Iterable[Any] = (), var_names: Iterable[str] = ()) -> None:
-        """Leave these variables, and those in whose name one of `var_names` is, as they are."""
-        names = list(var_names)
-        self._undecayed.update(id(v) for v in var_list)
-        self._undecayed.update(id(v) for v in self._variables if any(name in v.path for name in names))
 
     def step(self) -> None:
         """Train on the gradients that `backward()` left in the variables."""
@@ -126,12 +122,8 @@ class Optimizer(Configured):
         grads, variables = self._clipped([g for g, _ in pairs]), [v for _, v in pairs]
         if self.weight_decay:
             for v in variables:
-                if id(v) not in self._undecayed:
-                    v.mul_(1 - self.weight_decay * rate)
+                v.mul_(1 - self.weight_decay * rate)
         self.update(grads, variables, rate, [self._kept(v) for v in variables])
-        for v in variables:
-            if getattr(v, "constraint", None) is not None:
-                v.assign(v.constraint(v.detach()))
         self.iterations.add_(1)
 
     def update(self, grads: list[Tensor], variables: list[Any], rate: float, states: list[dict[str, Tensor]]) -> None:
@@ -191,6 +183,16 @@ class Optimizer(Configured):
         return grads
 
 
+def _settings(**defaults: Any) -> Any:
+    """The constructor of an optimizer with these settings, which become its attributes."""
+    def init(self: Any, values: dict[str, Any]) -> None:
+        base = {key: values.pop(key) for key in ("learning_rate", "weight_decay") if key in values}
+        Optimizer.__init__(self, **base, **values.pop("keywords"))
+        self.__dict__.update(values)
+
+    return constructor(init, more=True, **defaults)
+
+
 class SGD(Optimizer):
     """w += velocity, velocity = momentum velocity - rate g; with `nesterov` w += momentum velocity - rate g."""
 
@@ -201,7 +203,7 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
 
     def slots(self):
-        return [("momentum",)] if self.momentum else []
+        return (("momentum",),) if self.momentum else ()
 
     def update(self, grads, variables, rate, states):
         if self.momentum:
@@ -220,13 +222,10 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """w -= rate √(1 - β₂ᵗ) / (1 - β₁ᵗ) m / (√v + epsilon). Kingma and Ba 2015, with the ε̂ of its section 2."""
 
-    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-                 amsgrad: bool = False, **keywords: Any):
-        super().__init__(learning_rate, **keywords)
-        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
+    __init__ = _settings(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False)
 
     def slots(self):
-        return [("momentum", "velocity")] + ([("velocity_hat",)] if self.amsgrad else [])
+        return (("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else []))
 
     def update(self, grads, variables, rate, states):
         # the core divides √v by √(1 - β₂ᵗ) and then adds its ε: with ε̂ / √(1 - β₂ᵗ) for it the two are the same
@@ -239,18 +238,14 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam whose `weight_decay` is 0.004 unless given. Loshchilov and Hutter 2019."""
 
-    def __init__(self, learning_rate: Any = 0.001, weight_decay: float | None = 0.004, beta_1: float = 0.9,
-                 beta_2: float = 0.999, epsilon: float = 1e-7, amsgrad: bool = False, **keywords: Any):
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **keywords)
+    __init__ = _settings(learning_rate=0.001, weight_decay=0.004, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False)
 
 
-class Adamax(Adam):
+class Adamax(Optimizer):
     """Adam with the infinity norm: u the decaying maximum of |g|."""
 
-    update = Optimizer.update
-
-    def slots(self):
-        return [("momentum", "norm")]
+    _slots = (("momentum", "norm"),)
+    __init__ = _settings(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
 
     def update_step(self, gradient, variable, learning_rate, state):
         m, u = state["momentum"], state["norm"]
@@ -259,27 +254,25 @@ class Adamax(Adam):
         variable.addcdiv_(m, u + self.epsilon, value=-learning_rate / (1 - self.beta_1 ** (int(self.iterations) + 1)))
 
 
-class Nadam(Adam):
+class Nadam(Optimizer):
     """Adam with Nesterov's momentum (Dozat 2016)."""
 
-    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-                 **keywords: Any):
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, **keywords)
-        self._product = Variable(1.0, False, "float64", "product")
-
-    def slots(self):
-        return [("momentum", "velocity")]
+    _slots = (("momentum", "velocity"),)
+    __init__ = _settings(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
 
     def update(self, grads, variables, rate, states):
         t = int(self.iterations) + 1
         now, after = (self.beta_1 * (1 - 0.5 * 0.96 ** step) for step in (t, t + 1))
-        self._product.mul_(now)
+        product = float(self._product.mul_(now))
         for g, p, state in zip(grads, variables, states):
             m, v = state["momentum"].lerp_(g, 1 - self.beta_1), state["velocity"]
             v.mul_(self.beta_2).addcmul_(g, g, value=1 - self.beta_2)
-            product = float(self._product)
             ahead = m * (after / (1 - product * after)) + g * ((1 - now) / (1 - product))
             p.addcdiv_(ahead, (v / (1 - self.beta_2 ** t)).sqrt() + self.epsilon, value=-rate)
+
+    @cached_property
+    def _product(self) -> Variable:
+        return Variable(1.0, False, "float64", "product")
 
     @property
     def variables(self):
@@ -290,37 +283,27 @@ class Nadam(Adam):
 class RMSprop(Optimizer):
     """w -= rate g / √(v + epsilon), v the decaying mean of g², with `centered` less the squared mean of g."""
 
-    def __init__(self, learning_rate: Any = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-                 centered: bool = False, **keywords: Any):
-        super().__init__(learning_rate, **keywords)
-        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
+    __init__ = _settings(learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False)
 
     def slots(self):
-        return [("velocity",)] + ([("momentum",)] if self.momentum else []) + \
-            ([("average_gradient",)] if self.centered else [])
+        return (("velocity",), *([("momentum",)] if self.momentum else []),
+                *([("average_gradient",)] if self.centered else []))
 
     def update_step(self, gradient, variable, learning_rate, state):
         v = state["velocity"].mul_(self.rho).addcmul_(gradient, gradient, value=1 - self.rho)
         scale = v + self.epsilon
         if self.centered:
-            mean = state["average_gradient"].lerp_(gradient, 1 - self.rho)
-            scale = scale - mean.square()
+            scale = scale - state["average_gradient"].lerp_(gradient, 1 - self.rho).square()
         step = gradient * scale.rsqrt() * learning_rate
-        if self.momentum:
-            step = state["momentum"].mul_(self.momentum).add_(step)
-        variable.sub_(step)
+        variable.sub_(state["momentum"].mul_(self.momentum).add_(step) if self.momentum else step)
 
 
 class Adagrad(Optimizer):
     """w -= rate g / √(a + epsilon), a the sum of g² from `initial_accumulator_value` on. Duchi et al. 2011."""
 
-    def __init__(self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
-                 **keywords: Any):
-        super().__init__(learning_rate, **keywords)
-        self.initial, self.epsilon = initial_accumulator_value, epsilon
-
-    def slots(self):
-        return [("accumulator",)]
+    _slots = (("accumulator",),)
+    initial = property(lambda self: self.initial_accumulator_value)
+    __init__ = _settings(learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7)
 
     def update_step(self, gradient, variable, learning_rate, state):
         total = state["accumulator"].addcmul_(gradient, gradient)
@@ -330,12 +313,8 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """w -= rate g √(d + epsilon) / √(v + epsilon), d the decaying mean of squared changes. Zeiler 2012."""
 
-    def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **keywords: Any):
-        super().__init__(learning_rate, **keywords)
-        self.rho, self.epsilon = rho, epsilon
-
-    def slots(self):
-        return [("accumulated_grad", "accumulated_delta_var")]
+    _slots = (("accumulated_grad", "accumulated_delta_var"),)
+    __init__ = _settings(learning_rate=0.001, rho=0.95, epsilon=1e-7)
 
     def update_step(self, gradient, variable, learning_rate, state):
         v, d = state["accumulated_grad"], state["accumulated_delta_var"]
@@ -349,10 +328,5 @@ _TABLE: dict[str, Any] = {name: c for c in (SGD, Adam, AdamW, Adamax, Nadam, RMS
                           for name in (c.__name__, c.__name__.lower())}
 
 
-def get(identifier: Any) -> Any:
-    """The optimizer of a name or of its data, or the object itself. Raises ValueError for an unknown name."""
-    identifier = deserialize(identifier)
-    return identifier if isinstance(identifier, Optimizer) else lookup("optimizer", identifier, _TABLE)
-
-
+get = getter("optimizer", _TABLE, Optimizer)
 __getattr__ = absent_from("keras.optimizers", lambda: _TABLE)

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from ...errors import absent_from
-from ..serialization import Configured
+from ..serialization import Configured, constructor
 from ..serialization import deserialize as deserialize
 from ..serialization import serialize as serialize
 
@@ -17,30 +18,70 @@ class LearningRateSchedule(Configured):
         raise NotImplementedError(f"{type(self).__name__}: a schedule defines __call__(step)")
 
 
-class ExponentialDecay(LearningRateSchedule):
+def _class(name: str, rate: Any, doc: str, /, **defaults: Any) -> Any:
+    """The schedule rate(self, step), whose attributes are its arguments; `...` stands for those that are needed."""
+    return type(name, (LearningRateSchedule,), {
+        "__init__": constructor(lambda self, values: self.__dict__.update(values), **_named(name, defaults)),
+        "__call__": rate, "__doc__": doc, "__module__": __name__})
+
+
+def _named(name: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    return defaults if "name" in defaults else {**defaults, "name": name}
+
+
+def _passed(self: Any, step: int) -> float:
+    return math.floor(step / self.decay_steps) if self.staircase else step / self.decay_steps
+
+
+def _polynomial(self, step):
+    period = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
+    left = 1 - min(step, period) / period
+    return (self.initial_learning_rate - self.end_learning_rate) * left ** self.power + self.end_learning_rate
+
+
+def _cosine(self, step):
+    top = self.initial_learning_rate
+    if self.warmup_target is not None:
+        if step <= self.warmup_steps:
+            return top + (self.warmup_target - top) * step / max(self.warmup_steps, 1)
+        top, step = self.warmup_target, step - self.warmup_steps
+    return top * _half_cosine(min(step, self.decay_steps) / self.decay_steps, self.alpha)
+
+
+def _restarts(self, step):
+    length, height, step = float(self.first_decay_steps), 1.0, float(step)
+    while step >= length:
+        step, length, height = step - length, length * self.t_mul, height * self.m_mul
+    return self.initial_learning_rate * _half_cosine(step / length, self.alpha, height)
+
+
+def _half_cosine(share: float, alpha: float, height: float = 1.0) -> float:
+    return (1 - alpha) * height * (1 + math.cos(math.pi * share)) / 2 + alpha
+
+
+ExponentialDecay = _class(
+    "ExponentialDecay", lambda self, step: self.initial_learning_rate * self.decay_rate ** _passed(self, step),
     """initial_learning_rate decay_rate ^ (step / decay_steps), with `staircase` whole powers only.
 
     >>> ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)(20)
     0.025
-    """
-
-    def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
-                 name: str = "ExponentialDecay"):
-        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
-        self.staircase, self.name = staircase, name
-
-    def passed(self, step: int) -> float:
-        return math.floor(step / self.decay_steps) if self.staircase else step / self.decay_steps
-
-    def __call__(self, step):
-        return self.initial_learning_rate * self.decay_rate ** self.passed(step)
-
-
-class InverseTimeDecay(ExponentialDecay):
-    """initial_learning_rate / (1 + decay_rate step / decay_steps)."""
-
-    def __call__(self, step):
-        return self.initial_learning_rate / (1 + self.decay_rate * self.passed(step))
+    """, initial_learning_rate=..., decay_steps=..., decay_rate=..., staircase=False)
+InverseTimeDecay = _class(
+    "InverseTimeDecay", lambda self, step: self.initial_learning_rate / (1 + self.decay_rate * _passed(self, step)),
+    "initial_learning_rate / (1 + decay_rate step / decay_steps).", initial_learning_rate=..., decay_steps=...,
+    decay_rate=..., staircase=False)
+PolynomialDecay = _class(
+    "PolynomialDecay", _polynomial,
+    "(initial - end) (1 - step / decay_steps) ^ power + end; with `cycle` it begins anew, each time longer.",
+    initial_learning_rate=..., decay_steps=..., end_learning_rate=0.0001, power=1.0, cycle=False)
+CosineDecay = _class(
+    "CosineDecay", _cosine,
+    "Half a cosine from the initial rate to alpha times it, after a linear rise to `warmup_target` where given.",
+    initial_learning_rate=..., decay_steps=..., alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0)
+CosineDecayRestarts = _class(
+    "CosineDecayRestarts", _restarts,
+    "Cosines one after the other: each t_mul times as long and m_mul times as high as the one before (SGDR).",
+    initial_learning_rate=..., first_decay_steps=..., t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay")
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -55,55 +96,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     def __call__(self, step):
         return self.values[sum(step > b for b in self.boundaries)]
-
-
-class PolynomialDecay(LearningRateSchedule):
-    """(initial - end) (1 - step / decay_steps) ^ power + end; with `cycle` it begins anew, each time longer."""
-
-    def __init__(self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001,
-                 power: float = 1.0, cycle: bool = False, name: str = "PolynomialDecay"):
-        self.initial_learning_rate, self.decay_steps, self.end = initial_learning_rate, decay_steps, end_learning_rate
-        self.power, self.cycle, self.name = power, cycle, name
-
-    def __call__(self, step):
-        period = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
-        left = 1 - min(step, period) / period
-        return (self.initial_learning_rate - self.end) * left ** self.power + self.end
-
-
-class CosineDecay(LearningRateSchedule):
-    """Half a cosine from the initial rate to alpha times it, after a linear rise to `warmup_target` where given."""
-
-    def __init__(self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, name: str = "CosineDecay",
-                 warmup_target: float | None = None, warmup_steps: int = 0):
-        self.initial_learning_rate, self.decay_steps, self.alpha, self.name = initial_learning_rate, decay_steps, \
-            alpha, name
-        self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
-
-    def __call__(self, step):
-        top = self.initial_learning_rate
-        if self.warmup_target is not None:
-            if step <= self.warmup_steps:
-                return top + (self.warmup_target - top) * step / max(self.warmup_steps, 1)
-            top, step = self.warmup_target, step - self.warmup_steps
-        cosine = (1 + math.cos(math.pi * min(step, self.decay_steps) / self.decay_steps)) / 2
-        return top * ((1 - self.alpha) * cosine + self.alpha)
-
-
-class CosineDecayRestarts(LearningRateSchedule):
-    """Cosines one after the other: each t_mul times as long and m_mul times as high as the one before (SGDR)."""
-
-    def __init__(self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0,
-                 alpha: float = 0.0, name: str = "SGDRDecay"):
-        self.initial_learning_rate, self.first_decay_steps, self.name = initial_learning_rate, first_decay_steps, name
-        self.t_mul, self.m_mul, self.alpha = t_mul, m_mul, alpha
-
-    def __call__(self, step):
-        length, height, step = float(self.first_decay_steps), 1.0, float(step)
-        while step >= length:
-            step, length, height = step - length, length * self.t_mul, height * self.m_mul
-        cosine = height * (1 + math.cos(math.pi * step / length)) / 2
-        return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
 
 
 __getattr__ = absent_from("keras.optimizers.schedules", lambda: globals())

@@ -74,6 +74,45 @@ def load_model(model: Any, filename: Any, strict: bool = True, device: Any = "cp
     return missing, unexpected
 
 
+def storage_ptr(tensor: Tensor) -> int:
+    """The address of the memory that a tensor lies in, the same for all views of it."""
+    return tensor.untyped_storage().data_ptr()
+
+
+def storage_size(tensor: Tensor) -> int:
+    """The bytes of the memory that a tensor lies in."""
+    return tensor.untyped_storage().nbytes()
+
+
+def _find_shared_tensors(state_dict: dict[str, Tensor]) -> list[set[str]]:
+    """The names of the tensors, those together that lie in the same memory and overlap."""
+    return [{name for name, _ in group} for group in _sharing(state_dict)]
+
+
+def _is_complete(tensor: Tensor) -> bool:
+    """Whether a tensor is all of the memory that it lies in."""
+    return tensor.data_ptr() == storage_ptr(tensor) and tensor._array.nbytes == storage_size(tensor)
+
+
+def _remove_duplicate_names(state_dict: dict[str, Tensor], *, preferred_names: list[str] | None = None,
+                            discard_names: list[str] | None = None) -> dict[str, list[str]]:
+    """Of the tensors that share memory the name to keep, and those to leave out; the first in the alphabet is kept.
+
+    Raises RuntimeError where none of those that share memory, or one that shares none, is all of it.
+    """
+    doubles: dict[str, list[str]] = {}
+    for names in _find_shared_tensors(state_dict):
+        complete = {name for name in names if _is_complete(state_dict[name])}
+        if not complete:
+            raise RuntimeError("Error while trying to find names to remove to save state dict, but found no suitable "
+                               f"name to keep for saving amongst: {names}. None is covering the entire storage")
+        choice = (complete & set(preferred_names or ())) or (complete - set(discard_names or ())) or complete
+        kept = min(choice)
+        if len(names) > 1:
+            doubles[kept] = sorted(names - {kept})
+    return doubles
+
+
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """The tensors' arrays, where the format can hold them."""
     if not isinstance(tensors, dict):

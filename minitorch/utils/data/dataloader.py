@@ -8,10 +8,19 @@ from typing import Generic, TypeVar
 from minitorch.errors import check_keywords
 from minitorch.utils.data.collate import default_collate, default_convert
 from minitorch.utils.data.dataset import IterableDataset
-from minitorch.utils.data.iterate import Progress, SerialIterator, WorkerIterator
+from minitorch.utils.data.iterate import Iterator, Progress, SerialIterator, WorkerIterator
 from minitorch.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from minitorch.utils.data.workers import get_worker_info  # noqa: F401
 
 T_co = TypeVar("T_co", covariant=True)
+_BaseDataLoaderIter = Iterator  # under their names in PyTorch libraries ask for them
+_SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = SerialIterator, WorkerIterator
+
+
+class _DatasetKind:
+    """What `DataLoader._dataset_kind` says."""
+
+    Map, Iterable = 0, 1
 
 
 class DataLoader(Generic[T_co]):
@@ -19,8 +28,9 @@ class DataLoader(Generic[T_co]):
 
     Shuffling draws what PyTorch draws, from the global generator or from `generator`. `num_workers` > 0 loads up to
     `prefetch_factor` batches a worker ahead of time: in threads, or with `multiprocessing_context="spawn"` in
-    processes. Each worker has a random generator of its own, seeded as PyTorch seeds it. Batches keep their order
-    (unless `in_order` is False), and a worker's exception is raised where its batch is asked for.
+    processes. Each worker has random generators of its own, also of `random` and `numpy.random`, seeded as PyTorch
+    seeds them. Batches keep their order (unless `in_order` is False), and a worker's exception is raised where its
+    batch is asked for.
 
     `state_dict()` tells where the current epoch stands; `load_state_dict()` lets the next iteration go on from there
     with the same batches. The global random state is the caller's to save and restore.
@@ -94,7 +104,7 @@ class DataLoader(Generic[T_co]):
         self.in_order = in_order
         self._progress: Progress | None = None  # of the latest iteration
         self._resume: dict | None = None  # a state for the next iteration to go on from
-        self._persistent: WorkerIterator | None = None
+        self._iterator: WorkerIterator | None = None
         self._initialized = True
 
     def __setattr__(self, name, value):
@@ -104,12 +114,12 @@ class DataLoader(Generic[T_co]):
 
     def __iter__(self):
         state, self._resume = self._resume, None
-        if self._persistent is not None:
-            self._persistent.begin(self, state)
-            return self._persistent
+        if self._iterator is not None:
+            self._iterator.begin(self, state)
+            return self._iterator
         iterator = WorkerIterator(self, state) if self.num_workers else SerialIterator(self, state)
         if self.persistent_workers:
-            self._persistent = iterator
+            self._iterator = iterator
         return iterator
 
     def __len__(self):
@@ -120,6 +130,10 @@ class DataLoader(Generic[T_co]):
             length = length // self.batch_size if self.drop_last else -(-length // self.batch_size)
         self._reported_length = length
         return length
+
+    @property
+    def _dataset_kind(self) -> int:
+        return _DatasetKind.Iterable if isinstance(self.dataset, IterableDataset) else _DatasetKind.Map
 
     @property
     def _index_sampler(self):

@@ -32,7 +32,7 @@ class Progress:
         }
 
 
-class _Iterator:
+class Iterator:
     """What iterating with and without workers has in common: seeds, indices and progress."""
 
     def __init__(self, loader, state):
@@ -78,7 +78,7 @@ class _Iterator:
         return pin_memory(batch) if self._pin_memory else batch
 
 
-class SerialIterator(_Iterator):
+class SerialIterator(Iterator):
     """Fetches each batch when it is asked for."""
 
     def begin(self, loader, state):
@@ -105,7 +105,7 @@ class SerialIterator(_Iterator):
         minitorch.set_rng_state(rng_state)
 
 
-class WorkerIterator(_Iterator):
+class WorkerIterator(Iterator):
     """Lets workers fetch batches ahead of time, and hands them out in order."""
 
     _workers = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import copy
-import os
 import pickle
 import queue
 import random
@@ -23,7 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minitorch.quiet import listen
 from minitorch.utils.data.dataset import Dataset
+from minitorch.utils.data.randomness import numpy_seed, seed_thread
 
 END = "the worker's stream has ended"
 
@@ -233,20 +234,37 @@ def _serve_in_thread(job, init_fn, info, rng_state, stop, receive, send):
         task = receive()
         return None if stop.is_set() else task
 
+    listen()
     minitorch.default_generator.replace_in_this_thread(minitorch.Generator())
     _seed(info, rng_state)
+    seed_thread(info.seed - info.id, info.id)
     info.dataset = _own_copy(job.dataset)
     _serve(copy.copy(job), init_fn, info, f"in DataLoader worker process {info.id}", receive_unless_stopped, send)
 
 
-def _own_copy(dataset):
-    """A shallow copy, so that an attribute set in one worker is not seen in another, as with processes."""
+def _own_copy(dataset, memo=None):
+    """A copy with attributes and transforms of its own, so that what one worker sets in them no other sees, as with
+    processes. The data, which are not callable, stay shared.
+    """
     if not isinstance(dataset, Dataset):
         return dataset
+    memo = {} if memo is None else memo
+    if id(dataset) in memo:
+        return memo[id(dataset)]
     try:
-        return copy.copy(dataset)
+        own = memo[id(dataset)] = copy.copy(dataset)
     except Exception:
         return dataset
+    attributes = getattr(own, "__dict__", {})
+    for name, value in list(attributes.items()):
+        if isinstance(value, Dataset):
+            attributes[name] = _own_copy(value, memo)
+        elif isinstance(value, list) and any(isinstance(part, Dataset) for part in value):
+            attributes[name] = [_own_copy(part, memo) for part in value]
+        elif callable(value):
+            with contextlib.suppress(Exception):  # what cannot be copied stays shared
+                attributes[name] = copy.deepcopy(value, memo)
+    return own
 
 
 def _stop_threads(stop, tasks):
@@ -297,8 +315,7 @@ def _serve_in_process(info, rng_state, tasks, results):
     minitorch.set_num_threads(1)
     _seed(info, rng_state)
     random.seed(info.seed)
-    base_seed = info.seed - info.id
-    np.random.seed(np.random.SeedSequence([info.id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]).generate_state(4))
+    np.random.seed(numpy_seed(info.seed - info.id, info.id))
     _serve(job, init_fn, info, where, receive, send)
 
 

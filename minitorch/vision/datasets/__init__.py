@@ -8,7 +8,7 @@ from minitorch.vision.absent import absent
 from minitorch.vision.datasets import folder, utils
 from minitorch.vision.datasets.cifar import CIFAR10, CIFAR100, read_cifar
 from minitorch.vision.datasets.digits import Digits, read_digits
-from minitorch.vision.datasets.fake import FakeData
+from minitorch.vision.datasets.fakedata import FakeData
 from minitorch.vision.datasets.folder import DatasetFolder, ImageFolder
 from minitorch.vision.datasets.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, read_idx
 from minitorch.vision.datasets.stl10 import STL10

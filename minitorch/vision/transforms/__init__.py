@@ -101,8 +101,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "v2":
+    if name in ("transforms", "v2"):
         import importlib
 
-        return importlib.import_module(f"{__name__}.v2")
+        return importlib.import_module(f"{__name__}.{name}")
     raise absent(__name__, name, __all__)

@@ -1,7 +1,6 @@
 """`torch.distributed.fsdp` by name: models whose parameters are spread over processes."""
+from minitorch._absent import several
 from minitorch.errors import absent_from
-
-from .._several import several
 
 globals().update(several(
     "torch.distributed.fsdp",

@@ -1,7 +1,6 @@
 """`torch.distributed.algorithms.model_averaging.averagers` by name: the mean of the models of several processes."""
+from minitorch._absent import several
 from minitorch.errors import absent_from
-
-from ..._several import several
 
 globals().update(several("torch.distributed.algorithms.model_averaging.averagers",
                          "ModelAverager PeriodicModelAverager"))

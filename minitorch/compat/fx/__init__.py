@@ -1,8 +1,10 @@
 """The names of symbolic tracing that programs import; there is no tracer behind them."""
 from __future__ import annotations
 
+import importlib
 from typing import Any, NoReturn, TypeVar
 
+from minitorch._absent import stand_ins
 from minitorch.errors import MissingError, absent_from
 
 T = TypeVar("T")
@@ -28,5 +30,13 @@ def symbolic_trace(root: Any, concrete_args: Any = None) -> NoReturn:
     raise MissingError("fx.symbolic_trace: there is no tracer; register_forward_hook reaches inside a model")
 
 
+globals().update(stand_ins(
+    "torch.fx", "there is no tracer", "Graph GraphModule Interpreter Node Proxy Tracer Transformer"))
 __all__ = ["symbolic_trace", "wrap"]
-__getattr__ = absent_from("torch.fx", lambda: __all__)
+_absent = absent_from("torch.fx", lambda: globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("_pytree", "proxy"):
+        return importlib.import_module(f"{__name__}.{name}")
+    return _absent(name)

@@ -1,0 +1,171 @@
+"""Counts the multiplications and additions of matrix products and convolutions, module by module."""
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ..nn.hooks import register_module_forward_hook, register_module_forward_pre_hook
+from ..profiler.recording import Recording
+
+__all__ = ["FlopCounterMode", "register_flop_formula"]
+_formulas: dict[str, Callable] = {}  # the programs' own: of an operator's name
+
+
+def register_flop_formula(targets: Any, get_raw: bool = False) -> Callable:
+    """Decorator of `f(*shapes, out_shape=..., **attributes)`: what an operator of `torch.library.custom_op` costs."""
+    def register(formula: Callable) -> Callable:
+        for target in targets if isinstance(targets, list | tuple) else [targets]:
+            _formulas[_name(target)] = formula
+        return formula
+
+    return register
+
+
+def _name(operator: Any) -> str:
+    return str(getattr(operator, "_name", operator)).rpartition("::")[2].removeprefix("aten.")
+
+
+class FlopCounterMode:
+    """Counts within a `with` block; at its end a table is printed where `display`, down to `depth` modules.
+
+    One multiplication and one addition count 2, as in PyTorch; what is no product counts nothing, nor do recurrent
+    layers and fused attention. Gradients count with the module whose forward pass made them necessary.
+
+    >>> from minitorch import nn, ones
+    >>> with FlopCounterMode(display=False) as counter:
+    ...     nn.Linear(4, 3)(ones(2, 4)).sum().backward()
+    >>> counter.get_total_flops(), counter.get_flop_counts()["Linear"]
+    (96, {'aten.addmm': 48, 'aten.mm': 48})
+    """
+
+    def __init__(self, mods: Any = None, depth: int = 2, display: bool = True, custom_mapping: Any = None):
+        self.depth, self.display = depth, display
+        self.flop_counts: dict[str, dict[str, int]] = {}
+        self._own = {_name(operator): formula for operator, formula in (custom_mapping or {}).items()}
+        self._names: WeakKeyDictionary = WeakKeyDictionary()
+        self._open: list[str] = []
+
+    def __enter__(self) -> FlopCounterMode:
+        self.flop_counts = defaultdict(lambda: defaultdict(int))
+        self._open = ["Global"]
+        self._recording = _Counting(self)
+        self._recording.start()
+        self._handles = [register_module_forward_pre_hook(self._enter),
+                         register_module_forward_hook(self._leave, always_call=True)]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._recording.stop()
+        for handle in self._handles:
+            handle.remove()
+        if self.display:
+            print(self.get_table(self.depth))
+
+    def _enter(self, module: Any, args: Any) -> None:
+        name = self._names.setdefault(module, type(module).__name__)
+        for own, child in module.named_children():
+            self._names.setdefault(child, f"{name}.{own}")
+        self._open.append(name)
+
+    def _leave(self, module: Any, args: Any, output: Any) -> None:
+        if len(self._open) > 1:
+            self._open.pop()
+
+    def count(self, operator: str, flops: int, modules: Any = None) -> None:
+        """Add what an operator cost to each of `modules`, those that run now where not given."""
+        if flops:
+            for name in set(self._open if modules is None else modules):
+                self.flop_counts[name][operator] += flops
+
+    def get_total_flops(self) -> int:
+        """All that was counted."""
+        return sum(self.flop_counts.get("Global", {}).values())
+
+    def get_flop_counts(self) -> dict[str, dict[str, int]]:
+        """By the name of a module, and "Global", a dict from operators, as "aten.mm", to what they cost."""
+        return {name: dict(costs) for name, costs in self.flop_counts.items()}
+
+    def get_table(self, depth: int | None = None) -> str:
+        """The counts as a text: modules at most `depth` deep, and their operators."""
+        depth, total = self.depth if depth is None else depth, self.get_total_flops()
+        rows, power = [("Module", "FLOP", "% Total")], max(0, min((len(str(total)) - 2) // 3, 4))
+        deep = sorted(name for name in self.flop_counts if name != "Global" and name.count(".") + 1 <= depth)
+        covered = max((sum(self.flop_counts[name].values()) for name in deep), default=0)
+        for name in [*(["Global"] if covered < total or not deep else []), *deep]:
+            costs = self.flop_counts.get(name, {})
+            for label, flops in [(name, sum(costs.values())), *((f"- {op}", n) for op, n in costs.items())]:
+                rows.append((label, _short(flops, power), f"{100 * flops / total if total else 0:.2f}%"))
+        widths = [max(len(column[0]) + 2, *map(len, column[1:])) for column in zip(*rows)]
+        lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows]
+        return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _short(flops: int, power: int) -> str:
+    return f"{flops / 1000 ** power:.3f}{' KMBT'[power]}" if power else str(flops)
+
+
+class _Counting(Recording):
+    """Gives each op's cost to the counter, and remembers it for the op's gradient functions."""
+
+    def __init__(self, counter: FlopCounterMode):
+        super().__init__()
+        self.counter = counter
+        self._costs: WeakKeyDictionary = WeakKeyDictionary()  # of a gradient function: its operator, cost, modules
+
+    def _timed(self, name: str, function: Callable, skip: int = 1) -> Callable:
+        own = name.partition("::")[2]
+        formula = self.counter._own.get(own) or _formulas.get(own)
+
+        def counted(*args, **kwargs):
+            result = function(*args, **kwargs)
+            forward, backward, flops = _cost(own, args[skip:], result, formula, kwargs)
+            self.counter.count(forward, flops)
+            if flops and type(result) is tuple:
+                for gradient in result[1:3]:
+                    gradient = getattr(gradient, "function", gradient)
+                    if gradient is not None:
+                        self._costs[gradient] = backward, flops, tuple(self.counter._open)
+            return result
+
+        return counted
+
+    def timed_gradients(self, node: Any, functions: Any) -> Any:
+        """The gradient functions of a node, counted as they run."""
+        if type(functions) is list:
+            return [self._counted(f) if f else f for f in functions]
+        return self._counted(functions)
+
+    def _counted(self, function: Callable) -> Callable:
+        if function not in self._costs:
+            return function
+        operator, flops, modules = self._costs[function]
+
+        def counted(dy, needs=None):
+            times = 1 if needs is None else sum(needs[:2])
+            self.counter.count(operator, flops * times, modules)
+            return function(dy) if needs is None else function(dy, needs)
+
+        return counted
+
+
+def _cost(name: str, arrays: tuple, result: Any, formula: Callable | None, attributes: dict) -> tuple[str, str, int]:
+    """An op's operators in forward and backward, and what each of its gradients costs, as much as itself."""
+    shapes = [tuple(a.shape) for a in arrays if hasattr(a, "shape")]
+    y = result[0] if type(result) is tuple else result
+    if formula is not None:
+        return f"aten.{name}", f"aten.{name}_backward", formula(*shapes, out_shape=tuple(y.shape), **attributes)
+    if name == "linear":
+        x, weight = shapes[:2]
+        return "aten.addmm" if len(shapes) > 2 else "aten.mm", "aten.mm", 2 * math.prod(x) * math.prod(weight[:-1])
+    if name == "matmul" and (min(map(len, shapes)) == 2 or max(map(len, shapes)) > 2):
+        operator = "aten.bmm" if min(map(len, shapes)) > 2 else "aten.mm"
+        return operator, operator, 2 * math.prod(y.shape) * shapes[0][-1]
+    if name in ("conv1d", "conv2d", "conv3d") or name.startswith("conv_transpose"):
+        x, weight = shapes[:2]
+        places = math.prod((y.shape if name[4] != "_" else x)[2 - len(weight):])
+        batch = x[0] if len(x) == len(weight) else 1
+        return "aten.convolution", "aten.convolution_backward", 2 * batch * places * math.prod(weight)
+    return "", "", 0
