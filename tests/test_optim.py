@@ -706,6 +706,12 @@ def test_sparse_adam_moves_the_rows_in_use():
     assert (p[4] == wrap(start)[4]).all() and optimizer.state[p]["step"] == 3
     with pytest.raises(ValueError, match="learning rate"):
         optim.SparseAdam([p], lr=0.0)
+    for group in ([p, p * 1j], [{"params": iter([p, p * 1j])}]):
+        with pytest.raises(ValueError, match=r"Complex params at indices \[\[0, 1\]\]: SparseAdam does not support"):
+            optim.SparseAdam(group)
+    with pytest.raises(ValueError, match=r"Sparse params at indices \[\[1, 0\]\]: SparseAdam requires dense"):
+        optim.SparseAdam([{"params": p}, {"params": iter([wrap(start).to_sparse()])}])
+    assert len(optim.SparseAdam([{"params": iter([p])}]).param_groups[0]["params"]) == 1
 
 
 def test_sparse_adam_as_pytorch():

@@ -11,22 +11,8 @@ from minitorch.tensor import Tensor
 
 @pytest.fixture(params=["minitorch", "torch"])
 def torch(request):
-    """The package under test, and PyTorch: the same assertions hold of both. Afterwards calls are quick again."""
-    if request.param == "torch":
-        yield pytest.importorskip("torch")
-        return
-    before = op.overriding, op.modules
-    places = [op.FUNCTIONS, vars(minitorch), vars(minitorch.nn.functional)]
-    kept, methods = [dict(place) for place in places], dict(vars(Tensor))
-    try:
-        yield minitorch
-    finally:
-        op.overriding, op.modules = before
-        for place, names in zip(places, kept):
-            place.update(names)
-        for name, value in methods.items():
-            if vars(Tensor)[name] is not value:
-                setattr(Tensor, name, value)
+    """The package under test, and PyTorch: the same assertions hold of both."""
+    return pytest.importorskip("torch") if request.param == "torch" else minitorch
 
 
 def kinds(*values):

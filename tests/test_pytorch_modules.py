@@ -92,6 +92,9 @@ def encoder_layer_of(x, convert):
 
 
 def tensor_of(x):
+    if x.is_sparse:
+        x = x.coalesce()
+        return mt.sparse_coo_tensor(tensor_of(x.indices()), tensor_of(x.values()), tuple(x.shape))
     made = mt.from_numpy(x.detach().numpy().copy())
     return made.requires_grad_() if x.requires_grad else made
 
@@ -245,6 +248,8 @@ def check_optimizer(torch, info, options: dict, dtype: str) -> None:
             y = data @ params[0].t()
             loss = (y @ params[1].t() if flat else y + params[1]).square().mean()
             loss.backward()
+            for p in params if info.only_supports_sparse_grads else []:
+                p.grad = p.grad.to_sparse()
             return loss
 
         return [optimizer.step(closure) for _ in range(steps)]

@@ -256,6 +256,8 @@ _one_buffer(tanh_dx, _tanh_dx_into)
 for _entry in (sigmoid, silu, silu_dx, gelu, gelu_dx):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.smooth:{_entry.name}",
                    refuses=_too_small_for(16 if "gelu" in _entry.name else POOLED))
+for _entry, _file in ((leaky_relu, "activation"), (leaky_relu_dx, "activation"), (elu, "smooth"), (elu_dx, "smooth")):
+    _entry.version("numba", "cpu", f"minitorch_kernels.cpu.{_file}:{_entry.name}", refuses=_too_small_for(POOLED))
 relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_unlike)
 dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_no_line)
 masked_scale.version("numba", "cpu", "minitorch_kernels.cpu.activation:masked_scale", refuses=_not_large)

@@ -39,6 +39,12 @@ PART = 1 << 18  # elements a thread takes at a time: some MiB, a share of the la
 
 
 @kernel
+def where(xp, mask, a, b):
+    """a where `mask` is True, b elsewhere."""
+    return xp.where(mask, a, b)
+
+
+@kernel
 def unbroadcast(xp, x, shape):
     """The adjoint of broadcasting: `x` summed over the axes along which `shape` was spread to it."""
     extra = len(x.shape) - len(shape)
@@ -148,4 +154,18 @@ def _no_line(total: Any, x: Any) -> str | None:
     return None if total.flags.c_contiguous and x.flags.c_contiguous else "C-contiguous arrays only"
 
 
+def _not_chosen(mask: Any, a: Any, b: Any) -> str | None:
+    if type(mask) is not np.ndarray or mask.size < POOLED or mask.dtype.char != "?" or not plain(mask):
+        return f"fewer than {POOLED} elements, or a mask that does not lie in memory as they do"
+    arrays = [x for x in (a, b) if isinstance(x, np.ndarray) and x.ndim]
+    if not arrays or any(x.shape != mask.shape or x.dtype != arrays[0].dtype or not plain(x) for x in arrays):
+        return "arrays of the mask's shape, of one dtype, and numbers only"
+    if arrays[0].dtype.char not in "fd":
+        return "float32 and float64 only"
+    single = [x for x in (a, b) if not (isinstance(x, np.ndarray) and x.ndim)]
+    same = all(type(x) in (int, float) or getattr(x, "dtype", None) == arrays[0].dtype for x in single)
+    return None if same else "a number of another dtype"
+
+
+where.version("numba", "cpu", "minitorch_kernels.cpu.elementwise:where", refuses=_not_chosen)
 add_into.version("numba", "cpu", "minitorch_kernels.cpu.elementwise:add_into", refuses=_no_line)

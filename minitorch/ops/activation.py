@@ -44,7 +44,7 @@ def _between(name: str, k: Any, x: Any, low: float, high: float) -> tuple:
     refuse(name, x, "bc")
     if x.dtype.kind in "iuV":
         low, high = x.dtype.type(low), x.dtype.type(high)
-    return k.minimum(k.maximum(x, low), high), lambda dy: k.xp.where((x > low) & (x < high), dy, 0)
+    return k.minimum(k.maximum(x, low), high), lambda dy: k.where((x <= low) | (x >= high), 0, dy)
 
 
 @op(inplace=True)
@@ -67,11 +67,11 @@ def prelu(k, x, weight, /):
     own = weight.shape
 
     def dweight(dy):
-        spread = k.xp.where(x > 0, 0, dy * x)
+        spread = k.where(x > 0, 0, dy * x)
         return k.xp.reshape(k.unbroadcast(spread, _channel_shape(spread, own)), own)
 
-    return (k.xp.where(x > 0, x, k.xp.reshape(weight, shape) * x),
-            lambda dy: k.xp.where(x > 0, dy, dy * k.xp.reshape(weight, shape)), dweight)
+    return (k.where(x > 0, x, k.xp.reshape(weight, shape) * x),
+            lambda dy: k.where(x > 0, dy, dy * k.xp.reshape(weight, shape)), dweight)
 
 
 def _channel_shape(x: Any, own: tuple[int, ...]) -> tuple[int, ...]:
@@ -82,15 +82,15 @@ def _channel_shape(x: Any, own: tuple[int, ...]) -> tuple[int, ...]:
 @op(inplace=True)
 def threshold(k, x, /, threshold, value):
     """x where it is above `threshold`, else `value`."""
-    return k.xp.where(x <= threshold, x.dtype.type(value), x), lambda dy: k.xp.where(x <= threshold, 0, dy)
+    return k.where(x <= threshold, x.dtype.type(value), x), lambda dy: k.where(x <= threshold, 0, dy)
 
 
 @op
 def hardshrink(k, x, /, lambd=0.5):
     """x outside of [-lambd, lambd], 0 inside."""
     refuse("hardshrink", x, "biuc")
-    return (k.xp.where((x >= -lambd) & (x <= lambd), 0, x),
-            lambda dy: k.xp.where((x >= -lambd) & (x <= lambd), 0, dy))
+    return (k.where((x >= -lambd) & (x <= lambd), 0, x),
+            lambda dy: k.where((x >= -lambd) & (x <= lambd), 0, dy))
 
 
 @op
@@ -99,15 +99,15 @@ def softshrink(k, x, /, lambd=0.5):
     refuse("softshrink", x, "biuc")
     if lambd < 0:
         raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.")
-    return (k.xp.where(x > lambd, x - lambd, k.xp.where(x < -lambd, x + lambd, x * 0)),
-            lambda dy: k.xp.where((x >= -lambd) & (x <= lambd), 0, dy))
+    return (k.sub(x, k.minimum(k.maximum(x, -lambd), lambd)),
+            lambda dy: k.where((x >= -lambd) & (x <= lambd), 0, dy))
 
 
 @op(inplace=True)
 def hardsigmoid(k, x, /):
     """x / 6 + 1/2 within [0, 1]."""
     refuse("hardsigmoid", x, "biuc")
-    return k.minimum(k.maximum(x + 3, 0), 6) / 6, lambda dy: k.xp.where((x > -3) & (x < 3), dy / 6, 0)
+    return k.minimum(k.maximum(x + 3, 0), 6) / 6, lambda dy: k.where((x > -3) & (x < 3), dy / 6, 0)
 
 
 @op(inplace=True)
@@ -115,7 +115,7 @@ def hardswish(k, x, /):
     """x hardsigmoid(x). Howard et al., Searching for MobileNetV3, arXiv 1905.02244."""
     refuse("hardswish", x, "biuc")
     return (x * k.minimum(k.maximum(x + 3, 0), 6) / 6,
-            lambda dy: k.xp.where(x <= -3, 0, k.xp.where(x < 3, dy * (x / 3 + 0.5), dy)))
+            lambda dy: k.where(x <= -3, 0, k.where(x < 3, dy * (x / 3 + 0.5), dy)))
 
 
 # Smooth ones

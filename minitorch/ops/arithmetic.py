@@ -43,7 +43,7 @@ def lerp(k, x, end, weight, /):
     if not hasattr(weight, "dtype"):
         y = x + weight * (end - x) if abs(weight) < 0.5 else end - (end - x) * (1 - weight)
     else:
-        y = k.xp.where(k.abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight))
+        y = k.where(k.abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight))
     return (y, lambda dy: dy * conjugate(1 - weight), lambda dy: dy * conjugate(weight),
             lambda dy: dy * conjugate(end - x))
 
@@ -71,8 +71,8 @@ def logaddexp(k, a, b, /):
     refuse("logaddexp", a, "biu")
     if a.dtype.kind == "c":
         first = a.real >= b.real
-        large, small = k.xp.where(first, a, b), k.xp.where(first, b, a)
-        y = k.xp.where(a.real == -math.inf, b, large + k.log1p(k.exp(small - large)))
+        large, small = k.where(first, a, b), k.where(first, b, a)
+        y = k.where(a.real == -math.inf, b, large + k.log1p(k.exp(small - large)))
     else:
         y = k.logaddexp(a, b)
     return y, lambda dy: dy * conjugate(k.exp(a - y)), lambda dy: dy * conjugate(k.exp(b - y))
@@ -91,8 +91,8 @@ def logaddexp2(k, a, b, /):
 def xlogy(k, a, b, /):
     """a log(b), which is 0 where a is 0 (unless b is nan)."""
     a, b = floats(a, b)
-    y = k.xp.where((a == 0) & (b == b), 0, a * _log(k, b))
-    return y, lambda dy: dy * k.xp.where((a == 0) & (b <= 0), 0, _log(k, b)), lambda dy: dy * (a / b)
+    y = k.where((a == 0) & (b == b), 0, a * _log(k, b))
+    return y, lambda dy: dy * k.where((a == 0) & (b <= 0), 0, _log(k, b)), lambda dy: dy * (a / b)
 
 
 def _log(k: Any, x: Any) -> Any:
@@ -105,7 +105,7 @@ def logit(k, x, /, eps=None):
     x = floating(x)
     z = x if eps is None else k.minimum(k.maximum(x, eps), 1 - eps)
     return k.log(z / (1 - z)), lambda dy: dy / (x * (1 - x)) if eps is None else \
-        k.xp.where((x >= eps) & (x <= 1 - eps), dy / (x * (1 - x)), 0)
+        k.where((x >= eps) & (x <= 1 - eps), dy / (x * (1 - x)), 0)
 
 
 @op(inplace=True)
@@ -113,7 +113,7 @@ def copysign(k, a, b, /):
     """The magnitude of a with the sign of b."""
     a, b = floats(a, b)
     y = k.copysign(a, b)
-    return y, lambda dy: dy * k.xp.where(a == 0, 0, k.sign(a) * k.sign(y)), lambda dy: zeros_of(k, dy)
+    return y, lambda dy: dy * k.where(a == 0, 0, k.sign(a) * k.sign(y)), lambda dy: zeros_of(k, dy)
 
 
 @op(inplace=True)
@@ -128,7 +128,7 @@ def heaviside(k, x, values, /):
     """0 where x is negative, 1 where it is positive, `values` where it is 0."""
     if x.dtype != values.dtype:
         raise DTypeError("heaviside: is not yet implemented for tensors with different dtypes.")
-    return k.xp.where(x == 0, values, (x > 0).astype(x.dtype))
+    return k.where(x == 0, values, (x > 0).astype(x.dtype))
 
 
 @op(inplace=True)

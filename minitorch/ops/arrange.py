@@ -140,14 +140,14 @@ def rot90(input, k=1, dims=(0, 1)):
 def tril(k, x, /, diagonal=0):
     """The lower triangles of matrices, up to a diagonal above (positive) or below the main one; zeros elsewhere."""
     mask = _triangle("tril", k, x, diagonal)
-    return k.xp.where(mask, x, x.dtype.type(0)), lambda dy: k.xp.where(mask, dy, 0)
+    return k.where(mask, x, x.dtype.type(0)), lambda dy: k.where(mask, dy, 0)
 
 
 @op(inplace=True)
 def triu(k, x, /, diagonal=0):
     """The upper triangles of matrices, from a diagonal above (positive) or below the main one; zeros elsewhere."""
     mask = ~_triangle("triu", k, x, diagonal - 1)
-    return k.xp.where(mask, x, x.dtype.type(0)), lambda dy: k.xp.where(mask, dy, 0)
+    return k.where(mask, x, x.dtype.type(0)), lambda dy: k.where(mask, dy, 0)
 
 
 # Diagonals

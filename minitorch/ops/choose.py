@@ -22,8 +22,8 @@ def where_(k, condition, input, other, /):
     else:
         d = dtypes.to_numpy(dtypes.result_type(input, other))
         input, other = k.xp.asarray(input, d), k.xp.asarray(other, d)
-    return (k.xp.where(condition, input, other), lambda dy: None,
-            lambda dy: k.xp.where(condition, dy, 0), lambda dy: k.xp.where(condition, 0, dy))
+    return (k.where(condition, input, other), lambda dy: None,
+            lambda dy: k.where(condition, dy, 0), lambda dy: k.where(condition, 0, dy))
 
 
 @composite(method=False)
@@ -59,8 +59,8 @@ def masked_fill(k, x, mask, value, /):
     if (value.dtype.kind == "c" if hasattr(value, "dtype") else type(value) is complex) and x.dtype.kind != "c":
         raise RuntimeError(f"masked_fill: value cannot be converted to type {dtypes.from_numpy(x.dtype).name} without "
                            f"overflow, got {value}")
-    y = k.xp.where(mask, value.astype(x.dtype) if hasattr(value, "dtype") else x.dtype.type(value), x)
-    return y, lambda dy: k.xp.where(mask, 0, dy), lambda dy: None, lambda dy: k.xp.sum(k.xp.where(mask, dy, 0))
+    y = k.where(mask, value.astype(x.dtype) if hasattr(value, "dtype") else x.dtype.type(value), x)
+    return y, lambda dy: k.where(mask, 0, dy), lambda dy: None, lambda dy: k.xp.sum(k.where(mask, dy, 0))
 
 
 # The larger, the smaller
@@ -70,8 +70,8 @@ def _extremum(name: str, kernel: str, wins: Callable) -> None:
     def body(k, a, b, /):
         a, b = promote(a, b)
         refuse(name, a if hasattr(a, "dtype") else b, "c")
-        return (getattr(k, kernel)(a, b), lambda dy: k.xp.where(a == b, dy / 2, k.xp.where(wins(b, a), 0, dy)),
-                lambda dy: k.xp.where(a == b, dy / 2, k.xp.where(wins(a, b), 0, dy)))
+        return (getattr(k, kernel)(a, b), lambda dy: k.where(a == b, dy / 2, k.where(wins(b, a), 0, dy)),
+                lambda dy: k.where(a == b, dy / 2, k.where(wins(a, b), 0, dy)))
 
     _enter(name, body, f"The elementwise {name}; nan where either is nan.")
 
@@ -81,8 +81,8 @@ def _number_extremum(name: str, kernel: str, wins: Callable) -> None:
     def body(k, a, b, /):
         a, b = promote(a, b)
         refuse(name, a if hasattr(a, "dtype") else b, "c")
-        return (getattr(k, kernel)(a, b), lambda dy: k.xp.where((a == b) | wins(a, b) | (b != b), dy, 0),
-                lambda dy: k.xp.where((a == b) | wins(a, b) | (b != b), 0, dy))
+        return (getattr(k, kernel)(a, b), lambda dy: k.where((a == b) | wins(a, b) | (b != b), dy, 0),
+                lambda dy: k.where((a == b) | wins(a, b) | (b != b), 0, dy))
 
     _enter(name, body, f"The elementwise {name[1:]}imum; where one is nan, the other.")
 
@@ -107,8 +107,8 @@ def clamp(k, x, min=None, max=None, /):
     if x.dtype.kind != "f" or type(min) not in _BOUNDS or type(max) not in _BOUNDS or min is max is None:
         x, min, max = _clamped(k, x, min, max)
     y = x if min is None else k.maximum(x, min)
-    return (y if max is None else k.minimum(y, max), lambda dy: k.xp.where(_inside(x, min, max), dy, 0),
-            lambda dy: k.xp.where(_at_min(x, min, max), dy, 0), lambda dy: k.xp.where(_at_max(x, min, max), dy, 0))
+    return (y if max is None else k.minimum(y, max), lambda dy: k.where(_inside(x, min, max), dy, 0),
+            lambda dy: k.where(_at_min(x, min, max), dy, 0), lambda dy: k.where(_at_max(x, min, max), dy, 0))
 
 
 _BOUNDS = (float, int, type(None))
@@ -157,10 +157,10 @@ def nan_to_num(k, x, /, nan=0.0, posinf=None, neginf=None):
     if x.dtype.kind not in "fcV":
         return x.copy(), lambda dy: dy
     info = finfo(dtypes.from_numpy(x.dtype))
-    y = k.xp.where(x != x, nan or 0.0, x)
-    y = k.xp.where(x == float("inf"), info.max if posinf is None else posinf, y)
-    y = k.xp.where(x == -float("inf"), info.min if neginf is None else neginf, y)
-    return y, lambda dy: k.xp.where(k.isfinite(x), dy, 0)
+    y = k.where(x != x, nan or 0.0, x)
+    y = k.where(x == float("inf"), info.max if posinf is None else posinf, y)
+    y = k.where(x == -float("inf"), info.min if neginf is None else neginf, y)
+    return y, lambda dy: k.where(k.isfinite(x), dy, 0)
 
 
 def _as(name: str, k: Any, value: Any, dtype: Any) -> Any:

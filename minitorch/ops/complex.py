@@ -127,7 +127,7 @@ def angle(k, x, /):
     """The angle of a complex number in radians; of a real one 0 or pi."""
     if x.dtype.kind in "biu":
         x = floating(x)
-    y = k.xp.angle(x) if x.dtype.kind == "c" else k.xp.where(x < 0, math.pi, k.xp.where(x == x, 0, x))
+    y = k.xp.angle(x) if x.dtype.kind == "c" else k.where(x < 0, math.pi, k.where(x == x, 0, x))
     return y, lambda dy: _angle_dx(k, dy, x)
 
 

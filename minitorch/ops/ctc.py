@@ -52,8 +52,8 @@ def ctc_losses(k, x, /, labels, inputs, lengths, blank):
     emitted = _emitted(k.xp, x, labels)
     alpha = _walk(k.xp, emitted, _jumps(labels, blank))
     last = _ends(labels, lengths)
-    log_p = _log_sum(k.xp, k.xp.where(last, alpha[inputs - 1, np.arange(len(inputs))], IMPOSSIBLE), 1)
-    y = k.xp.where(log_p < IMPOSSIBLE / 2, math.inf, -log_p).astype(x.dtype)
+    log_p = _log_sum(k.xp, k.where(last, alpha[inputs - 1, np.arange(len(inputs))], IMPOSSIBLE), 1)
+    y = k.where(log_p < IMPOSSIBLE / 2, math.inf, -log_p).astype(x.dtype)
     shape, dtype = x.shape, x.dtype
 
     def dx(dy):

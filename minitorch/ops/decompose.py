@@ -64,7 +64,7 @@ def linalg_eigh(k, x, /, uplo):
         if dy[1] is not None:
             gaps = values[..., None, :] - values[..., :, None]
             turned = k.matmul(_h(vectors), dy[1])  # only its skew part turns the vectors
-            inner = (turned - _h(turned)) * 0.5 / k.xp.where(_eye(k, vectors) != 0, float("inf"), gaps)
+            inner = (turned - _h(turned)) * 0.5 / k.where(_eye(k, vectors) != 0, float("inf"), gaps)
         if dy[0] is not None:
             inner = inner + dy[0][..., None, :] * _eye(k, vectors)
         return [k.matmul(vectors, k.matmul(inner, _h(vectors)))]
@@ -138,7 +138,7 @@ def linalg_pinv(k, x, /, atol, rtol, hermitian):
         u, s, vh = k.xp.linalg.svd(x, False)
     sizes = abs(s)
     kept = sizes > _cutoff(k, sizes, x, atol, rtol)
-    y = _h(vh) * k.xp.where(kept, 1 / k.xp.where(kept, s, 1), 0)[..., None, :] @ _h(u)
+    y = _h(vh) * k.where(kept, 1 / k.where(kept, s, 1), 0)[..., None, :] @ _h(u)
     return y, lambda dy: _pinv_dx(k, _h(dy), x, y)
 
 
@@ -162,7 +162,7 @@ def _cutoff(k: Any, s: Any, x: Any, atol: Any, rtol: Any) -> Any:
     if rtol is None:
         rtol = max(x.shape[-2:]) * float(k.xp.finfo(x.dtype).eps)
         if atol is not None:
-            rtol = k.xp.where(atol > 0, 0.0, rtol)
+            rtol = k.where(atol > 0, 0.0, rtol)
     largest = s.max(axis=-1, keepdims=True) if s.shape[-1] else 0.0
     return k.xp.maximum(0.0 if atol is None else atol, rtol * largest)
 
@@ -203,7 +203,7 @@ def _svd_dx(k: Any, dy: list, y: list, size: int) -> Any:
     dvh = None if dvh is None else dvh[..., :size, :]
     eye = _eye(k, s[..., None, :] * s[..., :, None])
     squares = s * s
-    gaps = k.xp.where(eye != 0, float("inf"), squares[..., None, :] - squares[..., :, None])
+    gaps = k.where(eye != 0, float("inf"), squares[..., None, :] - squares[..., :, None])
     inner, outside = 0.0, 0.0
     if du is not None:
         turned = k.matmul(_h(u), du)

@@ -127,15 +127,15 @@ _POWERS: dict[float, Callable] = {
 def _power_dx(k: Any, dy: Any, x: Any, n: Any) -> Any:
     if type(n) in _NUMBERS:
         return zeros_of(k, dy) if n == 0 else dy if n == 1 else k.mul(dy, conjugate(n * power(k, x, n - 1)))
-    return k.mul(dy, conjugate(k.xp.where(n == 0, 0.0, n * k.pow(x, n - 1))))
+    return k.mul(dy, conjugate(k.where(n == 0, 0.0, n * k.pow(x, n - 1))))
 
 
 def _power_dn(k: Any, dy: Any, x: Any, n: Any, y: Any) -> Any:
     """dy y log(x), but 0 where x is 0 and the power too."""
     if not hasattr(x, "dtype"):
-        return k.mul(dy, y * math.log(x)) if x > 0 else k.mul(dy, k.xp.where(n >= 0, 0.0, y * -math.inf))
+        return k.mul(dy, y * math.log(x)) if x > 0 else k.mul(dy, k.where(n >= 0, 0.0, y * -math.inf))
     zero = (x == 0) & ((n.real if is_complex(n) else n) >= 0)
-    return k.mul(dy, conjugate(k.xp.where(zero, 0.0, y * k.log(k.xp.where(zero, 1.0, x)))))
+    return k.mul(dy, conjugate(k.where(zero, 0.0, y * k.log(k.where(zero, 1.0, x)))))
 
 
 @op(inplace=True)

@@ -256,7 +256,7 @@ def _middle(k: Any, x: Any, at: int, skip: bool) -> Any:
     if odd is None or not odd.any():
         middle = (n - 1) // 2
         return k.xp.argpartition(x, middle, at)[(slice(None),) * at + (slice(middle, middle + 1),)]
-    rank = k.xp.maximum((n - odd - 1) // 2, 0) if skip else k.xp.where(odd > 0, n - odd, (n - 1) // 2)
+    rank = k.xp.maximum((n - odd - 1) // 2, 0) if skip else k.where(odd > 0, n - odd, (n - 1) // 2)
     return k.xp.take_along_axis(x.argsort(at), rank, at)
 
 
@@ -268,7 +268,7 @@ def _commonest(k: Any, x: Any, at: int) -> Any:
     place = k.xp.arange(n)
     fresh = k.xp.ones(lines.shape, bool)
     fresh[..., 1:] = lines[..., 1:] != lines[..., :-1]
-    length = place - k.xp.maximum.accumulate(k.xp.where(fresh, place, 0), -1)
+    length = place - k.xp.maximum.accumulate(k.where(fresh, place, 0), -1)
     return k.xp.take_along_axis(order, length.argmax(-1)[..., None], -1)
 
 

@@ -247,7 +247,7 @@ def linalg_eig(k, x, /):
             own = (turned * eye).sum(-1).real
             inner = turned - k.matmul(_h(vectors), vectors) * own[..., None, :]
             gaps = conjugate(values[..., None, :] - values[..., :, None])
-            inner = inner / k.xp.where(eye != 0, float("inf"), gaps)
+            inner = inner / k.where(eye != 0, float("inf"), gaps)
             inner = inner * (1 - eye)
         if dy[0] is not None:
             inner = inner + dy[0][..., None, :] * eye

@@ -48,7 +48,7 @@ def huber(k, x, t, /, delta):
     x, t = dtypes.promote(x, t)
     d = k.sub(x, t)
     size = k.abs(d)
-    return (k.xp.where(size < delta, 0.5 * d * d, delta * (size - 0.5 * delta)),
+    return (k.where(size < delta, 0.5 * d * d, delta * (size - 0.5 * delta)),
             lambda dy: k.mul(dy, k.xp.clip(k.sub(x, t), -delta, delta)),
             lambda dy: k.mul(dy, k.xp.clip(k.sub(t, x), -delta, delta)))
 

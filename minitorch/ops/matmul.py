@@ -287,7 +287,7 @@ def euclidean_distance(k, a, b, /):
 
 
 def _over(k: Any, dy: Any, y: Any) -> Any:
-    return k.xp.where(y == 0, 0.0, dy / k.xp.where(y == 0, 1.0, y))
+    return k.where(y == 0, 0.0, dy / k.where(y == 0, 1.0, y))
 
 
 @composite

@@ -36,7 +36,7 @@ def nansum(k, x, /, dim=None, keepdim=False, *, dtype=None):
     if x.dtype.kind not in "fV":
         return _typed(k.sum(x, dims, keepdim), dtype)
     number = x == x
-    return (k.sum(k.xp.where(number, x, x.dtype.type(0)), dims, keepdim),
+    return (k.sum(k.where(number, x, x.dtype.type(0)), dims, keepdim),
             lambda dy: k.spread(dy, dims, shape) * number)
 
 
@@ -112,7 +112,7 @@ def std(k, x, /, dim=None, unbiased=None, keepdim=False, *, correction=None):
     y = k.sqrt(_variance(k, x, dims, degrees, keepdim))
 
     def dx(dy):
-        half = k.xp.where(y == 0, 0.0, dy / (2 * k.xp.where(y == 0, 1.0, y)))
+        half = k.where(y == 0, 0.0, dy / (2 * k.where(y == 0, 1.0, y)))
         return _variance_dx(k, k.spread(half, dims, shape), x, dims, degrees)
 
     return y, dx
@@ -215,7 +215,7 @@ def logsumexp(k, x, /, dim, keepdim=False):
 
 def _complex_logsumexp(k: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
     top = k.xp.max(x.real, axis=dims, keepdims=True) if x.size else k.xp.zeros((), x.real.dtype)
-    top = k.xp.where(abs(top) == math.inf, 0, top)
+    top = k.where(abs(top) == math.inf, 0, top)
     y = k.xp.log(k.xp.sum(k.xp.exp(x - top), axis=dims, keepdims=True)) + top
     return y if keepdim else k.xp.squeeze(y, dims)
 
@@ -308,15 +308,15 @@ def _norm_dx(k: Any, dy: Any, x: Any, y: Any, p: float, dims: tuple) -> Any:
         largest = same(k.abs(x), y)
         return k.sgn(x) * (largest * (dy / k.sum(largest * 1.0, dims, True)))
     zero = y == 0
-    safe = k.xp.where(zero, 1.0, y)
-    scale = k.xp.where(zero, 0.0, dy / safe)
+    safe = k.where(zero, 1.0, y)
+    scale = k.where(zero, 0.0, dy / safe)
     if p == 2:
         return x * scale
     size = k.abs(x) / safe
     if p > 2:
         return k.sgn(x) * (size ** (p - 1)) * (scale * safe)
     missing = size == 0
-    return k.sgn(x) * k.xp.where(missing, 0.0, k.xp.where(missing, 1.0, size) ** (p - 1)) * (scale * safe)
+    return k.sgn(x) * k.where(missing, 0.0, k.where(missing, 1.0, size) ** (p - 1)) * (scale * safe)
 
 
 def same(x: Any, y: Any) -> Any:
@@ -326,4 +326,4 @@ def same(x: Any, y: Any) -> Any:
 
 def _finite(k: Any, y: Any) -> Any:
     """`y` with 0 for -inf: where all x are -inf, exp(-inf - 0) is the 0 that is meant, and inf - inf does not arise."""
-    return k.xp.where(y == -math.inf, 0.0, y)
+    return k.where(y == -math.inf, 0.0, y)

@@ -105,7 +105,7 @@ def _logcumsumexp_dx(k: Any, dy: Any, x: Any, y: Any, at: int) -> Any:
     """exp(x[j]) Σ dy[i] exp(-y[i]) for i >= j, by logarithms, of positive and negative dy apart."""
     def part(size):
         there = size > 0
-        log = k.xp.where(there, k.log(k.xp.where(there, size, 1.0)), -1e30)
+        log = k.where(there, k.log(k.where(there, size, 1.0)), -1e30)
         return k.exp(_backwards(k, k.logcumsumexp, log - y, at) + x)
 
     return part(dy) - part(-dy)
@@ -116,7 +116,7 @@ def _running(name: str, k: Any, x: Any, dim: int, ufunc: Any) -> tuple:
     lines = x if shape else x.reshape(1)
     values = ufunc(k.xp).accumulate(lines, at)
     place = k.xp.arange(lines.shape[at]).reshape([-1 if i == at else 1 for i in range(lines.ndim)])
-    index = k.xp.maximum.accumulate(k.xp.where((lines == values) | (lines != lines), place, 0), at)
+    index = k.xp.maximum.accumulate(k.where((lines == values) | (lines != lines), place, 0), at)
 
     def dx(dy, needs):
         return [k.gather_dx(dy[0], index, at, shape) if shape else dy[0]]

@@ -138,7 +138,7 @@ def _extreme_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y
     mine = (x == y) * (1.0 if own is None else own)
     theirs = (src == _gathered(k, y, index, at)) * 1.0
     winners = mine + k.gather_dx(theirs, index, at, tuple(x.shape))
-    shared = dy / k.xp.where(winners == 0, 1.0, winners)
+    shared = dy / k.where(winners == 0, 1.0, winners)
     return mine * shared, theirs * _gathered(k, shared, index, at)
 
 
@@ -151,7 +151,7 @@ def _product_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y
     if isinstance(dy, Tensor):
         return _written_out(k, dy, x, src, index, at, own)
     shape = tuple(x.shape)
-    factor = x if own is None else k.xp.where(own == 0, 1.0, x)
+    factor = x if own is None else k.where(own == 0, 1.0, x)
     zeros = (factor == 0) * 1.0 + k.gather_dx((src == 0) * 1.0, index, at, shape)
     odd = (factor < 0) * 1.0 + k.gather_dx((src < 0) * 1.0, index, at, shape)
     size = _log_size(k, factor) + k.gather_dx(_log_size(k, src), index, at, shape)
@@ -159,7 +159,7 @@ def _product_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y
 
     def part(factor, rest, zeros):
         is_zero = factor == 0
-        return k.xp.where(zeros - is_zero * 1.0 == 0, rest / k.xp.where(is_zero, 1.0, factor), 0.0)
+        return k.where(zeros - is_zero * 1.0 == 0, rest / k.where(is_zero, 1.0, factor), 0.0)
 
     dx = part(factor, rest, zeros)
     ds = part(src, _gathered(k, rest, index, at), _gathered(k, zeros, index, at))
@@ -170,7 +170,7 @@ def _written_out(k: Any, dy: Tensor, x: Tensor, src: Tensor, index: Tensor, at: 
     """The gradients of a product with one factor of the result's shape for each position of `index` along the axis."""
     places = [index.narrow(at, j, 1) for j in range(index.shape[at])]
     ones = x.detach() * 0 + 1
-    factors = [x if own is None else k.xp.where(own == 0, 1.0, x)]
+    factors = [x if own is None else k.where(own == 0, 1.0, x)]
     factors += [scatter_(ones, src.narrow(at, j, 1), place, at) for j, place in enumerate(places)]
     others = k.prod_others(k.xp.stack(factors), 0) * dy
     ds = k.xp.concatenate([gather_(others[j + 1], place, at) for j, place in enumerate(places)], axis=at)
@@ -178,7 +178,7 @@ def _written_out(k: Any, dy: Tensor, x: Tensor, src: Tensor, index: Tensor, at: 
 
 
 def _log_size(k: Any, x: Any) -> Any:
-    return k.log(k.xp.where(x == 0, 1.0, k.abs(x)))
+    return k.log(k.where(x == 0, 1.0, k.abs(x)))
 
 
 def _neutral(reduce: str, dtype: Any) -> Any:

@@ -61,8 +61,8 @@ def mvlgamma(input, p):
 _ONE: dict[str, Callable] = {
     "i0": lambda k, x, y: k.i1(x),
     "i0e": lambda k, x, y: k.i1e(x) - k.sgn(x) * y,
-    "i1": lambda k, x, y: k.i0(x) - k.xp.where(x == 0, 0.5, y / k.xp.where(x == 0, 1, x)),
-    "i1e": lambda k, x, y: k.i0e(x) - k.xp.where(x == 0, 0.5, y * (k.sgn(x) + 1 / k.xp.where(x == 0, 1, x))),
+    "i1": lambda k, x, y: k.i0(x) - k.where(x == 0, 0.5, y / k.where(x == 0, 1, x)),
+    "i1e": lambda k, x, y: k.i0e(x) - k.where(x == 0, 0.5, y * (k.sgn(x) + 1 / k.where(x == 0, 1, x))),
     "erfcx": lambda k, x, y: 2 * x * y - 2 / math.sqrt(math.pi),
     "log_ndtr": lambda k, x, y: math.sqrt(2 / math.pi) / k.erfcx(x * -math.sqrt(0.5)),
     "ndtri": lambda k, x, y: math.sqrt(2 * math.pi) * k.exp(y * y / 2),
@@ -105,9 +105,9 @@ for _name in _CONSTANT:
 def entr(k, x, /):
     """-x log(x), 0 at 0 and -inf below."""
     x = floating(x)
-    inside = k.xp.where(x > 0, x, 1.0)
-    y = k.xp.where(x > 0, -x * k.log(inside), k.xp.where(x == 0, 0.0, k.xp.where(x < 0, -math.inf, x)))
-    return y.astype(x.dtype), lambda dy: dy * k.xp.where(x > 0, -1 - k.log(k.xp.where(x > 0, x, 1.0)), math.inf)
+    inside = k.where(x > 0, x, 1.0)
+    y = k.where(x > 0, -x * k.log(inside), k.where(x == 0, 0.0, k.where(x < 0, -math.inf, x)))
+    return y.astype(x.dtype), lambda dy: dy * k.where(x > 0, -1 - k.log(k.where(x > 0, x, 1.0)), math.inf)
 
 
 @op(method=False, function=False)
@@ -122,8 +122,8 @@ def xlog1py(k, a, b, /):
     """a log(1 + b), which is 0 where a is 0 (unless b is nan)."""
     a, b = (as_array(k, x, y) for x, y in ((a, b), (b, a)))
     a, b = floats(a, b)
-    y = k.xp.where((a == 0) & (b == b), 0, a * k.log1p(b))
-    return y, lambda dy: dy * k.xp.where((a == 0) & (b <= -1), 0, k.log1p(b)), lambda dy: dy * (a / (b + 1))
+    y = k.where((a == 0) & (b == b), 0, a * k.log1p(b))
+    return y, lambda dy: dy * k.where((a == 0) & (b <= -1), 0, k.log1p(b)), lambda dy: dy * (a / (b + 1))
 
 
 @op(method=False, function=False)

@@ -107,7 +107,7 @@ def _counted(name: str, points: Tensor, bins: list, limits: Any, weight: Tensor 
     for d, (e, size) in enumerate(zip(edges, sizes)):
         e = e._array
         place = k.xp.searchsorted(e, x[:, d], "right") - 1
-        place = k.xp.where(x[:, d] == e[-1], size - 1, place)
+        place = k.where(x[:, d] == e[-1], size - 1, place)
         inside &= (place >= 0) & (place < size)
         flat = flat * size + place
     w = k.xp.ones(x.shape[0], x.dtype) if weight is None else weight._array.reshape(-1)

@@ -11,7 +11,7 @@ class SparseAdam(Optimizer):
     """Adam in which only the rows of a parameter that have a gradient move, and only their averages.
 
     For `Embedding(sparse=True)`: a row that was looked up has a gradient, be it zero. Raises RuntimeError for a dense
-    gradient. Kingma and Ba, 2015.
+    gradient, ValueError for sparse and for complex parameters. Kingma and Ba, 2015.
 
     >>> import minitorch as torch
     >>> table = torch.nn.Embedding(3, 2, sparse=True)
@@ -28,6 +28,9 @@ class SparseAdam(Optimizer):
             raise ValueError(f"Invalid learning rate: {lr}")
         if eps <= 0:
             raise ValueError(f"Invalid epsilon value: {eps}")
+        if not isinstance(params, Tensor):
+            params = list(params)
+            _check_kinds(params)
         super().__init__(params, checked(lr=lr, betas=betas, eps=eps, maximize=maximize))
 
     def _step_group(self, group: dict[str, Any]) -> None:
@@ -48,3 +51,20 @@ class SparseAdam(Optimizer):
         square[places] += (1 - beta2) * (g * g - square[places])
         scale = (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
         p._array[places] -= (number(group["lr"]) * scale) * mean[places] / (square[places] ** 0.5 + group["eps"])
+
+
+def _check_kinds(params: list[Any]) -> None:
+    """Raises ValueError where some of the parameters (or of the groups of them) are sparse or complex."""
+    sparse, complex_ = [], []
+    for i, group in enumerate(params if params and isinstance(params[0], dict) else [{"params": params}]):
+        if not isinstance(group["params"], Tensor):
+            group["params"] = list(group["params"])  # an iterator runs once
+        for j, p in enumerate([group["params"]] if isinstance(group["params"], Tensor) else group["params"]):
+            p = p[1] if isinstance(p, tuple) else p
+            if isinstance(p, Tensor):
+                sparse += [[i, j]] if p.is_sparse else []
+                complex_ += [[i, j]] if p.is_complex() else []
+    if sparse:
+        raise ValueError(f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors")
+    if complex_:
+        raise ValueError(f"Complex params at indices {complex_}: SparseAdam does not support complex parameters")

@@ -135,6 +135,35 @@ register(OpCase("cholesky_solve", lambda b, c, upper=False: np.linalg.solve(c.T 
     Sample(lambda rng: (rng.standard_normal((3, 2)), np.linalg.cholesky(positive(3, 3)(rng)[0]).T), {"upper": True},
            grad=False)],
     dtypes=WIDE, constant=(1,), **LOOSE))
+
+
+def solved_by_ldl(b, a, hermitian=False):
+    import minitorch
+
+    return minitorch.linalg.ldl_solve(*minitorch.linalg.ldl_factor(a, hermitian=hermitian), b, hermitian=hermitian)
+
+
+def indefinite(*shape):
+    """Symmetric matrices whose diagonal of zeros asks for blocks of two rows, and one entry that asks for a swap."""
+    def make(rng):
+        a = symmetric(*shape)(rng)[0] * (1 - np.eye(shape[-1]))
+        a[..., -1, 0] = a[..., 0, -1] = 5.0
+        return a
+
+    return make
+
+
+register(OpCase("linalg_ldl_solve", lambda b, a, hermitian=False: np.linalg.solve(a, b), [
+    Sample(lambda rng: (rng.standard_normal((3, 2)), symmetric(3, 3)(rng)[0])),
+    Sample(lambda rng: (rng.standard_normal((4, 1)), indefinite(4, 4)(rng)), {"hermitian": True}),
+    Sample(lambda rng: (rng.standard_normal((2, 2, 3)), indefinite(2, 2)(rng)), name="b is a batch"),
+    Sample(lambda rng: (rng.standard_normal((2, 3)), indefinite(3, 2, 2)(rng)), name="a is a batch"),
+    Sample(lambda rng: (rng.standard_normal((1, 0)), np.full((1, 1), -2.0)), name="no columns"),
+    Sample(lambda rng: (rng.standard_normal((0, 3, 2)), np.zeros((0, 3, 3)))),
+    Sample(lambda rng: (rng.standard_normal((2, 2)) + 1j, indefinite(2, 2)(rng) + 1j), name="complex"),
+    Sample(lambda rng: (rng.standard_normal((2, 2)) + 1j, indefinite(2, 2)(rng) + np.array([[1, -1j], [1j, 1]])),
+           {"hermitian": True}, name="complex hermitian")],
+    dtypes=WIDE, constant=(1,), torch=None, call=solved_by_ldl, **LOOSE))  # test_ldl.py compares with PyTorch
 register(OpCase("cholesky_inverse", lambda c, upper=False: np.linalg.inv(c.T @ c if upper else c @ c.T), [
     Sample(lambda rng: (np.linalg.cholesky(positive(3, 3)(rng)[0]),), grad=False)], dtypes=WIDE, **LOOSE))
 register(OpCase("linalg.cholesky_ex", lambda a: (np.linalg.cholesky(a), np.array(0, np.int32)), [

@@ -88,8 +88,8 @@ WRONG_CLASSES = [
     BadInput((np.zeros((2, 3, 4)), np.zeros((2, 5), int)), {}, RuntimeError, r"expects target of shape \(2, 4\)"),
     BadInput((np.zeros((2, 3)), np.zeros((2, 1), int)), {}, RuntimeError, r"expects target of shape \(2,\)"),
     BadInput((np.zeros(()), np.zeros((), int)), {}, RuntimeError, "at least one dimension"),
-    BadInput((np.zeros((2, 3)), np.array([True, False])), {}, RuntimeError, "found bool"),
-    BadInput((np.zeros((2, 3)), np.array([0.0, 1.0])), {}, RuntimeError, "found float32"),
+    BadInput((np.zeros((2, 3)), np.array([True, False])), {}, RuntimeError, "but got Bool"),
+    BadInput((np.zeros((2, 3)), np.array([0.0, 1.0])), {}, RuntimeError, "but got Float"),
     BadInput((np.zeros((2, 3)), np.array([0, 1])), {"weight": np.ones(2)}, RuntimeError, "for all 3 classes"),
     BadInput((np.zeros((2, 3)), np.array([0, 1])), {"reduction": "avg"}, ValueError, "avg is not a valid value"),
 ]

@@ -24,6 +24,16 @@ def relu_dx(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return out
 
 
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where it is positive, slope x elsewhere."""
+    return _in_parts(_leaky_relu, x, slope)
+
+
+def leaky_relu_dx(dy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
+    """dy where x is positive, slope dy elsewhere."""
+    return _in_parts(_leaky_relu_dx, dy, x, slope)
+
+
 def dropout(x: np.ndarray, bits: np.ndarray, scale: float) -> np.ndarray:
     """x times `scale` where its bit is set, 0 elsewhere."""
     out = memory.empty(x.shape, x.dtype)
@@ -38,6 +48,33 @@ def masked_scale(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     size = x.size
     _masked_scale(-(-size // PART), 2 * size, x.reshape(-1), mask.reshape(-1), x.dtype.type(scale), out.reshape(-1))
     return out
+
+
+def _in_parts(kernel, *operands):
+    """The task over arrays of one shape, and numbers, which take the arrays' type."""
+    like = operands[0]
+    out = memory.empty(like.shape, like.dtype)
+    flat = [x.reshape(-1) if isinstance(x, np.ndarray) else like.dtype.type(x) for x in operands]
+    kernel(-(-out.size // PART), 2 * out.size, *flat, out.reshape(-1))
+    return out
+
+
+@task
+def _leaky_relu(part, x, slope, out):
+    first, last = part * PART, (part + 1) * PART
+    x, out = x[first:last], out[first:last]
+    for i in range(out.size):
+        value = x[i]
+        out[i] = value if value > 0 else value * slope
+
+
+@task
+def _leaky_relu_dx(part, dy, x, slope, out):
+    first, last = part * PART, (part + 1) * PART
+    dy, x, out = dy[first:last], x[first:last], out[first:last]
+    for i in range(out.size):
+        value = dy[i]
+        out[i] = value if x[i] > 0 else value * slope
 
 
 @task

@@ -28,6 +28,15 @@ def add_into(total, x):
     return total
 
 
+def where(mask, a, b):
+    """a where the mask is True, b elsewhere; one of them may be a number. NumPy's branches at every element."""
+    like = a if isinstance(a, np.ndarray) and a.ndim else b
+    out = memory.empty(mask.shape, like.dtype)
+    a, b = (np.asarray(x, like.dtype).reshape(-1) for x in (a, b))
+    _where(-(-out.size // PART), out.size, mask.reshape(-1), a, b, out.reshape(-1))
+    return out
+
+
 def binary(name, a, b, dtype, shape):
     """a and b of `dtype`, put together by the task `name`, or None where they do not lie as it asks.
 
@@ -82,6 +91,28 @@ def _add_into(part, total, x):
     total, x = total[first:last], x[first:last]
     for i in range(total.size):
         total[i] += x[i]
+
+
+@task
+def _where(part, mask, a, b, out):
+    """A number is an array of one element."""
+    first, last = part * PART, min((part + 1) * PART, out.size)
+    mask, out = mask[first:last], out[first:last]
+    if a.size == 1:
+        value, b = a[0], b[first:last]
+        for i in range(out.size):
+            other = b[i]
+            out[i] = value if mask[i] else other
+    elif b.size == 1:
+        value, a = b[0], a[first:last]
+        for i in range(out.size):
+            other = a[i]
+            out[i] = other if mask[i] else value
+    else:
+        a, b = a[first:last], b[first:last]
+        for i in range(out.size):
+            one, other = a[i], b[i]
+            out[i] = one if mask[i] else other
 
 
 # Two operands; one may be as short as a part, and then serves every part

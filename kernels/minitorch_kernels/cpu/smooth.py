@@ -48,10 +48,41 @@ def gelu_dx(dy, x, approximate):
     return _in_parts(_gelu_tanh_dx if approximate == "tanh" else _gelu_dx, dy, x)
 
 
+def elu(x, alpha, scale, input_scale):
+    return _in_parts(_elu, x, alpha * scale, scale, input_scale)
+
+
+def elu_dx(dy, x, alpha, scale, input_scale):
+    return _in_parts(_elu_dx, dy, x, alpha * scale * input_scale, scale, input_scale)
+
+
 def _in_parts(kernel, *operands):
-    out = memory.empty(operands[0].shape, operands[0].dtype)
-    kernel(-(-out.size // PART), WORK * out.size, *[a.reshape(-1) for a in (*operands, out)])
+    """The task over arrays of one shape, and numbers, which take the arrays' type."""
+    like = operands[0]
+    out = memory.empty(like.shape, like.dtype)
+    flat = [x.reshape(-1) if isinstance(x, np.ndarray) else like.dtype.type(x) for x in operands]
+    kernel(-(-out.size // PART), WORK * out.size, *flat, out.reshape(-1))
     return out
+
+
+@task
+def _elu(part, x, below, above, inside, out):
+    widest()
+    first, last = part * PART, (part + 1) * PART
+    x, out = x[first:last], out[first:last]
+    for i in range(out.size):
+        low = _expm1(x[i] * inside) * below
+        out[i] = x[i] * above if x[i] > 0 else low
+
+
+@task
+def _elu_dx(part, dy, x, below, above, inside, out):
+    widest()
+    first, last = part * PART, (part + 1) * PART
+    dy, x, out = dy[first:last], x[first:last], out[first:last]
+    for i in range(out.size):
+        low = _exp(x[i] * inside) * below
+        out[i] = dy[i] * (above if x[i] > 0 else low)
 
 
 @task
@@ -165,7 +196,23 @@ def _exp32(x):
     return INF if x > TOP else y
 
 
+def _expm1_32(x):
+    """exp(x) - 1 for x not far above 0: 2^k (exp(r) - 1) + (2^k - 1), of which nothing cancels where k is 0."""
+    t = x * LOG2E + SHIFT
+    k = t - SHIFT
+    power = np.int32(np.float32(t).view(np.int32) << np.int32(23)).view(np.float32)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    p = T7 * r + T6
+    p = p * r + T5
+    p = p * r + T4
+    p = p * r + T3
+    p = p * r + HALF
+    y = (p * r * r + r) * power + (power - ONE)
+    return -ONE if x < BOTTOM else y
+
+
 _exp = _by_type(lambda x: math.exp(x), _exp32)
+_expm1 = _by_type(lambda x: math.expm1(x), _expm1_32)
 
 
 def _logistic32(x):

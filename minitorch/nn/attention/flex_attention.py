@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple, TypedDict
 
-from ... import dtypes, func
+from ... import dtypes
 from ...op import FUNCTIONS
 from ...tensor import Tensor
 from .. import functional as F
@@ -75,8 +75,10 @@ def create_mask(mod_fn: Callable, B: int | None, H: int | None, Q_LEN: int, KV_L
 
 def _everywhere(f: Callable, shape: tuple, device: Any, *scores: Tensor) -> Tensor:
     """`f(score, b, h, q_idx, kv_idx)` of each place; without `scores`, `f(b, h, q_idx, kv_idx)`."""
+    from ...func import vmap
+
     for own in reversed(range(4)):
-        f = func.vmap(f, in_dims=(0,) * len(scores) + tuple(0 if i == own else None for i in range(4)))
+        f = vmap(f, in_dims=(0,) * len(scores) + tuple(0 if i == own else None for i in range(4)))
     return f(*scores, *(_arange(n, device=device) for n in shape))
 
 
