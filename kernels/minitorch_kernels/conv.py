@@ -171,7 +171,33 @@ def _no_winograd_dw(dy: Any, x: Any, w_shape: Any, stride: Any, padding: Any, di
         None if _tile(x.shape, shape, stride, padding, dilation, groups, x.dtype.char, dw=True) else DIRECT)
 
 
+def _not_few(places: int, weights: int, groups: int) -> str | None:
+    if groups != 1:
+        return "one group only"
+    return None if 0 < places <= FEW and weights >= HEAVY else f"up to {FEW} places for {HEAVY} weights or more only"
+
+
+def _no_columns(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> str | None:
+    if w.size < HEAVY or len(x) > FEW:
+        return _not_few(FEW + 1, w.size, groups)
+    out = [(n + 2 * p - d * (k - 1) - 1) // s + 1
+           for n, k, s, p, d in zip(x.shape[2:], w.shape[2:], stride, padding, dilation)]
+    return _not_float_bias(x, w, b) or _not_few(len(x) * prod(out), w.size, groups)
+
+
+def _no_columns_dx(dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> str | None:
+    return _not_few(dy.size // max(dy.shape[1], 1), w.size, groups) or _not_float(dy, w)
+
+
+def _no_columns_dw(dy: Any, x: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> str | None:
+    return _not_few(dy.size // max(dy.shape[1], 1), prod(w_shape), groups) or _not_float(dy, x)
+
+
+FEW, HEAVY = 256, 1 << 17  # places and weights: where the product of columns beats the direct sum
 DIRECT = "the direct sum is faster for this shape"
+for _entry, _refuses in ((conv2d, _no_columns), (conv2d_relu, _no_columns), (conv2d_dx, _no_columns_dx),
+                         (conv2d_dw, _no_columns_dw)):
+    _entry.version("columns", "cpu", f"minitorch_kernels.cpu.columns:{_entry.name}", _refuses, backend="numba")
 conv2d.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_of_table", _no_winograd, backend="numba")
 conv2d_relu.version("winograd", "cpu", "minitorch_kernels.cpu.winograd:conv2d_relu_of_table", _no_winograd,
                     backend="numba")

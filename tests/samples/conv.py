@@ -214,6 +214,23 @@ for (n, c, h, w), outputs, padding in (((4, 32, 17, 15), 48, 1), ((2, 64, 13, 11
         register(KernelCase("conv2d_dw", [lambda rng, some=some, same=same, shape=shapes["w"]: (
             (*some(rng, ["dy", "x"]), shape, *same), {})]))
 
+for (n, c, size, outputs), (k, s, p, d) in (((2, 130, 5, 70), (4, 2, 1, 1)), ((1, 128, 6, 120), (3, 1, 2, 2)),
+                                            ((3, 260, 2, 130), (2, 1, 0, 1))):
+    for dtype in ("float32", "float64"):
+        out = (size + 2 * p - d * (k - 1) - 1) // s + 1
+        shapes, same = ((n, c, size, size), (outputs, c, k, k), (n, outputs, out, out)), ((s, s), (p, p), (d, d), 1)
+
+        def one(rng, i, shapes=shapes, dtype=dtype):
+            return rng.standard_normal(shapes[i]).astype(dtype)
+
+        for name in ("conv2d", "conv2d_relu"):
+            register(KernelCase(name, [lambda rng, one=one, same=same: (
+                (one(rng, 0), one(rng, 1), one(rng, 1)[:, 0, 0, 0], *same), {})]))
+        register(KernelCase("conv2d_dx", [lambda rng, one=one, same=same, shape=shapes[0]: (
+            (one(rng, 2), one(rng, 1), shape, *same), {})]))
+        register(KernelCase("conv2d_dw", [lambda rng, one=one, same=same, shape=shapes[1]: (
+            (one(rng, 2), one(rng, 0), shape, *same), {})]))
+
 for shapes, *rest in (
         (((2, 3, 9, 11), (10, 3, 3, 3), (10,)), (1, 1), (1, 1), (1, 1), 1),
         (((2, 40, 7, 7), (33, 40, 3, 3), None), (2, 2), (1, 1), (1, 1), 1),

@@ -160,6 +160,7 @@ register(OpCase("linalg_ldl_solve", lambda b, a, hermitian=False: np.linalg.solv
     Sample(lambda rng: (rng.standard_normal((2, 3)), indefinite(3, 2, 2)(rng)), name="a is a batch"),
     Sample(lambda rng: (rng.standard_normal((1, 0)), np.full((1, 1), -2.0)), name="no columns"),
     Sample(lambda rng: (rng.standard_normal((0, 3, 2)), np.zeros((0, 3, 3)))),
+    Sample(lambda rng: (rng.standard_normal((2, 0, 2)), np.zeros((2, 0, 0)))),
     Sample(lambda rng: (rng.standard_normal((2, 2)) + 1j, indefinite(2, 2)(rng) + 1j), name="complex"),
     Sample(lambda rng: (rng.standard_normal((2, 2)) + 1j, indefinite(2, 2)(rng) + np.array([[1, -1j], [1j, 1]])),
            {"hermitian": True}, name="complex hermitian")],
