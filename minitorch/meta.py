@@ -78,7 +78,7 @@ class MetaArray:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name in ("veils", "asked"):
+        if name.startswith("_") or name in ("veils", "asked", "is_sparse"):
             raise AttributeError(name)
         raise NotStrided(self, NO_DATA)
 

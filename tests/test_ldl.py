@@ -51,3 +51,4 @@ def test_gradient_errors_and_empty():
     with pytest.raises(RuntimeError, match="needs pivots"):
         mt.linalg.ldl_solve(*found, mt.ones(3, 2, 2))
     assert mt.linalg.ldl_factor(mt.zeros(0, 3, 3)).LD.shape == (0, 3, 3)
+    assert mt.linalg.ldl_factor(mt.zeros(2, 0, 0)).LD.shape == (2, 0, 0)

@@ -11,24 +11,17 @@ import samples
 
 import minitorch
 import minitorch.nn.functional as F
-from minitorch import op
+from minitorch import engine, op
 
 # what looks at values, so that no shape can be said without them
 BY_VALUES = frozenset("""
     Tensor.resize_ repeat_interleave histogram histogramdd nonzero_static div slice index index_dx
     index_put take_along_dim scatter tensor_split cholesky_inverse linalg.matrix_rank matrix_power
-    matrix_exp linalg.lstsq linalg.lu linalg.lu_factor linalg.solve_ex masked_select nonzero argwhere
+    matrix_exp linalg.lstsq linalg_ldl_solve linalg.lu linalg.lu_factor linalg.solve_ex masked_select nonzero argwhere
     where searchsorted bucketize bincount histc isin unique unique_consecutive embedding
     nn.functional.embedding_bag nn.functional.one_hot instance_norm max_unpool1d max_unpool2d
     max_unpool3d istft Tensor.__setitem__
 """.split())  # noqa: SIM905
-
-
-@pytest.fixture(autouse=True)
-def quick_again():
-    before = op.modules
-    yield
-    op.modules = before
 
 
 @pytest.fixture(params=["minitorch", "torch"])
@@ -167,6 +160,13 @@ def test_every_op_says_the_shapes_and_types_that_it_has():
 def test_shapes_follow_from_shapes(call, shape):
     y = call(lambda *sizes: minitorch.empty(sizes, device="meta"))
     assert y.is_meta and tuple(y.shape) == shape
+
+
+def test_gradients_after_sparse_ones(monkeypatch):
+    monkeypatch.setattr(engine, "sparse", True)  # some embedding has had a sparse gradient
+    x = minitorch.ones(2, 3, device="meta", requires_grad=True)
+    (x * 2).sum().backward()
+    assert x.grad.is_meta and x.grad.shape == (2, 3)
 
 
 def test_composites_of_meta_tensors_are_recorded():

@@ -704,6 +704,9 @@ def test_sparse_adam_moves_the_rows_in_use():
         w[some] -= 0.1 * np.sqrt(1 - 0.9 ** t) / (1 - 0.8 ** t) * mean[some] / (np.sqrt(square[some]) + 1e-8)
     np.testing.assert_allclose(p.detach().numpy(), w, rtol=1e-12)
     assert (p[4] == wrap(start)[4]).all() and optimizer.state[p]["step"] == 3
+    again = optim.SparseAdam([p])
+    again.load_state_dict(optimizer.state_dict())
+    assert type(again.state[p]["step"]) is int and again.state[p]["step"] == 3
     with pytest.raises(ValueError, match="learning rate"):
         optim.SparseAdam([p], lr=0.0)
     for group in ([p, p * 1j], [{"params": iter([p, p * 1j])}]):

@@ -5,8 +5,7 @@ import pytest
 
 import minitorch
 import minitorch.nn.functional
-from minitorch import op, overrides
-from minitorch.tensor import Tensor
+from minitorch import overrides
 
 
 @pytest.fixture(params=["minitorch", "torch"])

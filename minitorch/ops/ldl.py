@@ -6,7 +6,7 @@ k stayed, another row where it was swapped with that, twice minus that row where
 """
 from __future__ import annotations
 
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False, out=None):
     zero, counted from 1."""
     square("linalg.ldl_factor_ex", A._array)
     x = np.tril(A._array)
-    flat, n = x.reshape(-1, *x.shape[-2:]), x.shape[-1]
+    flat, n = x.reshape(prod(x.shape[:-2]), *x.shape[-2:]), x.shape[-1]
     pivots = np.empty((len(flat), n), np.int32)
     info = np.array([_factor(a, p, hermitian) for a, p in zip(flat, pivots)], np.int32)
     if check_errors and info.any():
@@ -64,10 +64,11 @@ def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
 def linalg_ldl_solve(k, b, /, ld, pivots, hermitian):
     """The inverse of a symmetric (or Hermitian) matrix times b: its gradient is the inverse of the conjugate's."""
     batch = np.broadcast_shapes(ld.shape[:-2], b.shape[:-2])
+    count = prod(batch)
     y = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])), b.dtype)
-    matrices = np.broadcast_to(ld, (*batch, *ld.shape[-2:])).reshape(-1, *ld.shape[-2:])
-    swaps = np.broadcast_to(pivots, (*batch, pivots.shape[-1])).reshape(-1, pivots.shape[-1])
-    for a, p, x in zip(matrices, swaps, y.reshape(-1, *y.shape[-2:])):
+    matrices = np.broadcast_to(ld, (*batch, *ld.shape[-2:])).reshape(count, *ld.shape[-2:])
+    swaps = np.broadcast_to(pivots, (*batch, pivots.shape[-1])).reshape(count, pivots.shape[-1])
+    for a, p, x in zip(matrices, swaps, y.reshape(count, *y.shape[-2:])):
         _solve(a, p, x, hermitian)
     conjugated = ld if hermitian else ld.conj()
 

@@ -33,6 +33,12 @@ class SparseAdam(Optimizer):
             _check_kinds(params)
         super().__init__(params, checked(lr=lr, betas=betas, eps=eps, maximize=maximize))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for kept in self.state.values():
+            if "step" in kept:  # a Python number here: a float32 tensor would round the powers of beta
+                kept["step"] = int(kept["step"])
+
     def _step_group(self, group: dict[str, Any]) -> None:
         for _ in self._due(group):
             raise RuntimeError("SparseAdam does not support dense gradients, please consider Adam instead")
