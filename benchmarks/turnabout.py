@@ -76,14 +76,14 @@ def block(function: Callable[[], Any], seconds: float = BLOCK) -> Callable[[], f
 def rest(limit: float = 0.5) -> None:
     """Wait, so many seconds at most, until no thread of this process computes.
 
-    After a call, the threads of BLAS, PyTorch and minitorch go on looking for work for a while, on a core that the
-    next contestant needs.
+    After a call, the threads of BLAS (for 0.1 s), PyTorch and minitorch go on looking for work, on a core that the next
+    contestant needs. Systems count a thread's time in steps of some milliseconds.
     """
     end = time.perf_counter() + limit
     while time.perf_counter() < end:
         before = time.process_time()
-        time.sleep(0.002)
-        if time.process_time() - before < 0.0005:
+        time.sleep(0.02)
+        if time.process_time() - before < 0.002:
             return
 
 

@@ -298,3 +298,11 @@ def test_gradients_through_compressed_rows():
 def test_what_compressed_rows_are_not(make, error):
     with pytest.raises(RuntimeError, match=error):
         make()
+
+
+def test_factories_make_strided_tensors():
+    for make in (lambda: mt.zeros(3, layout=mt.sparse_coo), lambda: mt.ones(3).new_zeros(3, layout=mt.sparse_coo),
+                 lambda: mt.zeros_like(mt.ones(3), layout=mt.sparse_csr)):
+        with pytest.raises(NotImplementedError, match="layout"):
+            make()
+    assert mt.zeros(3, layout=mt.strided).layout is mt.strided

@@ -27,8 +27,8 @@ __all__ = ["array_from"]
 def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
     """Publish `make(xp, ..., dtype)`, which returns an array of the module `xp`, as a function that returns a tensor.
 
-    The function has PyTorch's keywords too: dtype, device, requires_grad, out; layout, pin_memory and memory_format
-    are accepted and mean nothing here. `sized`: `make(xp, shape, ..., dtype)` is called as `f(2, 3)`, `f((2, 3))` or
+    The function has PyTorch's keywords too: dtype, device, requires_grad, out; pin_memory and memory_format are
+    accepted and mean nothing here, and the only layout is strided. `sized`: `make(xp, shape, ..., dtype)` is called as `f(2, 3)`, `f((2, 3))` or
     `f(size=...)`, its dtype is the default one unless said, and `f_like` and the method `new_f` come with it.
     """
     if make is None:
@@ -43,6 +43,8 @@ def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
             args = (sizes(name, args if args else options.pop("size", ())),)
         if dtype is None and (sized or out is not None):
             dtype = out.dtype if out is not None else dtypes.get_default_dtype()
+        if layout is not None:
+            _strided(name, layout)
         t = build(args, options, dtype, device, requires_grad)
         if memory_format is not None:
             memory_format.check(t._array.ndim)
@@ -60,6 +62,8 @@ def _publish_like(name: str, build: Callable) -> None:
     def like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
              memory_format=None, **options):
         require_tensor(f"{name}_like", input)
+        if layout is not None:
+            _strided(f"{name}_like", layout)
         if memory_format is not None:
             memory_format.check(input._array.ndim)
         return build((input._array.shape,), options, dtype or input.dtype,
@@ -72,6 +76,8 @@ def _publish_like(name: str, build: Callable) -> None:
 
 def _publish_new(name: str, build: Callable) -> None:
     def new(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **options):
+        if layout is not None:
+            _strided(f"new_{name}", layout)
         return build((sizes(f"new_{name}", size or options.pop("size", ())),), options, dtype or self.dtype,
                      device_of(self._array) if device is None else device, requires_grad)
 
@@ -79,6 +85,12 @@ def _publish_new(name: str, build: Callable) -> None:
         new.__name__ = new.__qualname__ = f"new_{name}"
         new.__doc__ = f"`{name}` of the type and device of this tensor."
         setattr(Tensor, new.__name__, new)
+
+
+def _strided(name: str, layout: Any) -> None:
+    if str(layout) != "torch.strided":
+        raise NotImplementedError(f"{name}: layout={layout} is not here: make the tensor and call to_sparse(), or use "
+                                  "sparse_coo_tensor")
 
 
 def _build(make: Callable, args: tuple, options: dict, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
