@@ -28,8 +28,9 @@ def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
     """Publish `make(xp, ..., dtype)`, which returns an array of the module `xp`, as a function that returns a tensor.
 
     The function has PyTorch's keywords too: dtype, device, requires_grad, out; pin_memory and memory_format are
-    accepted and mean nothing here, and the only layout is strided. `sized`: `make(xp, shape, ..., dtype)` is called as `f(2, 3)`, `f((2, 3))` or
-    `f(size=...)`, its dtype is the default one unless said, and `f_like` and the method `new_f` come with it.
+    accepted and mean nothing here, and the only layout is strided. `sized`: `make(xp, shape, ..., dtype)` is called as
+    `f(2, 3)`, `f((2, 3))` or `f(size=...)`, its dtype is the default one unless said, and `f_like` and the method
+    `new_f` come with it.
     """
     if make is None:
         return functools.partial(factory, sized=sized)
