@@ -1,6 +1,7 @@
 """What tests beside PyTorch share: its arguments as minitorch's, and what tells results apart."""
 from __future__ import annotations
 
+import dataclasses
 import types
 
 import numpy as np
@@ -42,6 +43,8 @@ def ours(torch, x, known=None):
         return getattr(mt, str(x).removeprefix("torch."))
     if isinstance(x, torch.Size):
         return mt.Size(x)
+    if dataclasses.is_dataclass(x) and not isinstance(x, type):  # options, which have the same name in both
+        return getattr(mt.nn, type(x).__name__)(**dataclasses.asdict(x))
     if isinstance(x, (list, tuple)):
         return type(x)([ours(torch, part, known) for part in x])
     return {key: ours(torch, value, known) for key, value in x.items()} if isinstance(x, dict) else x

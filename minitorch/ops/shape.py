@@ -275,9 +275,8 @@ def narrow(k, x, /, dim, start, length):
     if x.ndim == 0:
         raise ShapeError("narrow: cannot be applied to a 0-dim tensor.")
     at, shape = shapes.axis("narrow", x, dim), x.shape
-    if isinstance(start, Tensor) and (start.ndim or start._array.dtype.kind not in "iu"):
-        raise RuntimeError(f"narrow: start must be an 0-dim integral Tensor, got {start.dtype} of shape "
-                           f"{list(start.shape)}")
+    if isinstance(start, bool) or (isinstance(start, Tensor) and (start.ndim or start._array.dtype.kind not in "iu")):
+        raise RuntimeError(f"narrow: start must be an 0-dim integral Tensor, got {start}")
     start = index(start)
     n = shape[at]
     if not -n <= start <= n:
