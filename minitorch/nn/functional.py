@@ -264,8 +264,8 @@ def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *
     if len(w) < 2:
         raise ShapeError(f"linear_cross_entropy: expected linear_weight with dimensionality at least 2, got {len(w)}")
     if len(x) == 1 and len(w) > 2:
-        raise ShapeError(f"linear_cross_entropy: K-dimensional loss defined by linear_weight shape {w} requires batched "
-                         f"input, (N, {w[-1]}), got unbatched input with shape {x}")
+        raise ShapeError(f"linear_cross_entropy: K-dimensional loss defined by linear_weight shape {w} requires "
+                         f"batched input, (N, {w[-1]}), got unbatched input with shape {x}")
     if x[-1] != w[-1]:
         raise ShapeError("linear_cross_entropy: expected equal input and linear_weight last dimensions (in_features), "
                          f"got {x[-1]} and {w[-1]}, respectively")
