@@ -11,27 +11,22 @@ PART = 1 << 16  # elements a thread takes at a time: whole bytes of bits
 
 def relu(x: np.ndarray) -> np.ndarray:
     """x where it is positive or NaN, 0 elsewhere."""
-    out = memory.empty(x.shape, x.dtype)
-    _relu(-(-x.size // PART), x.size, x.reshape(-1), out.reshape(-1))
-    return out
+    return in_parts(_relu, 1, x)
 
 
 def relu_dx(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy where y is positive or NaN, 0 elsewhere."""
-    out = memory.empty(y.shape, y.dtype)
-    size = y.size
-    _relu_dx(-(-size // PART), size, dy.reshape(-1), y.reshape(-1), out.reshape(-1))
-    return out
+    return in_parts(_relu_dx, 1, dy, y)
 
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
     """x where it is positive, slope x elsewhere."""
-    return _in_parts(_leaky_relu, x, slope)
+    return in_parts(_leaky_relu, 2, x, slope)
 
 
 def leaky_relu_dx(dy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
     """dy where x is positive, slope dy elsewhere."""
-    return _in_parts(_leaky_relu_dx, dy, x, slope)
+    return in_parts(_leaky_relu_dx, 2, dy, x, slope)
 
 
 def dropout(x: np.ndarray, bits: np.ndarray, scale: float) -> np.ndarray:
@@ -44,18 +39,15 @@ def dropout(x: np.ndarray, bits: np.ndarray, scale: float) -> np.ndarray:
 
 def masked_scale(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     """x times `scale` where `mask` is True, 0 elsewhere."""
-    out = memory.empty(x.shape, x.dtype)
-    size = x.size
-    _masked_scale(-(-size // PART), 2 * size, x.reshape(-1), mask.reshape(-1), x.dtype.type(scale), out.reshape(-1))
-    return out
+    return in_parts(_masked_scale, 2, x, mask, scale)
 
 
-def _in_parts(kernel, *operands):
-    """The task over arrays of one shape, and numbers, which take the arrays' type."""
+def in_parts(kernel, work, *operands):
+    """The task over arrays of one shape, and numbers, which take the first array's type; `work` operations each."""
     like = operands[0]
     out = memory.empty(like.shape, like.dtype)
     flat = [x.reshape(-1) if isinstance(x, np.ndarray) else like.dtype.type(x) for x in operands]
-    kernel(-(-out.size // PART), 2 * out.size, *flat, out.reshape(-1))
+    kernel(-(-out.size // PART), work * out.size, *flat, out.reshape(-1))
     return out
 
 

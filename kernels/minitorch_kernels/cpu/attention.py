@@ -137,7 +137,8 @@ def _forward(part, q, q_at, q_row, k, k_at, k_row, v, v_at, v_row, mask, mask_at
         _copy(k[k_at[n]:], k_row, reach, depth, y.dtype.type(scale), keys, deep)
         _copy(v[v_at[n]:], v_row, reach, width, y.dtype.type(1), values, broad)
         for i in range(first, stop, wide):
-            rows, low, high = min(wide, length - i), i * reach // length, (i + wide) * reach // length
+            rows = min(wide, length - i)
+            low, high = i * reach // length, (i + rows) * reach // length
             _ask_for(q, q_at[ahead], q_row, i, i + rows, depth)
             _ask_for(k, k_at[ahead], k_row, low, high, depth)
             _ask_for(v, v_at[ahead], v_row, low, high, width)
@@ -185,7 +186,8 @@ def _backward(part, dy, dy_at, dy_row, q, q_at, q_row, k, k_at, k_row, v, v_at, 
         _fill(dkeys, 0.0)
         _fill(dvalues, 0.0)
         for i in range(0, length, wide):
-            rows, low, high = min(wide, length - i), i * sources // length, (i + wide) * sources // length
+            rows = min(wide, length - i)
+            low, high = i * sources // length, (i + rows) * sources // length
             _ask_for(q, q_at[ahead], q_row, i, i + rows, depth)
             _ask_for(dy, dy_at[ahead], dy_row, i, i + rows, width)
             _ask_for(y, y_at[ahead], y_row, i, i + rows, width)

@@ -12,57 +12,48 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from .. import memory
+from .activation import PART, in_parts
+from .jit import exactly
 from .tasks import task
 from .widest import widest
 
-PART = 1 << 16  # elements a thread takes at a time
 WORK = 20  # operations an element costs, about
 
 
 def sigmoid(x):
-    return _in_parts(_sigmoid, x)
+    return in_parts(_sigmoid, WORK, x)
 
 
 def sigmoid_dx(dy, y):
-    return _in_parts(_sigmoid_dx, dy, y)
+    return in_parts(_sigmoid_dx, WORK, dy, y)
 
 
 def tanh_dx(dy, y):
-    return _in_parts(_tanh_dx, dy, y)
+    return in_parts(_tanh_dx, WORK, dy, y)
 
 
 def silu(x):
-    return _in_parts(_silu, x)
+    return in_parts(_silu, WORK, x)
 
 
 def silu_dx(dy, x):
-    return _in_parts(_silu_dx, dy, x)
+    return in_parts(_silu_dx, WORK, dy, x)
 
 
 def gelu(x, approximate):
-    return _in_parts(_gelu_tanh if approximate == "tanh" else _gelu, x)
+    return in_parts(_gelu_tanh if approximate == "tanh" else _gelu, WORK, x)
 
 
 def gelu_dx(dy, x, approximate):
-    return _in_parts(_gelu_tanh_dx if approximate == "tanh" else _gelu_dx, dy, x)
+    return in_parts(_gelu_tanh_dx if approximate == "tanh" else _gelu_dx, WORK, dy, x)
 
 
 def elu(x, alpha, scale, input_scale):
-    return _in_parts(_elu, x, alpha * scale, scale, input_scale)
+    return in_parts(_elu, WORK, x, alpha * scale, scale, input_scale)
 
 
 def elu_dx(dy, x, alpha, scale, input_scale):
-    return _in_parts(_elu_dx, dy, x, alpha * scale * input_scale, scale, input_scale)
-
-
-def _in_parts(kernel, *operands):
-    """The task over arrays of one shape, and numbers, which take the arrays' type."""
-    like = operands[0]
-    out = memory.empty(like.shape, like.dtype)
-    flat = [x.reshape(-1) if isinstance(x, np.ndarray) else like.dtype.type(x) for x in operands]
-    kernel(-(-out.size // PART), WORK * out.size, *flat, out.reshape(-1))
-    return out
+    return in_parts(_elu_dx, WORK, dy, x, alpha * scale * input_scale, scale, input_scale)
 
 
 @task
@@ -179,36 +170,33 @@ def _by_type(double, single):
     return function
 
 
-def _exp32(x):
-    """exp(x) as 2^k exp(r), |r| <= 0.35: Taylor's series, and k in the bits of the exponent."""
+@exactly
+def _exponent(x):
+    """2^k, r and p such that exp(x) = 2^k exp(r), |r| <= 0.35, exp(r) = 1 + r + p r²: Taylor's series in float32."""
     t = x * LOG2E + SHIFT  # so large a sum is rounded to a whole number, which its low bits hold
     k = t - SHIFT
-    power = np.int32(np.float32(t).view(np.int32) << np.int32(23)).view(np.float32)
+    power = np.int32(np.float32(t).view(np.int32) << np.int32(23)).view(np.float32)  # k in the bits of the exponent
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     p = T7 * r + T6
     p = p * r + T5
     p = p * r + T4
     p = p * r + T3
-    p = p * r + HALF
-    p = p * r + ONE
-    y = (p * r + ONE) * power
+    return power, r, p * r + HALF
+
+
+def _exp32(x):
+    power, r, p = _exponent(x)
+    y = ((p * r + ONE) * r + ONE) * power
     y = ZERO if x < BOTTOM else y
     return INF if x > TOP else y
 
 
 def _expm1_32(x):
-    """exp(x) - 1 for x not far above 0: 2^k (exp(r) - 1) + (2^k - 1), of which nothing cancels where k is 0."""
-    t = x * LOG2E + SHIFT
-    k = t - SHIFT
-    power = np.int32(np.float32(t).view(np.int32) << np.int32(23)).view(np.float32)
-    r = (x - k * LN2_HIGH) - k * LN2_LOW
-    p = T7 * r + T6
-    p = p * r + T5
-    p = p * r + T4
-    p = p * r + T3
-    p = p * r + HALF
+    """exp(x) - 1 as 2^k (exp(r) - 1) + (2^k - 1), of which nothing cancels where k is 0."""
+    power, r, p = _exponent(x)
     y = (p * r * r + r) * power + (power - ONE)
-    return -ONE if x < BOTTOM else y
+    y = -ONE if x < BOTTOM else y
+    return INF if x > TOP else y
 
 
 _exp = _by_type(lambda x: math.exp(x), _exp32)
