@@ -21,12 +21,12 @@ def relu_dx(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
     """x where it is positive, slope x elsewhere."""
-    return in_parts(_leaky_relu, 2, x, slope)
+    return in_parts(_leaky_relu, 2, x, float(slope))
 
 
 def leaky_relu_dx(dy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
     """dy where x is positive, slope dy elsewhere."""
-    return in_parts(_leaky_relu_dx, 2, dy, x, slope)
+    return in_parts(_leaky_relu_dx, 2, dy, x, float(slope))
 
 
 def dropout(x: np.ndarray, bits: np.ndarray, scale: float) -> np.ndarray:
@@ -39,14 +39,14 @@ def dropout(x: np.ndarray, bits: np.ndarray, scale: float) -> np.ndarray:
 
 def masked_scale(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     """x times `scale` where `mask` is True, 0 elsewhere."""
-    return in_parts(_masked_scale, 2, x, mask, scale)
+    return in_parts(_masked_scale, 2, x, mask, float(scale))
 
 
 def in_parts(kernel, work, *operands):
-    """The task over arrays of one shape, and numbers, which take the first array's type; `work` operations each."""
+    """The task over arrays of one shape, and Python's numbers, which take the arrays' type; `work` operations each."""
     like = operands[0]
     out = memory.empty(like.shape, like.dtype)
-    flat = [x.reshape(-1) if isinstance(x, np.ndarray) else like.dtype.type(x) for x in operands]
+    flat = [like.dtype.type(x) if type(x) is float else x.reshape(-1) for x in operands]
     kernel(-(-out.size // PART), work * out.size, *flat, out.reshape(-1))
     return out
 

@@ -49,11 +49,11 @@ def gelu_dx(dy, x, approximate):
 
 
 def elu(x, alpha, scale, input_scale):
-    return in_parts(_elu, WORK, x, alpha * scale, scale, input_scale)
+    return in_parts(_elu, WORK, x, *map(float, (alpha * scale, scale, input_scale)))
 
 
 def elu_dx(dy, x, alpha, scale, input_scale):
-    return in_parts(_elu_dx, WORK, dy, x, alpha * scale * input_scale, scale, input_scale)
+    return in_parts(_elu_dx, WORK, dy, x, *map(float, (alpha * scale * input_scale, scale, input_scale)))
 
 
 @task
