@@ -59,6 +59,7 @@ _ELSEWHERE.update({name: module for module, names in {
     "device": "get_default_device set_default_device",
     "func": "vmap",
     "jit": "ScriptModule ScriptFunction",
+    "extraction": "extract",
     "random": "fork_rng",
     "scaled": "_scaled_mm",
     "settings": """
@@ -69,6 +70,7 @@ _ELSEWHERE.update({name: module for module, names in {
     "sparse": "sparse_coo_tensor sparse_csr_tensor spmm dsmm smm hspmm",
     "sparse.coo": "sparse_coo",
     "sparse.csr": "sparse_csr",
+    "summaries": "summary",
     "storage": """
         is_storage UntypedStorage TypedStorage FloatStorage DoubleStorage HalfStorage BFloat16Storage ByteStorage
         CharStorage ShortStorage IntStorage LongStorage BoolStorage""",

@@ -31,6 +31,7 @@ class _Mode(threading.local):
     inference = False
     anomaly = False
     check_nan = False
+    notes: tuple = ()  # called with every new node: who wants to know more of it writes it down
     autocast: Any = None  # within autocast, the NumPy dtype of products
     recorder: Any = None  # of `compile`, while it records what runs here
     saving: Any = None  # within `saved_tensors_hooks`, what takes over the values that a node keeps
@@ -67,8 +68,8 @@ class Node:
         self.op, self.k, self.inputs, self.backward = op, k, inputs, backward
         self.shape, self.dtype = shape, dtype
         self.number = next_number()
-        if mode.anomaly:
-            self.source = caller()
+        for note in mode.notes:
+            note(self)
 
     def name(self) -> str:
         """PyTorch's name for it: `MulBackward0`."""
@@ -295,6 +296,37 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             leaf._accumulate(grads[key], key in owned)
         elif id(leaf) in targets:
             targets[id(leaf)] = grads[key]
+
+
+class noting:
+    """Within `with noting(function):` each node made on this thread is handed to `function` at once.
+
+    >>> import minitorch as mt
+    >>> with noting(lambda node: print(node.op.name, node.shape)):
+    ...     y = mt.ones(2, requires_grad=True) * 3
+    mul (2,)
+    """
+
+    def __init__(self, function: Callable[[Node], Any]):
+        self.function = function
+
+    def __enter__(self) -> noting:
+        mode.notes = (*mode.notes, self.function)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.notes = tuple([note for note in mode.notes if note is not self.function])
+
+
+def detect_anomalies(enabled: bool, check_nan: bool) -> None:
+    """Remember the source line of each node, and raise where a gradient becomes NaN."""
+    mode.anomaly, mode.check_nan = enabled, enabled and check_nan
+    mode.notes = tuple([note for note in mode.notes if note is not note_source]) + (note_source,) * bool(enabled)
+
+
+def note_source(node: Node) -> None:
+    """Write down the line of the program that made a node."""
+    node.source = caller()
 
 
 class _GradMode(ContextDecorator):

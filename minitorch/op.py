@@ -36,7 +36,7 @@ import numpy as np
 
 from .casting import aware
 from .device import common_kernels, cpu_kernels
-from .engine import Node, Output, caller, captured, is_array, lifted_kernels, mode, next_number
+from .engine import Node, Output, captured, is_array, lifted_kernels, mode, next_number
 from .errors import GraphError, NotStrided, nearest
 from .inplace import check_out, write
 from .shapes import broadcast
@@ -337,8 +337,8 @@ class Op:
         node.op, node.k, node.inputs, node.backward = self, k, edges, functions
         node.shape, node.dtype, node.versions, node.frees = y.shape, y.dtype, versions, frees
         node.number = next_number()
-        if mode.anomaly:
-            node.source = caller()
+        for note in mode.notes:
+            note(node)
         if mode.saving is not None:
             mode.saving(node)
         return node

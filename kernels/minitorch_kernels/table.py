@@ -90,6 +90,38 @@ class use:
         _rebind()
 
 
+class watch:
+    """Within `with watch(observer):` each call of a kernel is `observer(name, version, run, arguments, options)`.
+
+    The observer calls `run(*arguments, **options)` and returns what that gives; `version` is the name of the version
+    that takes these arguments, or "reference". One watches at a time: another raises RuntimeError.
+
+    >>> import numpy as np
+    >>> def show(name, version, run, arguments, options):
+    ...     print(name, "by", version)
+    ...     return run(*arguments, **options)
+    >>> with watch(show):
+    ...     y = kernels(np).matmul(np.eye(2), np.eye(2))
+    matmul by blas
+    """
+
+    def __init__(self, observer: Callable):
+        self.observer = observer
+
+    def __enter__(self) -> watch:
+        global _observer
+        if _observer is not None:
+            raise RuntimeError("watch: the kernels are watched already")
+        _observer = self.observer
+        _rebind()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        global _observer
+        _observer = None
+        _rebind()
+
+
 def explain(name: str, *arguments: Any, device: str = "cpu", **options: Any) -> str:
     """A line for each version of kernel `name` on `device`: whether it runs, or why not.
 
@@ -185,6 +217,8 @@ class Kernel:
         reference = partial(self.reference, xp)
         device = {"numpy": "cpu", "cupy": "cuda"}.get(xp.__name__)
         versions = [v for v in self.versions if v.device == device and not self.forbids(v) and not v.missing()]
+        if _observer is not None:
+            return self._watched(_observer, versions, reference)
         if not versions:
             return reference
         if versions[0].refuses is _never and callable(versions[0].where):
@@ -195,6 +229,15 @@ class Kernel:
                 if version.refuses(*arguments, **options) is None:
                     return version.run(*arguments, **options)
             return reference(*arguments, **options)
+
+        return run
+
+    def _watched(self, observer: Callable, versions: list[Version], reference: Callable) -> Callable:
+        def run(*arguments, **options):
+            for version in versions:
+                if version.refuses(*arguments, **options) is None:
+                    return observer(self.name, version.name, version.run, arguments, options)
+            return observer(self.name, "reference", reference, arguments, options)
 
         return run
 
@@ -217,6 +260,7 @@ class Kernels:
 _table: dict[str, Kernel] = {}
 _namespaces: dict[int, Kernels] = {}
 _choice: dict[str, str] = {}
+_observer: Callable | None = None  # what `watch` hands the calls to
 
 
 def _load() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import engine
 from ..device import kernels_of
-from ..engine import enable_grad, inference_mode, mode, no_grad, set_grad_enabled
+from ..engine import detect_anomalies, enable_grad, inference_mode, mode, no_grad, set_grad_enabled
 from ..errors import DTypeError, GraphError, ShapeError, absent_from
 from ..function import Function, FunctionCtx
 from ..gradcheck import gradcheck, gradgradcheck
@@ -111,10 +111,10 @@ class detect_anomaly:
 
     def __enter__(self) -> None:
         self._before = mode.anomaly, mode.check_nan
-        mode.anomaly, mode.check_nan = self._mode
+        detect_anomalies(*self._mode)
 
     def __exit__(self, *exception: Any) -> None:
-        mode.anomaly, mode.check_nan = self._before
+        detect_anomalies(*self._before)
 
 
 class set_detect_anomaly(detect_anomaly):

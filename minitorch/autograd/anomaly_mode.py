@@ -1,5 +1,5 @@
 """`detect_anomaly` under the name of PyTorch's module, and functions that switch it on and ask for it."""
-from ..engine import mode
+from ..engine import detect_anomalies, mode
 from . import detect_anomaly, set_detect_anomaly
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
@@ -7,7 +7,7 @@ __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
 def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
     """Remember the source line of each recorded operation, and raise where a gradient becomes NaN."""
-    mode.anomaly, mode.check_nan = enabled, enabled and check_nan
+    detect_anomalies(enabled, check_nan)
 
 
 def is_anomaly_enabled() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..nn.hooks import register_module_forward_hook, register_module_forward_pre_hook
+from ..nn.scopes import Scopes
 from ..profiler.recording import Recording
 
 __all__ = ["FlopCounterMode", "register_flop_formula"]
@@ -45,39 +45,25 @@ class FlopCounterMode:
         self.depth, self.display = depth, display
         self.flop_counts: dict[str, dict[str, int]] = {}
         self._own = {_name(operator): formula for operator, formula in (custom_mapping or {}).items()}
-        self._names: WeakKeyDictionary = WeakKeyDictionary()
-        self._open: list[str] = []
+        self._scopes = Scopes()
 
     def __enter__(self) -> FlopCounterMode:
         self.flop_counts = defaultdict(lambda: defaultdict(int))
-        self._open = ["Global"]
         self._recording = _Counting(self)
         self._recording.start()
-        self._handles = [register_module_forward_pre_hook(self._enter),
-                         register_module_forward_hook(self._leave, always_call=True)]
+        self._scopes.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._recording.stop()
-        for handle in self._handles:
-            handle.remove()
+        self._scopes.__exit__(*exception)
         if self.display:
             print(self.get_table(self.depth))
-
-    def _enter(self, module: Any, args: Any) -> None:
-        name = self._names.setdefault(module, type(module).__name__)
-        for own, child in module.named_children():
-            self._names.setdefault(child, f"{name}.{own}")
-        self._open.append(name)
-
-    def _leave(self, module: Any, args: Any, output: Any) -> None:
-        if len(self._open) > 1:
-            self._open.pop()
 
     def count(self, operator: str, flops: int, modules: Any = None) -> None:
         """Add what an operator cost to each of `modules`, those that run now where not given."""
         if flops:
-            for name in set(self._open if modules is None else modules):
+            for name in {"Global", *(self._scopes.open if modules is None else modules)}:
                 self.flop_counts[name][operator] += flops
 
     def get_total_flops(self) -> int:
@@ -127,7 +113,7 @@ class _Counting(Recording):
                 for gradient in result[1:3]:
                     gradient = getattr(gradient, "function", gradient)
                     if gradient is not None:
-                        self._costs[gradient] = backward, flops, tuple(self.counter._open)
+                        self._costs[gradient] = backward, flops, tuple(self.counter._scopes.open)
             return result
 
         return counted
