@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import turnabout
+from bench import turnabout
 
 ROUNDS = 9
 

@@ -4,7 +4,7 @@
     python benchmarks/kernels.py matmul conv --threads 1
     python benchmarks/kernels.py conv --only conv2d_dw
 
-The entries are in cases.py, how the limits are measured is in limits.py; README.md explains the table.
+The entries are in cases.py, how the limits are measured is in minitorch_kernels/limits.py; README.md explains the table.
 """
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import turnabout
 from cases import CASES, FAMILIES, Case, Source
-from limits import limits
 from minitorch_kernels import blas, kernels, table
+from minitorch_kernels.limits import limits
 
 BLOCK = 0.1  # seconds: on two threads it takes the system some milliseconds to spread them over the cores
 WIDTHS = (-25, -52, -9, 8, 13, 6, -10, -7, 18, 6, -7)

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import turnabout
+from bench import turnabout
 from models import MODELS, Program, build
 
 INFERENCE_TARGET, MEMORY_TARGET = 0.8, 1.0

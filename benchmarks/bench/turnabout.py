@@ -38,9 +38,9 @@ def machine() -> dict[str, Any]:
     import numba
     import numpy
 
-    versions = {name: framework.__version__ for name, framework in frameworks().items()}
-    return {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version(),
-            "numpy": numpy.__version__, "numba": numba.__version__, **versions, "date": time.strftime("%Y-%m-%d")}
+    versions = {"python": platform.python_version(), "numpy": numpy.__version__, "numba": numba.__version__,
+                **{name: framework.__version__ for name, framework in frameworks().items()}}
+    return {"processor": processor(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d"), "versions": versions}
 
 
 def processor() -> str:
@@ -140,8 +140,7 @@ def header(names: Sequence[str], widths: Sequence[int]) -> str:
 
 def heading(facts: dict[str, Any]) -> str:
     """The machine in two lines, above a table."""
-    versions = ", ".join(f"{name} {facts[name]}" for name in ("python", "numpy", "numba", "minitorch", "torch")
-                         if name in facts)
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     return f"{facts['processor']}, {facts['cores']} cores, {facts['date']}\n{versions}"
 
 
