@@ -8,6 +8,7 @@ import numpy as np
 
 from . import memory
 from .elementwise import POOLED, compiled, plain, spread
+from .onepass import one_pass
 from .special import erf as erf_kernel
 from .table import kernel
 
@@ -66,6 +67,60 @@ def elu(xp, x, alpha, scale, input_scale):
 def elu_dx(xp, dy, x, alpha, scale, input_scale):
     """The derivative of elu."""
     return dy * xp.where(x > 0, scale, xp.exp(xp.minimum(x, 0) * input_scale) * (alpha * scale * input_scale))
+
+
+@kernel
+def hardtanh(xp, x, low, high):
+    """min(max(x, low), high)."""
+    return xp.minimum(xp.maximum(x, low), high)
+
+
+@kernel
+def hardtanh_dx(xp, dy, x, low, high):
+    """The derivative of hardtanh: dy between the bounds."""
+    return xp.where((x <= low) | (x >= high), 0, dy)
+
+
+@kernel
+def hardsigmoid(xp, x):
+    """x / 6 + 1/2 within [0, 1]."""
+    return xp.minimum(xp.maximum(x + 3, 0), 6) / 6
+
+
+@kernel
+def hardsigmoid_dx(xp, dy, x):
+    """The derivative of hardsigmoid."""
+    return xp.where((x > -3) & (x < 3), dy / 6, 0)
+
+
+@kernel
+def hardswish(xp, x):
+    """x hardsigmoid(x). Howard et al., Searching for MobileNetV3, arXiv 1905.02244."""
+    return x * xp.minimum(xp.maximum(x + 3, 0), 6) / 6
+
+
+@kernel
+def hardswish_dx(xp, dy, x):
+    """The derivative of hardswish."""
+    return xp.where(x <= -3, 0, xp.where(x < 3, dy * (x / 3 + 0.5), dy))
+
+
+@kernel
+def hardshrink(xp, x, width):
+    """x outside of [-width, width], 0 inside."""
+    return xp.where((x >= -width) & (x <= width), 0, x)
+
+
+@kernel
+def softshrink(xp, x, width):
+    """x moved by `width` towards 0, and 0 within [-width, width]."""
+    return x - xp.minimum(xp.maximum(x, -width), width)
+
+
+@kernel
+def shrink_dx(xp, dy, x, width):
+    """The derivative of hardshrink and softshrink."""
+    return xp.where((x >= -width) & (x <= width), 0, dy)
 
 
 @kernel
@@ -128,6 +183,12 @@ def logsigmoid(xp, x):
 
 
 @kernel
+def logsigmoid_dx(xp, dy, x):
+    """The derivative of logsigmoid: sigmoid(-x)."""
+    return dy / (1 + xp.exp(x))
+
+
+@kernel
 def mish(xp, x):
     """x tanh(softplus(x)). Misra, Mish: a self regularized non-monotonic activation function, arXiv 1908.08681."""
     return x * xp.tanh(softplus(xp, x, 1, 20))
@@ -177,7 +238,7 @@ def _not_16_bits(x, *rest):
 
 
 for _entry in (sigmoid, leaky_relu, leaky_relu_dx, elu, elu_dx, gelu, gelu_dx, silu, silu_dx, softplus, softplus_dx,
-               logsigmoid, mish, mish_dx):
+               logsigmoid, logsigmoid_dx, mish, mish_dx):
     _in_float32(_entry)
 
 
@@ -256,8 +317,10 @@ _one_buffer(tanh_dx, _tanh_dx_into)
 for _entry in (sigmoid, silu, silu_dx, gelu, gelu_dx):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.smooth:{_entry.name}",
                    refuses=_too_small_for(16 if "gelu" in _entry.name else POOLED))
-for _entry, _file in ((leaky_relu, "activation"), (leaky_relu_dx, "activation"), (elu, "smooth"), (elu_dx, "smooth")):
-    _entry.version("numba", "cpu", f"minitorch_kernels.cpu.{_file}:{_entry.name}", refuses=_too_small_for(POOLED))
+for _entry in (leaky_relu, leaky_relu_dx, elu, elu_dx, hardtanh, hardtanh_dx, hardsigmoid, hardsigmoid_dx, hardswish,
+               hardswish_dx, hardshrink, softshrink, shrink_dx, softplus, softplus_dx, logsigmoid, logsigmoid_dx, mish,
+               mish_dx):
+    one_pass(_entry)
 relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_unlike)
 dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_no_line)
 masked_scale.version("numba", "cpu", "minitorch_kernels.cpu.activation:masked_scale", refuses=_not_large)

@@ -14,13 +14,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from . import keeping
+
 PART = 1 << 15  # elements a thread takes at a time
 
 # operation: (its value, with {0}, {1}, ... for the operands; a line before it, in which {n} is the line's number)
 _ONE_LINE = {
     "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}", "copy": "{0}",
     "abs": "abs({0})", "square": "{0} * {0}", "sqrt": "sqrt({0})", "reciprocal": "ONE / {0}", "exp": "_exp({0})",
-    "rsqrt": "ONE / sqrt({0})",
+    "expm1": "_expm1({0})",
+    "rsqrt": "ONE / sqrt({0})", "log": "_log({0})", "log1p": "_log1p({0})", "tanh": "_tanh({0})",
+    "and": "{0} & {1}", "or": "{0} | {1}",
     "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}", "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
     "where": "{1} if {0} else {2}", "greater": "{0} > {1}", "greater_equal": "{0} >= {1}", "less": "{0} < {1}",
     "less_equal": "{0} <= {1}", "equal": "{0} == {1}", "not_equal": "{0} != {1}",
@@ -36,10 +40,13 @@ _TWO_LINES = {
     "gelu_tanh_dx": ("u{n}, d{n} = _twice_inner({1}); s{n} = _logistic(u{n})",
                      "{0} * (s{n} + {1} * (s{n} - s{n} * s{n}) * d{n})"),
 }
+_HELPERS = "_below, _exp, _expm1, _log, _log1p, _logistic, _normal, _silu_slope, _tanh, _twice_inner"
 OPERATIONS = {**{name: ("", value) for name, value in _ONE_LINE.items()}, **_TWO_LINES}
-COSTS = {"exp": 10, "sigmoid": 12, "silu": 12, "silu_dx": 14, "gelu": 12, "gelu_dx": 20, "gelu_tanh": 15,
-         "gelu_tanh_dx": 20, "sqrt": 4, "rsqrt": 6, "div": 4, "reciprocal": 4}  # others: 1
-BOOLEAN = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+COSTS = {  # of operations that cost more than 1
+    "exp": 10, "expm1": 12, "sigmoid": 12, "silu": 12, "silu_dx": 14, "gelu": 12, "gelu_dx": 20, "gelu_tanh": 15,
+    "gelu_tanh_dx": 20, "sqrt": 4, "rsqrt": 6, "log": 15, "log1p": 18, "tanh": 15, "div": 4,
+    "reciprocal": 4}
+BOOLEAN = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "and", "or"}
 
 
 class Chain(NamedTuple):
@@ -97,7 +104,7 @@ class Chain(NamedTuple):
             "import numpy as np",
             "from numpy import sqrt",
             "from minitorch_kernels.cpu.jit import exactly, jit",
-            "from minitorch_kernels.cpu.smooth import _below, _exp, _logistic, _normal, _silu_slope, _twice_inner",
+            f"from minitorch_kernels.cpu.smooth import {_HELPERS}",
             "from minitorch_kernels.cpu.tasks import task",
             f"ZERO, ONE = np.{self.dtype}(0), np.{self.dtype}(1)",
             "@exactly", f"def element({', '.join(arrays)}):", *body, f"    return {results}",
@@ -121,16 +128,6 @@ def build(chain: Chain) -> Callable:
     return _built[text]
 
 
-def folder() -> Path:
-    """Where the modules lie: MINITORCH_CACHE, or the user's folder for such files."""
-    given = os.environ.get("MINITORCH_CACHE")
-    if given:
-        return Path(given) / "fused"
-    home = {"win32": "LOCALAPPDATA"}.get(sys.platform, "XDG_CACHE_HOME")
-    base = os.environ.get(home) or (Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache"))
-    return Path(base) / "minitorch" / "fused"
-
-
 _UNPACKED = """@jit
 def unpacked(bits, first, count):
     flags = np.empty(-(-count // 8) * 8, np.uint8)
@@ -142,11 +139,11 @@ def unpacked(bits, first, count):
 
 
 def _compiled(text: str) -> Callable:
-    from .cpu import smooth  # here: it imports Numba
+    from .cpu import elementwise, smooth  # here: they import Numba
 
-    helpers = Path(smooth.__file__).read_bytes()
+    helpers = b"".join([Path(str(module.__file__)).read_bytes() for module in (elementwise, smooth)])
     name = "fused_" + hashlib.sha256(text.encode() + helpers).hexdigest()[:24]
-    path = folder() / f"{name}.py"
+    path = keeping.folder() / "fused" / f"{name}.py"
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

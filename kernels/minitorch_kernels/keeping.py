@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -12,9 +13,13 @@ from typing import Any
 
 
 def folder() -> Path:
-    """`$MINITORCH_CACHE`, or `minitorch` in `$XDG_CACHE_HOME`, by default `~/.cache`."""
-    own = os.environ.get("MINITORCH_CACHE")
-    return Path(own or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "minitorch")).expanduser()
+    """MINITORCH_CACHE, or `minitorch` in the user's folder for such files."""
+    given = os.environ.get("MINITORCH_CACHE")
+    if given:
+        return Path(given)
+    home = {"win32": "LOCALAPPDATA"}.get(sys.platform, "XDG_CACHE_HOME")
+    base = os.environ.get(home) or (Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache"))
+    return Path(base) / "minitorch"
 
 
 def read(name: str) -> dict[str, Any]:

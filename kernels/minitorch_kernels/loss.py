@@ -1,4 +1,4 @@
-"""Classification losses: cross entropy of logits, and the negative log-likelihood of log-probabilities.
+"""Losses: cross entropy of logits, the negative log-likelihood of log-probabilities, Huber's of differences.
 
 Classes lie along dimension 1: x is (N, C) or (N, C, d1, ...), `target` holds class indices (N) or (N, d1, ...),
 `weight` one number a class or None, `reduction` is "mean" (over the targets' weights), "sum" or "none". Targets equal
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .onepass import one_pass
 from .softmax import log_softmax, softmax
 from .table import kernel
 
@@ -29,6 +30,19 @@ def cross_entropy_dx(xp, dloss, x, target, weight, ignore_index, smoothing, redu
     q, w, counted = _wanted(xp, "cross_entropy", x.shape, x.dtype, target, weight, ignore_index, smoothing)
     p = softmax(xp, x, 1)
     return _per_target(xp, dloss, w, counted, reduction) * (p * xp.sum(q, axis=1, keepdims=True) - q)
+
+
+@kernel
+def huber(xp, x, t, delta):
+    """d² / 2 where |d| < delta, else delta (|d| - delta / 2), for d = x - t. Huber 1964."""
+    size = xp.abs(x - t)
+    return xp.where(size < delta, 0.5 * size * size, delta * (size - 0.5 * delta))
+
+
+@kernel
+def huber_dx(xp, dy, x, t, delta):
+    """The derivative of huber in x: d within [-delta, delta]."""
+    return dy * xp.minimum(xp.maximum(x - t, -delta), delta)
 
 
 @kernel
@@ -107,3 +121,5 @@ cross_entropy.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy"
 cross_entropy_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy_dx", refuses=_refuses_dx)
 nll_loss.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss", refuses=_refuses)
 nll_loss_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss_dx", refuses=_refuses_nll_dx)
+one_pass(huber)
+one_pass(huber_dx)

@@ -24,8 +24,8 @@ from types import ModuleType
 from typing import Any
 
 FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "softmax", "norm",
-            "loss", "indexing", "places", "factor", "optim", "recurrent", "attention", "reparameterize", "fft",
-            "airy")
+            "loss", "copies", "indexing", "places", "factor", "optim", "recurrent", "attention", "reparameterize",
+            "fft", "airy")
 BACKENDS = {"numpy": "numpy", "numba": "numba", "cuda": "cupy"}  # backend: the package that its versions need
 
 

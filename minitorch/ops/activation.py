@@ -44,7 +44,7 @@ def _between(name: str, k: Any, x: Any, low: float, high: float) -> tuple:
     refuse(name, x, "bc")
     if x.dtype.kind in "iuV":
         low, high = x.dtype.type(low), x.dtype.type(high)
-    return k.minimum(k.maximum(x, low), high), lambda dy: k.where((x <= low) | (x >= high), 0, dy)
+    return k.hardtanh(x, low, high), lambda dy: k.hardtanh_dx(dy, x, low, high)
 
 
 @op(inplace=True)
@@ -89,8 +89,7 @@ def threshold(k, x, /, threshold, value):
 def hardshrink(k, x, /, lambd=0.5):
     """x outside of [-lambd, lambd], 0 inside."""
     refuse("hardshrink", x, "biuc")
-    return (k.where((x >= -lambd) & (x <= lambd), 0, x),
-            lambda dy: k.where((x >= -lambd) & (x <= lambd), 0, dy))
+    return k.hardshrink(x, lambd), lambda dy: k.shrink_dx(dy, x, lambd)
 
 
 @op
@@ -99,23 +98,21 @@ def softshrink(k, x, /, lambd=0.5):
     refuse("softshrink", x, "biuc")
     if lambd < 0:
         raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.")
-    return (k.sub(x, k.minimum(k.maximum(x, -lambd), lambd)),
-            lambda dy: k.where((x >= -lambd) & (x <= lambd), 0, dy))
+    return k.softshrink(x, lambd), lambda dy: k.shrink_dx(dy, x, lambd)
 
 
 @op(inplace=True)
 def hardsigmoid(k, x, /):
     """x / 6 + 1/2 within [0, 1]."""
     refuse("hardsigmoid", x, "biuc")
-    return k.minimum(k.maximum(x + 3, 0), 6) / 6, lambda dy: k.where((x > -3) & (x < 3), dy / 6, 0)
+    return k.hardsigmoid(x), lambda dy: k.hardsigmoid_dx(dy, x)
 
 
 @op(inplace=True)
 def hardswish(k, x, /):
     """x hardsigmoid(x). Howard et al., Searching for MobileNetV3, arXiv 1905.02244."""
     refuse("hardswish", x, "biuc")
-    return (x * k.minimum(k.maximum(x + 3, 0), 6) / 6,
-            lambda dy: k.where(x <= -3, 0, k.where(x < 3, dy * (x / 3 + 0.5), dy)))
+    return k.hardswish(x), lambda dy: k.hardswish_dx(dy, x)
 
 
 # Smooth ones
@@ -180,7 +177,7 @@ def softplus(k, x, /, beta=1.0, threshold=20.0):
 def logsigmoid(k, x, /):
     """log(1 / (1 + exp(-x)))."""
     refuse("logsigmoid", x, "biuc")
-    return k.logsigmoid(x), lambda dy: k.mul(dy, k.sigmoid(-x))
+    return k.logsigmoid(x), lambda dy: k.logsigmoid_dx(dy, x)
 
 
 @op

@@ -46,11 +46,7 @@ def squared_error(k, x, t, /, reduction):
 def huber(k, x, t, /, delta):
     """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = x - t."""
     x, t = dtypes.promote(x, t)
-    d = k.sub(x, t)
-    size = k.abs(d)
-    return (k.where(size < delta, 0.5 * d * d, delta * (size - 0.5 * delta)),
-            lambda dy: k.mul(dy, k.xp.clip(k.sub(x, t), -delta, delta)),
-            lambda dy: k.mul(dy, k.xp.clip(k.sub(t, x), -delta, delta)))
+    return k.huber(x, t, delta), lambda dy: k.huber_dx(dy, x, t, delta), lambda dy: k.huber_dx(dy, t, x, delta)
 
 
 @op(method=False, function=False)
@@ -138,7 +134,8 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss: does not support negative values for beta, got {beta}")
     _same_size("smooth_l1_loss", input, target)
-    return reduced((input - target).abs() if beta == 0 else huber(input, target, beta) / beta, reduction)
+    loss = (input - target).abs() if beta == 0 else huber(input, target, beta)
+    return reduced(loss if beta in (0, 1) else loss / beta, reduction)
 
 
 @composite(method=False)

@@ -1,7 +1,10 @@
 """Kernels that no op needs on the CPU: they are there for arrays, and for second derivatives."""
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
+from minitorch_kernels.table import get, names
 
 from . import KernelCase, register
 
@@ -28,7 +31,18 @@ register(KernelCase("add_into", [lambda rng, shape=shape, dtype=dtype: (tuple(
     np.asarray(rng.standard_normal(shape), dtype) for _ in range(2)), {})
     for shape in ((3, 4), (300, 301)) for dtype in (np.float32, np.float64)], lambda total, x: {0: total + x}))
 
+
+def chosen(shape, a, b, dtype):
+    """A mask, and an array or a number where it is True and where not."""
+    def make(rng):
+        given = [np.asarray(rng.standard_normal(shape), dtype) if x is None else x for x in (a, b)]
+        return (rng.random(shape) < 0.3, *given), {}
+    return make
+
+
 # Large inputs, so that the compiled versions run: the calls of samples that are kept may all be small ones
+register(KernelCase("where", [chosen((259, 255), a, b, dtype) for dtype in (np.float32, np.float64)
+                             for a, b in ((None, None), (0, None), (None, 0.5))]))
 register(KernelCase("gather", [long_lines((120, 200), 1, 170), long_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("gather_dx", [added_lines((120, 200), 1, 170), added_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("add_rows", [lambda rng: ((rng.standard_normal((400, 70)), rng.integers(0, 90, 400), 90), {})]))
@@ -37,3 +51,28 @@ register(KernelCase("sum", [
     for axis in (None, 2, 0, (0, 2), 1, (0, 1))]))
 register(KernelCase("cumsum", [
     lambda rng, axis=axis: ((rng.standard_normal((3, 40, 300)), axis), {}) for axis in (0, 1, 2)]))
+
+
+def crossed(shape, axes, dtype):
+    """An array whose last axis is not the one that lies side by side in memory."""
+    return lambda rng: ((np.asarray(rng.standard_normal(shape), dtype).transpose(axes),), {})
+
+
+register(KernelCase("copy", [crossed(shape, axes, dtype) for dtype in (np.float32, np.float64) for shape, axes in [
+    ((257, 300), (1, 0)), ((1, 9, 33, 250), (0, 2, 3, 1)), ((5, 8, 17, 100), (3, 0, 2, 1)), ((300, 300), (0, 1))]]))
+
+
+NUMBERS = {"slope": 0.1, "alpha": 1.3, "scale": 1.1, "input_scale": 0.7, "low": -0.5, "high": 0.75, "width": 0.4,
+           "beta": 1.5, "threshold": 2.0, "delta": 0.6}
+
+
+def large(entry, shape, dtype):
+    """Arrays of one shape and the numbers that the kernel's parameters are called after."""
+    names = list(inspect.signature(entry.reference).parameters)[1:]
+    return lambda rng: (tuple([NUMBERS[name] if name in NUMBERS else np.asarray(rng.standard_normal(shape) * 2, dtype)
+                               for name in names]), {})
+
+
+for entry in map(get, names()):  # those that are written from their references
+    if any(version.name == "fused" for version in entry.versions):
+        register(KernelCase(entry.name, [large(entry, (259, 255), dtype) for dtype in (np.float32, np.float64)]))

@@ -19,16 +19,6 @@ def relu_dx(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return in_parts(_relu_dx, 1, dy, y)
 
 
-def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
-    """x where it is positive, slope x elsewhere."""
-    return in_parts(_leaky_relu, 2, x, float(slope))
-
-
-def leaky_relu_dx(dy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
-    """dy where x is positive, slope dy elsewhere."""
-    return in_parts(_leaky_relu_dx, 2, dy, x, float(slope))
-
-
 def dropout(x: np.ndarray, bits: np.ndarray, scale: float) -> np.ndarray:
     """x times `scale` where its bit is set, 0 elsewhere."""
     out = memory.empty(x.shape, x.dtype)
@@ -49,24 +39,6 @@ def in_parts(kernel, work, *operands):
     flat = [like.dtype.type(x) if type(x) is float else x.reshape(-1) for x in operands]
     kernel(-(-out.size // PART), work * out.size, *flat, out.reshape(-1))
     return out
-
-
-@task
-def _leaky_relu(part, x, slope, out):
-    first, last = part * PART, (part + 1) * PART
-    x, out = x[first:last], out[first:last]
-    for i in range(out.size):
-        value = x[i]
-        out[i] = value if value > 0 else value * slope
-
-
-@task
-def _leaky_relu_dx(part, dy, x, slope, out):
-    first, last = part * PART, (part + 1) * PART
-    dy, x, out = dy[first:last], x[first:last], out[first:last]
-    for i in range(out.size):
-        value = dy[i]
-        out[i] = value if x[i] > 0 else value * slope
 
 
 @task

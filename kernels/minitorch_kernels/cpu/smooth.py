@@ -13,6 +13,7 @@ import numpy as np
 from numba.extending import overload
 
 from .activation import PART, in_parts
+from .elementwise import log32, tanh32
 from .jit import exactly
 from .tasks import task
 from .widest import widest
@@ -46,34 +47,6 @@ def gelu(x, approximate):
 
 def gelu_dx(dy, x, approximate):
     return in_parts(_gelu_tanh_dx if approximate == "tanh" else _gelu_dx, WORK, dy, x)
-
-
-def elu(x, alpha, scale, input_scale):
-    return in_parts(_elu, WORK, x, *map(float, (alpha * scale, scale, input_scale)))
-
-
-def elu_dx(dy, x, alpha, scale, input_scale):
-    return in_parts(_elu_dx, WORK, dy, x, *map(float, (alpha * scale * input_scale, scale, input_scale)))
-
-
-@task
-def _elu(part, x, below, above, inside, out):
-    widest()
-    first, last = part * PART, (part + 1) * PART
-    x, out = x[first:last], out[first:last]
-    for i in range(out.size):
-        low = _expm1(x[i] * inside) * below
-        out[i] = x[i] * above if x[i] > 0 else low
-
-
-@task
-def _elu_dx(part, dy, x, below, above, inside, out):
-    widest()
-    first, last = part * PART, (part + 1) * PART
-    dy, x, out = dy[first:last], x[first:last], out[first:last]
-    for i in range(out.size):
-        low = _exp(x[i] * inside) * below
-        out[i] = dy[i] * (above if x[i] > 0 else low)
 
 
 @task
@@ -199,7 +172,17 @@ def _expm1_32(x):
     return INF if x > TOP else y
 
 
+def _log1p32(x):
+    """log(1 + x): the logarithm of the rounded sum, corrected by what rounding lost of it."""
+    y = x + ONE
+    lost = (x - (y - ONE)) / y if y < INF else ZERO
+    return log32(y) + (lost if y > ZERO else ZERO)
+
+
 _exp = _by_type(lambda x: math.exp(x), _exp32)
+_log = _by_type(lambda x: math.log(x), lambda x: log32(x))
+_log1p = _by_type(lambda x: math.log1p(x), _log1p32)
+_tanh = _by_type(lambda x: math.tanh(x), lambda x: tanh32(x))
 _expm1 = _by_type(lambda x: math.expm1(x), _expm1_32)
 
 

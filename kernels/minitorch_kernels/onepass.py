@@ -1,0 +1,105 @@
+"""Elementwise kernels in one pass over memory, written from their references.
+
+For each operation of a reference NumPy reads and writes whole arrays. Run on symbols instead of arrays, the reference
+says which operations these are: a chain (fused.py), which is compiled once, and kept on disk.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from math import prod
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .elementwise import POOLED, plain
+from .fused import PART, Chain, build
+from .memory import empty
+from .table import Kernel
+
+
+def one_pass(entry: Kernel, least: int = POOLED) -> None:
+    """Enter a version of an elementwise kernel for arrays of one shape, of `least` elements, and numbers.
+
+    Its reference may use operators, comparisons, and the functions of FUNCTIONS; a number may only be computed with.
+    """
+    def version(*operands: Any) -> np.ndarray:
+        like = next(x for x in operands if isinstance(x, np.ndarray) and x.ndim)
+        kinds = "".join(["a" if isinstance(x, np.ndarray) and x.ndim else "n" for x in operands])
+        chain, constants = written(entry.reference, kinds, like.dtype.name)
+        out, rows = empty(like.shape, like.dtype), like.size
+        given = [x if kind == "a" else like.dtype.type(x) for x, kind in zip((*operands, *constants), kinds + "n" * 9)]
+        build(chain)(-(-rows // PART), rows * chain.cost(), PART, 1, rows, *given, out)
+        return out
+
+    entry.version("fused", "cpu", version, lambda *operands: _refuses(least, operands), backend="numba")
+
+
+@cache
+def written(reference: Callable, kinds: str, dtype: str) -> tuple[Chain, tuple[float, ...]]:
+    """The chain of a reference's operations, and the numbers in it; `kinds` has a letter for each argument: a, n.
+
+    >>> chain, numbers = written(lambda xp, x: xp.maximum(x, 0) * 2, "a", "float32")
+    >>> chain.lines, numbers
+    ((('maximum', ('x0', 'x1')), ('mul', ('t0', 'x2'))), (0.0, 2.0))
+    """
+    lines: list[tuple[str, tuple[str, ...]]] = []
+    constants: list[float] = []
+
+    def reference_to(value: Any) -> str:
+        if isinstance(value, _Symbol):
+            return value.name
+        if float(value) not in constants:
+            constants.append(float(value))
+        return f"x{len(kinds) + constants.index(float(value))}"
+
+    def write(name: str, *operands: Any) -> _Symbol:
+        lines.append((name, tuple([reference_to(x) for x in operands])))
+        return _Symbol(f"t{len(lines) - 1}", write)
+
+    xp = SimpleNamespace(**{name: _function(write, name) for name in FUNCTIONS})
+    result = reference(xp, *[_Symbol(f"x{i}", write) for i in range(len(kinds))])
+    indexed = tuple(["full" if kind == "a" else "scalar" for kind in kinds] + ["scalar"] * len(constants))
+    return Chain(dtype, indexed, tuple(lines), (int(result.name[1:]),), (None,)), tuple(constants)
+
+
+FUNCTIONS = ("where", "maximum", "minimum", "exp", "expm1", "log", "log1p", "tanh", "abs", "sqrt", "square")
+
+
+class _Symbol:
+    """A value of which only its name is known; what is done with it is written down."""
+
+    def __init__(self, name: str, write: Callable):
+        self.name, self.write = name, write
+
+    def __bool__(self) -> bool:
+        raise TypeError("one_pass: a reference may not branch on a value")
+
+    def __neg__(self) -> _Symbol:
+        return self.write("neg", self)
+
+
+def _function(write: Callable, operation: str) -> Callable:
+    return lambda *operands: write(operation, *operands)
+
+
+def _operators(method: str, operation: str) -> None:
+    setattr(_Symbol, f"__{method}__", lambda a, b: a.write(operation, a, b))
+    setattr(_Symbol, f"__r{method}__", lambda a, b: a.write(operation, b, a))
+
+
+for _method, _operation in (("add", "add"), ("sub", "sub"), ("mul", "mul"), ("truediv", "div"), ("and", "and"),
+                            ("or", "or"), ("gt", "greater"), ("ge", "greater_equal"), ("lt", "less"),
+                            ("le", "less_equal")):
+    _operators(_method, _operation)
+
+
+def _refuses(least: int, operands: tuple) -> str | None:
+    arrays = [x for x in operands if isinstance(x, np.ndarray) and x.ndim]
+    if not arrays or prod(arrays[0].shape) < least:
+        return f"fewer than {least} elements"
+    first = arrays[0]
+    if first.dtype.char not in "fd" or any([x.dtype is not first.dtype or x.shape != first.shape for x in arrays[1:]]):
+        return "float32 and float64, arrays of one shape and dtype only"
+    return None if all([plain(x) for x in arrays]) else "C-contiguous, writeable arrays only"
