@@ -23,9 +23,9 @@ from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
-FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "softmax", "norm",
-            "loss", "copies", "indexing", "places", "factor", "optim", "recurrent", "attention", "reparameterize",
-            "fft", "airy")
+FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "resample",
+            "softmax", "norm", "loss", "copies", "indexing", "places", "factor", "optim", "recurrent", "attention",
+            "reparameterize", "fft", "airy")
 BACKENDS = {"numpy": "numpy", "numba": "numba", "cuda": "cupy"}  # backend: the package that its versions need
 
 

@@ -1,8 +1,8 @@
 """Changing the resolution of images: interpolation, and pixels to channels and back.
 
 Interpolation is separable: along each axis every output value is a weighted sum of input values. Where one input
-value is taken, axes are indexed; otherwise each axis is one product with a matrix of weights, out x in, so that
-gradients are products with its transpose.
+value is taken, axes are indexed; otherwise the weights are a matrix, out x in, in which all but a band is 0, and
+gradients go back by its transpose.
 """
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from minitorch_kernels.resample import Band
 
 from ..errors import ShapeError
-from ..op import FUNCTIONS, composite
+from ..op import FUNCTIONS, composite, op
 from .padding import pick_axis
 
 _DIMS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
@@ -41,14 +42,14 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     if mode == "area":
         return FUNCTIONS[f"adaptive_avg_pool{nd}d"](input, out)
     x = input
-    for axis, (n, m, scale) in enumerate(zip(input._array.shape[2:], out, scales), 2):
+    axes = list(enumerate(zip(input._array.shape[2:], out, scales), 2))
+    for axis, (n, m, scale) in reversed(axes):  # rows are quicker to go along while there are few of them
         if mode.startswith("nearest"):
             if n != m or scale not in (None, 1.0):
                 x = pick_axis(x, _nearest(n, m, scale, mode == "nearest-exact"), axis)
         elif n != m or (not align_corners and scale not in (None, 1.0)):
-            weights = _antialiased(n, m, scale, mode, bool(align_corners)) if antialias else \
-                _weights(n, m, scale, mode == "bicubic", bool(align_corners))
-            x = _product(x, weights, axis)
+            x = banded(x, _antialiased(n, m, scale, mode, bool(align_corners)) if antialias else
+                       _weights(n, m, scale, mode == "bicubic", bool(align_corners)), axis)
     return x.clone() if x is input else x
 
 
@@ -104,15 +105,10 @@ def channel_shuffle(input, groups):
     return input.reshape(n, groups, c // groups, *size).transpose(1, 2).reshape(n, c, *size)
 
 
-def _product(x: Any, weights: np.ndarray, axis: int) -> Any:
-    """Every row of `x` along `axis`, times the weights."""
-    w = FUNCTIONS["as_tensor"](weights, dtype=x.dtype, device=x.device)
-    shape = x._array.shape
-    if axis == len(shape) - 1:
-        return FUNCTIONS["matmul"](x, w.t())
-    rows = math.prod(shape[axis + 1:])
-    y = FUNCTIONS["matmul"](w, x.reshape(math.prod(shape[:axis]), shape[axis], rows))
-    return y.reshape(*shape[:axis], len(weights), *shape[axis + 1:])
+@op(method=False, function=False)
+def banded(k, x, /, band, axis):
+    """x resampled along `axis` by the weights of a `Band`."""
+    return k.banded(x, band, axis), lambda dy: k.banded(dy, band.adjoint, axis)
 
 
 @lru_cache(128)
@@ -123,7 +119,7 @@ def _nearest(n: int, m: int, scale: float | None, exact: bool) -> np.ndarray:
 
 
 @lru_cache(128)
-def _weights(n: int, m: int, scale: float | None, cubic: bool, align: bool) -> np.ndarray:
+def _weights(n: int, m: int, scale: float | None, cubic: bool, align: bool) -> Band:
     """The weight of each of n inputs in each of m outputs."""
     at = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0) if align else \
         (np.arange(m) + 0.5) * _step(n, m, scale) - 0.5
@@ -134,11 +130,11 @@ def _weights(n: int, m: int, scale: float | None, cubic: bool, align: bool) -> n
     w = np.zeros((m, n))
     for offset, weight in zip((-1, 0, 1, 2), _cubic_weights(t)) if cubic else ((0, 1 - t), (1, t)):
         np.add.at(w, (np.arange(m), np.clip(left + offset, 0, n - 1)), weight)
-    return w
+    return Band(w)
 
 
 @lru_cache(128)
-def _antialiased(n: int, m: int, scale: float | None, mode: str, align: bool) -> np.ndarray:
+def _antialiased(n: int, m: int, scale: float | None, mode: str, align: bool) -> Band:
     """Weights of a kernel as wide as an output pixel, normalised to sum 1."""
     step = ((n - 1) / (m - 1) if m > 1 else 0.0) if align else _step(n, m, scale)
     stretch = max(step, 1.0)
@@ -148,7 +144,7 @@ def _antialiased(n: int, m: int, scale: float | None, mode: str, align: bool) ->
     inside = (i >= np.maximum(np.floor(centre - reach + 0.5), 0)) & (i < np.minimum(np.floor(centre + reach + 0.5), n))
     d = np.abs((i + 0.5 - centre) / stretch)
     w = np.where(inside, _cubic(d, -0.5) if mode == "bicubic" else np.maximum(1 - d, 0), 0)
-    return w / w.sum(1, keepdims=True)
+    return Band(w / w.sum(1, keepdims=True))
 
 
 def _cubic_weights(t: np.ndarray) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import inspect
 
 import numpy as np
+from minitorch_kernels.resample import Band
 from minitorch_kernels.table import get, names
 
 from . import KernelCase, register
@@ -40,9 +41,23 @@ def chosen(shape, a, b, dtype):
     return make
 
 
+
+def band(rng, n, width):
+    """Some weights side by side in each row of a matrix, and a row of zeros."""
+    matrix = np.zeros((n + 13, n))
+    for row in matrix[1:]:
+        at = rng.integers(0, n)
+        row[at:at + width] = rng.standard_normal(width)[:n - at]
+    return Band(matrix)
+
+
 # Large inputs, so that the compiled versions run: the calls of samples that are kept may all be small ones
 register(KernelCase("where", [chosen((259, 255), a, b, dtype) for dtype in (np.float32, np.float64)
                              for a, b in ((None, None), (0, None), (None, 0.5))]))
+register(KernelCase("banded", [
+    lambda rng, axis=axis, width=width, dtype=dtype: ((np.asarray(rng.standard_normal((3, 37, 41, 29)), dtype),
+                                                       band(rng, (3, 37, 41, 29)[axis], width), axis), {})
+    for dtype in (np.float32, np.float64) for axis in (1, 2, 3, -1) for width in (1, 2, 5)]))
 register(KernelCase("gather", [long_lines((120, 200), 1, 170), long_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("gather_dx", [added_lines((120, 200), 1, 170), added_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("add_rows", [lambda rng: ((rng.standard_normal((400, 70)), rng.integers(0, 90, 400), 90), {})]))
