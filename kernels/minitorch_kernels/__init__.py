@@ -8,6 +8,6 @@
 >>> k.softmax(np.zeros((1, 4), np.float32), 1)
 array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
 """
-from .table import explain, kernels, names, use
+from .table import explain, get, kernels, names, use
 
-__all__ = ["explain", "kernels", "names", "use"]
+__all__ = ["explain", "get", "kernels", "names", "use"]

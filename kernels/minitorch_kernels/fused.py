@@ -24,7 +24,7 @@ _ONE_LINE = {
     "abs": "abs({0})", "square": "{0} * {0}", "sqrt": "sqrt({0})", "reciprocal": "ONE / {0}", "exp": "_exp({0})",
     "expm1": "_expm1({0})",
     "rsqrt": "ONE / sqrt({0})", "log": "_log({0})", "log1p": "_log1p({0})", "tanh": "_tanh({0})",
-    "and": "{0} & {1}", "or": "{0} | {1}",
+    "sign": "ONE if {0} > ZERO else -ONE if {0} < ZERO else {0}", "and": "{0} & {1}", "or": "{0} | {1}",
     "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}", "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
     "where": "{1} if {0} else {2}", "greater": "{0} > {1}", "greater_equal": "{0} >= {1}", "less": "{0} < {1}",
     "less_equal": "{0} <= {1}", "equal": "{0} == {1}", "not_equal": "{0} != {1}",

@@ -64,7 +64,7 @@ def written(reference: Callable, kinds: str, dtype: str) -> tuple[Chain, tuple[f
     return Chain(dtype, indexed, tuple(lines), (int(result.name[1:]),), (None,)), tuple(constants)
 
 
-FUNCTIONS = ("where", "maximum", "minimum", "exp", "expm1", "log", "log1p", "tanh", "abs", "sqrt", "square")
+FUNCTIONS = ("where", "maximum", "minimum", "exp", "expm1", "log", "log1p", "tanh", "abs", "sign", "sqrt", "square")
 
 
 class _Symbol:
@@ -86,12 +86,13 @@ def _function(write: Callable, operation: str) -> Callable:
 
 def _operators(method: str, operation: str) -> None:
     setattr(_Symbol, f"__{method}__", lambda a, b: a.write(operation, a, b))
-    setattr(_Symbol, f"__r{method}__", lambda a, b: a.write(operation, b, a))
+    if method in ("add", "sub", "mul", "truediv"):
+        setattr(_Symbol, f"__r{method}__", lambda a, b: a.write(operation, b, a))
 
 
 for _method, _operation in (("add", "add"), ("sub", "sub"), ("mul", "mul"), ("truediv", "div"), ("and", "and"),
                             ("or", "or"), ("gt", "greater"), ("ge", "greater_equal"), ("lt", "less"),
-                            ("le", "less_equal")):
+                            ("le", "less_equal"), ("eq", "equal"), ("ne", "not_equal")):
     _operators(_method, _operation)
 
 

@@ -11,6 +11,7 @@ import functools
 import math
 from typing import Any
 
+from .onepass import one_pass
 from .table import kernel
 
 # What array modules lack
@@ -292,3 +293,6 @@ def _not_for_libm(x: Any) -> str | None:
 
 for _entry in (erf, erfc, lgamma):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.special:{_entry.name}", refuses=_not_for_libm)
+
+one_pass(sgn)
+one_pass(rsqrt)
