@@ -291,66 +291,20 @@ def memory_line(row: dict[str, Any]) -> str:
 # Profile
 
 def profile(name: str, threads: int, seconds: float) -> None:
-    """Time by kernel of minitorch's eager training step; the remainder is Python, and NumPy outside of the table."""
-    from minitorch_kernels import names
-
+    """Where minitorch's eager training step spends its time: by op, by module and by kernel."""
     import minitorch
-    from minitorch.device import cpu_kernels
 
     turnabout.set_threads(threads)
     step = step_of("minitorch", build(name, minitorch))
     plain = turnabout.block(step)()
-    spent: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
-    inner = [0.0]  # for each kernel that is running: the time of the kernels that it called
-
-    def timed(kernel: str, run: Callable) -> Callable:
-        def call(*arguments, **named):
-            inner.append(0.0)
-            start = time.perf_counter()
-            try:
-                return run(*arguments, **named)
-            finally:
-                elapsed = time.perf_counter() - start
-                entry = spent[f"{kernel} {shapes(arguments)}"]
-                entry[0] += 1
-                entry[1] += elapsed - inner.pop()
-                inner[-1] += elapsed
-        return call
-
-    for kernel in names():
-        setattr(cpu_kernels, kernel, timed(kernel, getattr(cpu_kernels, kernel)))
-    try:
-        step()
-        spent.clear()
+    step()
+    with minitorch.profiler.profile() as measured:
         start, count = time.perf_counter(), 0
         while count < 3 or time.perf_counter() - start < seconds:
             step()
             count += 1
-        total = (time.perf_counter() - start) / count
-    finally:
-        for kernel in names():
-            delattr(cpu_kernels, kernel)  # the table binds them anew
     print(f"{MODELS[name].title}: a step of minitorch with {threads} threads, {turnabout.duration(plain)}; "
-          f"{turnabout.duration(total)} while timed, of {count} steps")
-    widths = (-72, 7, 9, 6)
-    print(turnabout.line(["kernel, shapes of its arrays", "calls", "time", "share"], widths))
-    rest, in_kernels = 0.0, sum(t for _, t in spent.values()) / count
-    for key, (calls, elapsed) in sorted(spent.items(), key=lambda item: -item[1][1]):
-        elapsed /= count
-        if elapsed < 0.002 * total:
-            rest += elapsed
-            continue
-        cells = [key, f"{calls / count:g}", turnabout.duration(elapsed), f"{elapsed / total:.1%}"]
-        print(turnabout.line(cells, widths))
-    for title, elapsed in (("other kernels", rest), ("all kernels", in_kernels),
-                           ("remainder: Python, NumPy outside of kernels", total - in_kernels)):
-        print(turnabout.line([title, "", turnabout.duration(elapsed), f"{elapsed / total:.1%}"], widths))
-    print()
-
-
-def shapes(arguments: tuple) -> str:
-    """The shapes of the arrays among a kernel's first arguments."""
-    return " ".join("x".join(map(str, a.shape)) or "scalar" for a in arguments[:3] if isinstance(a, np.ndarray))
+          f"here {count} steps\n\n{measured.report()}\n\n{measured.kernels()}\n")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class _Mode(threading.local):
     anomaly = False
     check_nan = False
     notes: tuple = ()  # called with every new node: who wants to know more of it writes it down
+    gradients: tuple = ()  # each takes a node that backward has come to, and its gradient functions; gives those to run
     autocast: Any = None  # within autocast, the NumPy dtype of products
     recorder: Any = None  # of `compile`, while it records what runs here
     saving: Any = None  # within `saved_tensors_hooks`, what takes over the values that a node keeps
@@ -212,7 +213,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
 
     for edge, grad in roots:
         deliver(edge, grad, False)
-    plain = targets is None and not lifted and not mode.check_nan and profiling is None and not hooked
+    plain = targets is None and not lifted and not mode.gradients and profiling is None and not hooked
     waiting = None  # a node and its gradient, while nothing else is pending: in a chain no node goes through the heap
     while True:
         if waiting is not None:
@@ -250,8 +251,8 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
         if not plain:
             if lifted:
                 functions, k = node.op.lift(node), lifted_kernels()
-            if mode.check_nan:
-                functions = _nan_checked(node, functions)
+            for around in mode.gradients:
+                functions = around(node, functions)
             if profiling is not None:
                 functions = profiling.timed_gradients(node, functions)
             if node.posthooks:
@@ -318,10 +319,30 @@ class noting:
         mode.notes = tuple([note for note in mode.notes if note is not self.function])
 
 
+class around_gradients:
+    """Within `with`, backward on this thread runs what `function(node, functions)` makes of each node's functions.
+
+    `functions` is a list with one an input, or one function for all of them, as in `Node.backward`.
+    """
+
+    def __init__(self, function: Callable[[Node, Any], Any]):
+        self.function = function
+
+    def __enter__(self) -> around_gradients:
+        mode.gradients = (*mode.gradients, self.function)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.gradients = tuple([f for f in mode.gradients if f is not self.function])
+
+
 def detect_anomalies(enabled: bool, check_nan: bool) -> None:
     """Remember the source line of each node, and raise where a gradient becomes NaN."""
     mode.anomaly, mode.check_nan = enabled, enabled and check_nan
     mode.notes = tuple([note for note in mode.notes if note is not note_source]) + (note_source,) * bool(enabled)
+    from .debug import nonfinite  # only what debugs loads it
+
+    nonfinite.follow(mode.check_nan)
 
 
 def note_source(node: Node) -> None:
@@ -518,24 +539,6 @@ def _call_hooks(node: Any, dy: Any) -> Any:
     if node.retained is not None:
         node.retained(dy)
     return dy
-
-
-def _nan_checked(node: Node, functions: Any) -> Any:
-    """The gradient functions, which now raise where they return NaN: for `detect_anomaly`."""
-    def checked(function, position=0):
-        def call(*arguments):
-            found = function(*arguments)
-            for i, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], position):
-                array = getattr(dx, "_array", dx)
-                if array is not None and bool((array != array).any()):
-                    raise GraphError(f"Function '{node.name()}' returned nan values in its {i}th output. "
-                                     f"It was recorded at {node.source}")
-            return found
-        return call
-
-    if type(functions) is list:
-        return [f and checked(f, i) for i, f in enumerate(functions)]
-    return checked(functions)
 
 
 def _overwritten(node: Node, name: str, kept: int, now: int) -> str:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from .. import engine
 from ..engine import mode
 
 RECORDINGS = 8  # forms of one function that are kept
@@ -86,6 +87,8 @@ class Compiled:
         self._attempts = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if engine.profiling is not None and engine.profiling.sees_replays:
+            return engine.profiling.compiled(self, args, kwargs)
         if mode.recorder is None and stance != "force_eager":
             for recording in self.recordings:
                 tensors = recording.match(args, kwargs)
@@ -95,6 +98,16 @@ class Compiled:
             if self._attempts < ATTEMPTS and len(self.recordings) < RECORDINGS and stance != "eager_on_recompile":
                 return self._record(args, kwargs)
         return self.uncompiled(*args, **kwargs)
+
+    def recorded(self, args: tuple, kwargs: dict) -> tuple[Any, list] | None:
+        """For a profiler, which replays by itself: the recording that is right for a call, and its tensors."""
+        if mode.recorder is None and stance != "force_eager":
+            for recording in self.recordings:
+                tensors = recording.match(args, kwargs)
+                if tensors is not None:
+                    self.replays += 1
+                    return recording, tensors
+        return None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a decorated method: recordings an instance."""

@@ -104,6 +104,7 @@ class Writer:
     def __init__(self, program: Program):
         self.program = program
         self.names: dict[str, Any] = {"new": object.__new__, "Tensor": Tensor, "asarray": np.asarray, "attach": attach}
+        self.calls: dict[str, tuple[str, str]] = {}  # names in the closure: what kind of kernel, called what
         self._outputs = 0
         self.free: set[Slot] = set()  # operands of the present step whose memory can be written over
         self._known: dict[int, str] = {}
@@ -116,7 +117,7 @@ class Writer:
         space: dict[str, Any] = {}
         exec(compile(source, "<minitorch.compile>", "exec"), space)
         made = space["make"](**self.names)
-        made.source = source
+        made.source, made.calls = source, self.calls
         return made
 
     def name(self, value: Any) -> str:
@@ -172,6 +173,7 @@ class Writer:
                 fresh.append(str(slot))
                 yield f"{slot} = {self.name(_allocator(slot))}({slot.shape}, {self.name(slot.dtype)})"
         kernel, sizes = fused.kernel(tuple(into))
+        self.calls[self.name(kernel)] = "fused", " ".join(["fused", *(name for name, _ in fused.lines)])
         operands = [f"{x}.reshape(())[()]" if isinstance(x, Slot) and kind == "scalar" else
                     self.expression(x if isinstance(x, Slot) else fused.dtype.type(x))
                     for x, kind in zip(step.args, fused.kinds)]
@@ -181,6 +183,8 @@ class Writer:
                 yield f"{slot} = {step.args[at]}"
 
     def step(self, step: Step) -> Iterator[str]:
+        if step.kind in ("kernel", "ufunc", "call"):
+            self.calls[self.name(step.function)] = step.kind, step.name
         if step.kind == "grad":
             t, slot = step.args
             if slot is not None:

@@ -1,6 +1,7 @@
 """Which module runs: for tools that put what they see under the name of a layer."""
 from __future__ import annotations
 
+import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,7 +11,7 @@ from .hooks import register_module_forward_hook, register_module_forward_pre_hoo
 class Scopes:
     """Within a `with` block, `path` is the name of the innermost module whose forward runs, "" outside of all.
 
-    A module is named after the one that called first of those that hold it, which is named after its class. Derived
+    A module is named after the first called of those that hold it, and that one after its class. Derived
     classes may do more in `entered` and `left`. `names` are names that are known beforehand.
 
     >>> from minitorch import nn, ones
@@ -27,7 +28,14 @@ class Scopes:
 
     def __init__(self, names: dict[Any, str] | None = None):
         self.names: WeakKeyDictionary = WeakKeyDictionary(names or {})
-        self.open: list[str] = []  # the names of the modules that run, outermost first
+        self._running = threading.local()
+
+    @property
+    def open(self) -> list[str]:
+        """The names of the modules that run on this thread, outermost first."""
+        if not hasattr(self._running, "names"):
+            self._running.names = []
+        return self._running.names
 
     @property
     def path(self) -> str:
@@ -50,10 +58,11 @@ class Scopes:
         self.open.clear()
 
     def _enter(self, module: Any, inputs: tuple) -> None:
-        name = self.names.setdefault(module, type(module).__name__)
-        for own, child in module.named_children():
-            self.names.setdefault(child, f"{name}.{own}")
-        self.open.append(name)
+        if module not in self.names:
+            top = type(module).__name__
+            for name, part in module.named_modules():  # all at once: a ModuleList is never called, its modules are
+                self.names.setdefault(part, f"{top}.{name}".rstrip("."))
+        self.open.append(self.names[module])
         self.entered(module, inputs)
 
     def _leave(self, module: Any, inputs: tuple, output: Any) -> None:

@@ -61,6 +61,9 @@ class FunctionEvent(_Figures):
         self.input_shapes: list = []
         self.stack: list[str] = []
         self.flops = self.self_cpu_memory_usage = 0
+        self.op, self.module, self.phase = "", "", "forward"  # what runs, for which module, forward or backward
+        self.forward: FunctionEvent | None = None  # of gradient functions: the op that made their node
+        self.made = self.own = 0  # bytes; nanoseconds within that the profiler itself took
         if cpu_parent is not None:
             cpu_parent.cpu_children.append(self)
 
@@ -73,6 +76,16 @@ class FunctionEvent(_Figures):
         inner = sum(e.cpu_memory_usage for e in within)
         self.cpu_memory_usage = max(self.cpu_memory_usage, inner)  # an op hands on what one within it has made
         self.self_cpu_memory_usage = self.cpu_memory_usage - inner
+
+    @property
+    def time(self) -> float:
+        """Seconds, without what the profiler itself took."""
+        return max(self.time_range.elapsed_us() * 1e-6 - self.own * 1e-9, 0.0)
+
+    @property
+    def self_time(self) -> float:
+        """Without the events within it."""
+        return max(self.time - sum([e.time for e in self.cpu_children]), 0.0)
 
     def __repr__(self) -> str:
         return f"<FunctionEvent name={self.name} cpu_time={self.cpu_time_total_str} thread={self.thread}>"
@@ -177,7 +190,7 @@ class EventList(list):
     def export_chrome_trace(self, path: str) -> None:
         """Write a file for chrome://tracing or Perfetto."""
         with open(path, "w", encoding="utf-8") as file:
-            json.dump(self._trace(), file)
+            json.dump({"schemaVersion": 1, "traceEvents": [op_event(e, os.getpid()) for e in self]}, file)
 
     def export_stacks(self, path: str, metric: str) -> None:
         """Write the callers' stacks with their times, a line each, for flame graphs. `metric`: self_cpu_time_total."""
@@ -191,18 +204,18 @@ class EventList(list):
                     lines = [line.replace(" ", "_").replace(";", "_") for line in reversed(event.stack)]
                     file.write(f"{';'.join(lines)} {time}\n")
 
-    def _trace(self, metadata: dict[str, str] | None = None) -> dict:
-        process = os.getpid()
-        return {"schemaVersion": 1, **(metadata or {}), "traceEvents": [
-            {"ph": "X", "cat": "user_annotation" if e.is_user_annotation else "cpu_op", "name": e.name,
-             "pid": process, "tid": e.thread, "ts": e.time_range.start, "dur": e.cpu_time_total,
-             "args": {"Input Dims": e.input_shapes} if e.input_shapes else {}} for e in self]}
-
     def _like(self, events: Iterable) -> EventList:
         return EventList(events, self._profile_memory, self._with_flops)
 
     def __str__(self) -> str:
         return self.table()
+
+
+def op_event(event: Any, process: int) -> dict:
+    """An event in the format of Chrome's traces."""
+    return {"ph": "X", "cat": "user_annotation" if event.is_user_annotation else "cpu_op", "name": event.name,
+            "pid": process, "tid": event.thread, "ts": event.time_range.start, "dur": event.cpu_time_total,
+            "args": {"Input Dims": event.input_shapes} if event.input_shapes else {}}
 
 
 def format_time(us: float) -> str:

@@ -12,18 +12,31 @@ import numpy as np
 
 from .. import engine
 from ..op import OPS
+from .arrays import made_by, owners
 from .events import EventList, FunctionEvent
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
+class Thread:
+    """What one thread does now."""
+
+    def __init__(self) -> None:
+        self.number = threading.get_native_id()
+        self.running: list[FunctionEvent] = []  # outermost first
+        self.own = 0  # nanoseconds that the recording itself has taken
+
+
 class Recording:
     """The events between `start` and `stop`, of all threads. Within it each op costs some microseconds more."""
+
+    of_thread: Callable[[], Any] = Thread
+    sees_replays = False  # whether calls of functions made by `compile` are handed to its `compiled`
 
     def __init__(self, shapes: bool = False, memory: bool = False, stack: bool = False, flops: bool = False):
         self.shapes, self.memory, self.stack, self.flops = shapes, memory, stack, flops
         self.events: list[FunctionEvent] = []
-        self._open = threading.local()
+        self._threads = threading.local()
         self._bodies: dict[str, tuple[Callable, Callable]] = {}  # what an op ran before, and runs now
 
     def start(self) -> None:
@@ -32,7 +45,7 @@ class Recording:
             raise RuntimeError("profile: Profiler is already enabled on this thread")
         engine.profiling = self
         for name, op in OPS.items():
-            timed = self._timed(f"aten::{name.rstrip('_')}", op.running_body)
+            timed = self._timed(f"aten::{name.rstrip('_')}", op.running_body, op=op.name)
             self._bodies[name] = op.running_body, timed
             op.replace_body(timed)
 
@@ -40,70 +53,91 @@ class Recording:
         """End, and return the events in the order in which they began."""
         engine.profiling = None
         for name, (before, timed) in self._bodies.items():
-            if OPS[name].running_body is timed:  # else autocast has put its casts there
+            if OPS[name].running_body is timed:
                 OPS[name].replace_body(before)
         self._bodies.clear()
         self.events.sort(key=lambda event: event.time_range.start)
         return EventList(self.events, profile_memory=self.memory, with_flops=self.flops)
 
-    def enter(self, name: str, arrays: tuple = (), annotation: bool = False, key: str | None = None) -> FunctionEvent:
-        """Begin an event within the one that runs; events of one `key` are summed up."""
-        running = self._running()
-        event = FunctionEvent(name, threading.get_ident(), running[-1] if running else None, annotation)
-        event.key = key or name
+    def enter(self, name: str, arrays: tuple = (), annotation: bool = False, key: str | None = None,
+              op: str = "", node: Any = None) -> FunctionEvent:
+        """Begin an event within the one that runs; events of one `key` are summed up.
+
+        `op` is the name of the op that runs, or, with the `node` whose gradient functions run, that made this.
+        """
+        began = perf_counter_ns()
+        thread = self.thread()
+        event = FunctionEvent(name, thread.number, thread.running[-1] if thread.running else None, annotation)
+        event.key, event.op = key or name, op
         if self.shapes:
             event.input_shapes = [list(getattr(a, "shape", ())) for a in arrays]
         if self.flops:
             event.flops = _flops(name, arrays)
         if self.stack:
             event.stack = _callers()
-        running.append(event)
-        event.time_range.start = perf_counter_ns() / 1000
+        self.entered(thread, event, node)
+        thread.running.append(event)
+        start = perf_counter_ns()
+        thread.own += start - began
+        event.time_range.start, event.own = start / 1000, thread.own
         return event
 
-    def leave(self, event: FunctionEvent, made: Any = None) -> None:
-        """End an event; the arrays `made` are its memory."""
-        event.time_range.end = perf_counter_ns() / 1000
-        running = self._running()
-        while running and running.pop() is not event:
+    def leave(self, event: FunctionEvent, taken: tuple = (), made: Any = None) -> None:
+        """End an event that was given the arrays `taken`, and returned `made`."""
+        end = perf_counter_ns()
+        thread = self.thread()
+        event.time_range.end, event.own = end / 1000, thread.own - event.own
+        while thread.running and thread.running.pop() is not event:
             pass
-        if self.memory:
-            event.self_cpu_memory_usage = _bytes_made(made)
+        self.left(thread, event, taken, made)
         event.close()
         self.events.append(event)
+        thread.own += perf_counter_ns() - end
+
+    def entered(self, thread: Any, event: FunctionEvent, node: Any) -> None:
+        """Called before an event begins."""
+
+    def left(self, thread: Any, event: FunctionEvent, taken: tuple, made: Any) -> None:
+        """Called after an event has ended."""
+        if self.memory:
+            event.self_cpu_memory_usage = sum([a.nbytes for a in made_by(made, owners(taken))])
 
     def timed_gradients(self, node: Any, functions: Any) -> Any:
         """A node's gradient functions, each (or the one for all) an event with the node's name."""
         name = node.name()
         if type(functions) is list:
-            return [f and self._timed(name, f, skip=0) for f in functions]
-        return self._timed(name, functions, skip=0)
+            return [f and self._timed(name, f, 0, node.op.name, node) for f in functions]
+        return self._timed(name, functions, 0, node.op.name, node)
 
-    def _timed(self, name: str, function: Callable, skip: int = 1) -> Callable:
+    def _timed(self, name: str, function: Callable, skip: int = 1, op: str = "", node: Any = None) -> Callable:
         def timed(*args, **kwargs):
-            event = self.enter(name, args[skip:])
+            event = self.enter(name, args[skip:], op=op, node=node)
             result = None
             try:
                 result = function(*args, **kwargs)
                 return result
             finally:
-                self.leave(event, result)
+                self.leave(event, args[skip:], result)
 
+        def put_beneath(other: Callable) -> None:
+            """Let `other` be the op's body from now on: what the first autocast region does."""
+            nonlocal function
+            if hasattr(function, "put_beneath"):
+                function.put_beneath(other)
+            else:
+                function = other
+                self._bodies[op] = other, timed
+
+        timed.put_beneath = put_beneath  # type: ignore[attr-defined]
         return timed
 
-    def _running(self) -> list[FunctionEvent]:
-        if not hasattr(self._open, "events"):
-            self._open.events = []
-        return self._open.events
-
-
-def _bytes_made(made: Any) -> int:
-    """The bytes of the arrays that an op returned, views and gradient functions left out."""
-    if type(made) is tuple:
-        made = made[0] if made and callable(made[-1]) else made
-    if type(made) in (tuple, list):
-        return sum(map(_bytes_made, made))
-    return made.nbytes if isinstance(made, np.ndarray) and made.base is None else 0
+    def thread(self) -> Any:
+        """What the calling thread does now."""
+        try:
+            return self._threads.present
+        except AttributeError:
+            self._threads.present = self.of_thread()
+            return self._threads.present
 
 
 def _flops(name: str, arrays: tuple) -> int:

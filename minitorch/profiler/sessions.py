@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .events import EventList
-from .recording import Recording
+from .report import Report, kernel_table
+from .study import Study
+from .tables import Table
+from .trace import trace
 
 
 class ProfilerActivity(enum.Enum):
@@ -91,7 +94,13 @@ def tensorboard_trace_handler(dir_name: str, worker_name: str | None = None,
 
 
 class profile:
-    """Measures the ops that run within the block; with a `schedule`, those of some steps, which `step()` ends.
+    """Measures what runs within the block; with a `schedule`, some steps of it, which `step()` ends.
+
+    `print(p)` shows time and memory by op and by module, `report()` the same with a choice, `kernels()` the kernels,
+    `export_chrome_trace(path)` writes all events with their times. The rest is PyTorch's: `events()`, `key_averages()`.
+    Ops take some ten microseconds longer meanwhile, which is taken off their times. One profile runs at a time:
+    another raises RuntimeError. What a function made by `compile` replays shows as kernels; one that is not recorded
+    yet runs eagerly.
 
     `record_shapes`, `with_stack`, `profile_memory` and `with_flops` note more of each; memory is what an op's result
     takes. `on_trace_ready(prof)` is called when a recorded cycle, or the block, ends.
@@ -102,6 +111,8 @@ class profile:
     ...         y = torch.ones(2, 3) * 2
     >>> [(event.key, event.count) for event in prof.key_averages()]
     [('double', 1), ('aten::mul', 1)]
+    >>> [(row.name, row.calls, row.made) for row in prof.report(roofline=False).ops][:1]
+    [('mul', 1, 24)]
     """
 
     def __init__(self, *, activities: Iterable[ProfilerActivity] | None = None,
@@ -119,7 +130,8 @@ class profile:
         self.record_shapes, self.profile_memory = record_shapes, profile_memory
         self.with_stack, self.with_flops, self.with_modules = with_stack, with_flops, with_modules
         self._steps = schedule is not None
-        self._recording: Recording | None = None
+        self._recording: Study | None = None
+        self._study: Study | None = None  # the last that has ended
         self._step_event: Any = None
         self._found: EventList | None = None
         self._metadata: dict[str, str] = {}
@@ -152,6 +164,21 @@ class profile:
             self._end()
         self.current_action = ProfilerAction.NONE
 
+    def report(self, sort: str = "time", rows: int | None = 20, depth: int | None = None,
+               roofline: bool = True) -> Report:
+        """What the time and the memory went into, by op and by module; it prints as two tables.
+
+        `sort`: time, forward, backward, calls, memory or name, for the ops, of which `rows` are shown (None: all);
+        `depth`: so many levels of modules, by default as many as fit into 40 rows. The share of the machine's limits,
+        a roofline, needs these measured, once in all, which takes some seconds: `roofline=False` leaves it out.
+        Raises ValueError for another `sort`, AssertionError where nothing has been recorded yet.
+        """
+        return Report(self._recorded(), sort, rows, depth, roofline)
+
+    def kernels(self, sort: str = "time", rows: int | None = 30, roofline: bool = True) -> Table:
+        """Calls, time, GFLOP/s and GB/s of each kernel, by version and shapes, and the limit that binds it."""
+        return kernel_table(self._recorded(), sort, rows, roofline)
+
     def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0,
                      group_by_overload_name: bool = False) -> EventList:
         """The events summed by name."""
@@ -159,16 +186,15 @@ class profile:
 
     def events(self) -> EventList:
         """Every event. Raises AssertionError where nothing has been recorded yet."""
-        if self._found is None:
-            raise AssertionError("profile: nothing has been recorded: Profiler must be initialized before getting "
-                                 "profiler statistics, and a recorded step have ended")
+        self._recorded()
+        assert self._found is not None
         return self._found
 
     def export_chrome_trace(self, path: str) -> None:
         """Write the events for chrome://tracing or Perfetto; a path that ends in .gz is compressed."""
         opened: Any = gzip.open if str(path).endswith(".gz") else open
         with opened(path, "wt", encoding="utf-8") as file:
-            json.dump(self.events()._trace(self._metadata), file)
+            json.dump(trace(self._recorded(), self._metadata), file)
 
     def export_stacks(self, path: str, metric: str = "self_cpu_time_total") -> None:
         """Write the callers' stacks with their times, for flame graphs."""
@@ -182,10 +208,20 @@ class profile:
         """Add what a text of JSON holds to the trace."""
         self._metadata[key] = json.loads(value)
 
+    def __str__(self) -> str:
+        return "<profile: nothing has been recorded>" if self._study is None else str(self.report())
+
+    def _recorded(self) -> Study:
+        if self._study is None:
+            raise AssertionError("profile: nothing has been recorded: Profiler must be initialized before getting "
+                                 "profiler statistics, and a recorded step have ended")
+        return self._study
+
     def _act(self) -> None:
         if self.current_action in (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE):
             if self._recording is None:
-                self._recording = Recording(self.record_shapes, self.profile_memory, self.with_stack, self.with_flops)
+                self._recording = Study(shapes=self.record_shapes, memory=self.profile_memory, stack=self.with_stack,
+                                        flops=self.with_flops)
                 self._recording.start()
             if self._steps:
                 self._step_event = self._recording.enter(f"ProfilerStep#{self.step_num}", (), True, "ProfilerStep*")
@@ -199,6 +235,6 @@ class profile:
         self._end_step()
         recording, self._recording = self._recording, None
         assert recording is not None
-        self._found = recording.stop()
+        self._found, self._study = recording.stop(), recording
         if self.on_trace_ready is not None:
             self.on_trace_ready(self)

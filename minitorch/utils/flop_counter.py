@@ -101,7 +101,7 @@ class _Counting(Recording):
         self.counter = counter
         self._costs: WeakKeyDictionary = WeakKeyDictionary()  # of a gradient function: its operator, cost, modules
 
-    def _timed(self, name: str, function: Callable, skip: int = 1) -> Callable:
+    def _timed(self, name: str, function: Callable, skip: int = 1, op: str = "", node: Any = None) -> Callable:
         own = name.partition("::")[2]
         formula = self.counter._own.get(own) or _formulas.get(own)
 

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from minitorch.autograd.profiler import record_function
 from minitorch.utils.data.collate import pin_memory
 from minitorch.utils.data.dataset import IterableDataset
 from minitorch.utils.data.fetch import Job
@@ -88,12 +89,13 @@ class SerialIterator(Iterator):
             self._fetch_again(self._progress.position)
 
     def __next__(self):
-        try:
-            batch = self._fetch(self._next_index())
-        except StopIteration:
-            self._progress.finished = True
-            raise
-        return self._hand_out(batch)
+        with record_function("enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"):
+            try:
+                batch = self._fetch(self._next_index())
+            except StopIteration:
+                self._progress.finished = True
+                raise
+            return self._hand_out(batch)
 
     def _fetch_again(self, batches):
         """Go through a stream's first batches, and leave the global random state as it was."""
@@ -137,10 +139,11 @@ class WorkerIterator(Iterator):
             self._send_task()
 
     def __next__(self):
-        for _ in range(self._to_discard):
-            self._next_batch()
-        self._to_discard = 0
-        return self._hand_out(self._next_batch())
+        with record_function("enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__"):
+            for _ in range(self._to_discard):
+                self._next_batch()
+            self._to_discard = 0
+            return self._hand_out(self._next_batch())
 
     def _next_batch(self):
         while self._done < self._sent:
