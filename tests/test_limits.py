@@ -46,6 +46,19 @@ def test_the_better_of_two_measurements_is_kept(folder, monkeypatch):
     assert again.results()["GB/s"]["write"]["0.125 MiB"] == 3.0 and "2.0 in float32" in str(again)
 
 
+def test_a_quieter_machine_is_measured_again(folder, monkeypatch):
+    measured = pytest.importorskip("minitorch_kernels.cpu.limits", reason="Numba is not installed")
+    monkeypatch.setattr(measured, "bandwidth", lambda threads, size, pattern: 1e9)
+    found = []
+    for load, rate in ((2.0, 1e9), (2.2, 7e9), (0.1, 5e9), (0.2, 9e9)):
+        monkeypatch.setattr(limits, "_load", lambda load=load: load)
+        monkeypatch.setattr(measured, "arithmetic", lambda threads, dtype, rate=rate: rate)
+        limits._limits.cache_clear()
+        found.append(limits.limits(8).flops["float32"])
+    limits._limits.cache_clear()
+    assert found == [1e9, 1e9, 5e9, 5e9]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}', '{"KEY": {"flops": {}}}', '{"KEY": {"flops": 3}}'])
 def test_a_damaged_file_is_measured_anew(folder, monkeypatch, text):
     measured = pytest.importorskip("minitorch_kernels.cpu.limits", reason="Numba is not installed")

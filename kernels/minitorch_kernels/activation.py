@@ -125,7 +125,7 @@ def shrink_dx(xp, dy, x, width):
 
 @kernel
 def gelu(xp, x, approximate):
-    """x times the normal distribution function at x, by erf or, for "tanh", by its approximation.
+    """x Φ(x), with Φ(x) = (1 + erf(x / √2)) / 2 or, for "tanh", its approximation.
 
     Hendrycks and Gimpel, Gaussian Error Linear Units, arXiv 1606.08415.
     """

@@ -18,6 +18,8 @@ from .table import kernel
 def attention(xp, q, k, v, mask, causal, scale):
     """(y, lse): attention, and the logarithm of each query's sum of exponentials, (*, L).
 
+    y = softmax(scale q kᵀ + mask) v
+
     lse is inf where a query sees no key.
 
     >>> import numpy as np

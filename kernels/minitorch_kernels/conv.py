@@ -10,13 +10,19 @@ from itertools import product
 from math import prod
 from typing import Any
 
+import numpy as np
+
+from .matmul import PATIENCE
 from .norm import cast, widen
 from .table import kernel
 
 
 @kernel
 def conv2d(xp, x, w, b, stride, padding, dilation, groups):
-    """Each output sums a window of x weighted by w; `dilation` spreads it, `groups` split the channels."""
+    """Each output sums a window of x weighted by w; `dilation` spreads it, `groups` split the channels.
+
+    y[n, o, p] = b[o] + Σ over c, q of x[n, c, stride p + dilation q - padding] w[o, c, q]
+    """
     return _conv(xp, x, w, b, stride, padding, dilation, groups)
 
 
@@ -28,13 +34,19 @@ def conv2d_relu(xp, x, w, b, stride, padding, dilation, groups):
 
 @kernel
 def conv2d_dx(xp, dy, w, x_shape, stride, padding, dilation, groups):
-    """The gradient of conv2d's x, whose shape is `x_shape`."""
+    """The gradient of conv2d's x, whose shape is `x_shape`.
+
+    dx[n, c, stride p + dilation q - padding] += dy[n, o, p] w[o, c, q], over all o, p and q
+    """
     return _conv_dx(xp, dy, w, x_shape, stride, padding, dilation, groups)
 
 
 @kernel
 def conv2d_dw(xp, dy, x, w_shape, stride, padding, dilation, groups):
-    """The gradient of conv2d's w, whose shape is `w_shape`."""
+    """The gradient of conv2d's w, whose shape is `w_shape`.
+
+    dw[o, c, q] = Σ over n, p of dy[n, o, p] x[n, c, stride p + dilation q - padding]
+    """
     return _conv_dw(xp, dy, x, w_shape, stride, padding, dilation, groups)
 
 
@@ -67,7 +79,13 @@ def _conv(xp, x, w, b, stride, padding, dilation, groups):
 
 
 def _conv_dx(xp, dy, w, x_shape, stride, padding, dilation, groups):
-    """dx is the convolution, with stride 1, of the spread-out dy.
+    """dx is a convolution with stride 1."""
+    dy, w = turned(xp, dy, w, x_shape, stride, padding, dilation, groups)
+    return _conv(xp, dy, w, None, (1,) * len(stride), (0,) * len(stride), dilation, groups)
+
+
+def turned(xp, dy, w, x_shape, stride, padding, dilation, groups):
+    """What the convolution with stride 1 that gives dx sums: the spread-out dy, padded, and its weights.
 
     Its window is w turned around, with input and output channels exchanged.
     """
@@ -79,8 +97,7 @@ def _conv_dx(xp, dy, w, x_shape, stride, padding, dilation, groups):
     reach = [dilation[i] * (window[i] - 1) for i in axes]
     before = [reach[i] - padding[i] for i in axes]
     after = [x_shape[2 + i] + reach[i] - before[i] - dy.shape[2 + i] for i in axes]
-    dy = _pad(xp, dy, before, after)
-    return _conv(xp, dy, w, None, (1,) * len(stride), (0,) * len(stride), dilation, groups)
+    return _pad(xp, dy, before, after), w
 
 
 def _conv_dw(xp, dy, x, w_shape, stride, padding, dilation, groups):
@@ -212,3 +229,38 @@ conv2d_dw.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv2d_dw", _not_f
 conv3d.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv3d", _not_float_bias)
 conv3d_dx.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv3d_dx", _not_float)
 conv3d_dw.version("numba", "cpu", "minitorch_kernels.cpu.conv:conv3d_dw", _not_float)
+
+
+def _too_slow(batch: int, image: Any, weights: Any) -> str | None:
+    return None if batch * prod(image) * prod(weights) <= PATIENCE else "the interpreter would take long"
+
+
+def _enter(rung: str) -> None:
+    """The rung of the ladder as a version of conv2d and of what goes with it."""
+    slow = _too_slow if rung == "python" else lambda *_: None
+
+    def refuses(x: Any, w: Any, b: Any, *_: Any) -> str | None:
+        return _not_float_bias(x, w, b) or slow(len(x), x.shape[2:], w.shape)
+
+    def refuses_dx(dy: Any, w: Any, x_shape: Any, *_: Any) -> str | None:
+        return _not_float(dy, w) or slow(len(dy), x_shape[2:], w.shape)
+
+    def refuses_dw(dy: Any, x: Any, w_shape: Any, *_: Any) -> str | None:
+        return _not_float(dy, x) or slow(len(x), x.shape[2:], w_shape)
+
+    def on_rung_relu(*arguments: Any) -> Any:
+        """The positive part of conv2d on a rung of its ladder."""
+        y = convolution.run(*arguments)
+        return np.maximum(y, 0, out=y)
+
+    where = f"minitorch_kernels.ladder.conv2d:{rung}"
+    conv2d.version(rung, "cpu", where, refuses, backend="ladder")
+    convolution = conv2d.versions[-1]
+    conv2d_relu.version(rung, "cpu", on_rung_relu, refuses, backend="ladder")
+    conv2d_dx.version(rung, "cpu", where + "_dx", refuses_dx, backend="ladder")
+    conv2d_dw.version(rung, "cpu", where + "_dw", refuses_dw, backend="ladder")
+
+
+for _rung in ("threads", "implicit", "im2col", "rows", "loops", "python"):
+    _enter(_rung)
+conv2d.leads(conv2d_relu, conv2d_dx, conv2d_dw)

@@ -15,6 +15,7 @@ import numpy as np
 from . import keeping, parallel
 
 SIZES = tuple(1 << n for n in range(17, 30, 2))  # bytes of data: 128 KiB to 512 MiB
+QUIETER = 0.5  # threads fewer that are busy, to measure again
 PATTERNS = ("write", "update", "read")  # results in fresh memory, over what was read, or hardly any
 NAMES = [f"{size / 2**20:g} MiB" for size in SIZES]
 
@@ -69,31 +70,41 @@ def limits(threads: int | None = None) -> Limits:
 def _limits(threads: int) -> Limits:
     kept = keeping.read("limits").get(_key(threads))
     try:
-        return _from(kept) if kept else measure(threads)
+        found = _from(kept)
+        return measure(threads) if _load() + QUIETER < kept["load"] else found
     except (KeyError, TypeError, ValueError):
         return measure(threads)
 
 
 def measure(threads: int) -> Limits:
-    """The limits of so many threads, measured now, where better than what is kept; a busy machine shows too little."""
+    """The limits of so many threads, measured now, where better than what is kept; a busy machine shows too little.
+
+    So the machine's load is kept with them: `limits` measures again once there is less.
+    """
     from .cpu import limits as measured
 
     flops = {dtype: measured.arithmetic(threads, dtype) for dtype in ("float32", "float64")}
     bandwidth = {pattern: [measured.bandwidth(threads, size, pattern) for size in SIZES] for pattern in PATTERNS}
-    kept = keeping.read("limits")
+    kept, load = keeping.read("limits"), _load()
     try:
         before = _from(kept[_key(threads)])
+        load = min(load, kept[_key(threads)]["load"])
         flops = {dtype: max(rate, before.flops[dtype]) for dtype, rate in flops.items()}
         bandwidth = {pattern: [max(pair) for pair in zip(rates, before.bandwidth[pattern], strict=True)]
                      for pattern, rates in bandwidth.items()}
     except (KeyError, TypeError, ValueError):
         pass  # nothing is kept, or something else
-    keeping.write("limits", {**kept, _key(threads): {"flops": flops, "bandwidth": bandwidth}})
+    keeping.write("limits", {**kept, _key(threads): {"flops": flops, "bandwidth": bandwidth, "load": load}})
     return Limits(flops, bandwidth)
 
 
 def _key(threads: int) -> str:
     return f"{keeping.processor()}, {os.cpu_count()} cores, {threads} threads"
+
+
+def _load() -> float:
+    """How many threads the machine has been busy with for the last minute, about."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def _from(values: dict[str, Any]) -> Limits:

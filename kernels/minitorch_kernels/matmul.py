@@ -1,17 +1,22 @@
-"""Matrix products: the reference, and the ladder from three plain loops up to BLAS."""
+"""Matrix products: the references, compiled tiles and BLAS, and below them the ladder from three plain loops up."""
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import blas
 from .table import kernel
 
+PATIENCE = 1 << 24  # multiplications, some seconds, for which the interpreter is let to work
 SMALL = 1 << 18  # multiplications up to which NumPy's call of BLAS is done before a compiled kernel has begun
 
 
 @kernel
 def matmul(xp, a, b):
     """The product of two matrices, of stacks of them (broadcast), or with a vector on either side.
+
+    y[..., i, j] = Σₖ a[..., i, k] b[..., k, j]
 
     a: (..., m, k) or (k,), b: (..., k, n) or (k,). Products of float16 are summed in float32.
     """
@@ -44,8 +49,6 @@ def _for_blas(a: Any, b: Any) -> str | None:
 
 matmul.version("numba", "cpu", "minitorch_kernels.cpu.dense:matmul", _for_blas)
 matmul.version("blas", "cpu", blas.matmul, backend="numpy")
-matmul.version("blocked", "cpu", "minitorch_kernels.cpu.matmul:blocked", _not_float, backend="numba")
-matmul.version("naive", "cpu", "minitorch_kernels.cpu.matmul:naive", _not_float, backend="numba")
 
 
 def _linear_for_blas(x: Any, w: Any, b: Any) -> str | None:
@@ -60,3 +63,34 @@ linear.version("numba", "cpu", "minitorch_kernels.cpu.dense:linear", _linear_for
 linear.version("blas", "cpu", blas.linear, backend="numpy")
 linear_relu.version("numba", "cpu", "minitorch_kernels.cpu.dense:linear_relu", _linear_for_blas)
 linear_relu.version("blas", "cpu", blas.linear_relu, backend="numpy")
+
+
+def _too_slow(a: Any, b: Any) -> str | None:
+    return None if a.size * b.size <= PATIENCE * max([1, *a.shape[-1:]]) else "the interpreter would take long"
+
+
+def _enter(rung: str) -> None:
+    """The rung of the ladder as a version of matmul, and of the kernels that are products."""
+    where, slow = f"minitorch_kernels.ladder.matmul:{rung}", _too_slow if rung == "python" else lambda a, b: None
+    matmul.version(rung, "cpu", where, lambda a, b: _not_float(a, b) or slow(a, b), backend="ladder")
+    product = matmul.versions[-1]
+
+    def on_rung(x: Any, w: Any, b: Any) -> Any:
+        """x wᵀ + b, the product on a rung of the ladder of matmul."""
+        y = product.run(x, w.T)
+        return y if b is None else np.add(y, b, out=y)
+
+    def on_rung_relu(x: Any, w: Any, b: Any) -> Any:
+        """The positive part of x wᵀ + b, the product on a rung of the ladder of matmul."""
+        return np.maximum(on_rung(x, w, b), 0)
+
+    def refuses(x: Any, w: Any, b: Any) -> str | None:
+        return product.refuses(x, w) or (None if b is None or b.dtype == x.dtype else "the bias has another dtype")
+
+    linear.version(rung, "cpu", on_rung, refuses, backend="ladder")
+    linear_relu.version(rung, "cpu", on_rung_relu, refuses, backend="ladder")
+
+
+for _rung in ("threads", "packed", "tiled", "blocked", "rows", "loops", "python"):
+    _enter(_rung)
+matmul.leads(linear, linear_relu)

@@ -23,6 +23,8 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 def batch_norm(xp, x, w, b, eps):
     """Training-time batch norm over all axes but 1: (y, mean, var), the statistics of shape (C,), var biased.
 
+    y = (x - mean) / √(var + eps) w + b
+
     x is (N, C) or (N, C, *spatial); w and b are (C,) or None. An empty batch has mean and var 0.
 
     >>> y, mean, var = batch_norm(np, np.array([[1.0, 2.0], [3.0, 6.0]]), None, None, 0.0)
@@ -52,6 +54,8 @@ def batch_norm_backward(xp, dy, x, w, eps, stats=None):
 def batch_norm_apply(xp, x, w, b, mean, var, eps):
     """Evaluation-time batch norm: y with the given statistics, each of shape (C,).
 
+    y = (x - mean) / √(var + eps) w + b
+
     >>> batch_norm_apply(np, np.array([[3.0]]), None, None, np.array([1.0]), np.array([4.0]), 0.0)
     array([[1.]])
     """
@@ -79,6 +83,8 @@ def batch_norm_apply_backward(xp, dy, x, w, mean, var, eps):
 def layer_norm(xp, x, w, b, ndim, eps):
     """Layer norm over the last `ndim` axes: (y, mean, rstd), with rstd = 1 / sqrt(var + eps).
 
+    y = (x - mean) rstd w + b
+
     w and b have the shape of those axes, or are None; mean and rstd have 1 in their place.
 
     >>> layer_norm(np, np.array([[1.0, 3.0]]), None, None, 1, 0.0)[0]
@@ -105,6 +111,8 @@ def layer_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
 @kernel
 def group_norm(xp, x, w, b, groups, eps):
     """Group norm over each of `groups` equal groups of channels of a sample: (y, mean, rstd).
+
+    y = (x - mean) / √(var + eps) w + b
 
     x is (N, C, *spatial), w and b are (C,) or None, mean and rstd (N, groups). groups = C is instance norm.
 

@@ -23,6 +23,8 @@ from .table import kernel
 def sgd_step(xp, p, g, buf, lr, momentum, dampening, weight_decay, nesterov, maximize, first):
     """Stochastic gradient descent with momentum; Sutskever et al., "On the importance of initialization", 2013.
 
+    p -= lr b, b = momentum b + (1 - dampening) g; with `nesterov` p -= lr (g + momentum b)
+
     `first` starts the momentum buffer with the gradient itself.
     """
     g = _gradient(p, g, weight_decay, maximize)
@@ -47,6 +49,8 @@ def sgd_steps(xp, p, g, buf, lr, momentum, dampening, weight_decay, nesterov, ma
 def adam_step(xp, p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize):
     """Adam (Kingma and Ba, 2015), AdamW where `decoupled` (Loshchilov and Hutter, 2019), AMSGrad (Reddi et al., 2018).
 
+    p -= lr m̂ / (√v̂ + eps), with m̂ = m / (1 - beta1^step) and v̂ = v / (1 - beta2^step)
+
     `m` and `v` are the running means of g and g², `vmax` the largest v so far.
     """
     g = _decayed(p, g, lr, weight_decay, decoupled, maximize)
@@ -70,7 +74,10 @@ def adam_steps(xp, p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, 
 
 @kernel
 def adagrad_step(xp, p, g, total, step, lr, lr_decay, eps, weight_decay, maximize):
-    """Adagrad; Duchi et al., "Adaptive subgradient methods", 2011. `total` is the sum of g²."""
+    """Adagrad; Duchi et al., "Adaptive subgradient methods", 2011. `total` is the sum of g².
+
+    p -= lr / (1 + (step - 1) lr_decay) g / (√total + eps)
+    """
     g = _gradient(p, g, weight_decay, maximize)
     total[...] = total + g * g
     p[...] = p - lr / (1 + (step - 1) * lr_decay) * g / (xp.sqrt(total) + eps)
@@ -85,7 +92,10 @@ def adagrad_steps(xp, p, g, total, step, lr, lr_decay, eps, weight_decay, maximi
 
 @kernel
 def rmsprop_step(xp, p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, centered, maximize):
-    """RMSprop (Hinton's lecture 6e, 2012), with Graves' centring (2013): `mean` is the running mean of g, `v` of g²."""
+    """RMSprop (Hinton's lecture 6e, 2012), with Graves' centring (2013): `mean` is the running mean of g, `v` of g².
+
+    p -= lr g / (√(v - mean²) + eps), with mean 0 unless `centered`
+    """
     g = _gradient(p, g, weight_decay, maximize)
     v[...] = alpha * v + (1 - alpha) * g * g
     if centered:
@@ -110,7 +120,10 @@ def rmsprop_steps(xp, p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum
 
 @kernel
 def adamax_step(xp, p, g, m, top, step, lr, beta1, beta2, eps, weight_decay, maximize):
-    """Adamax, Adam with the infinity norm; Kingma and Ba, 2015. `top` is the decaying maximum of |g|."""
+    """Adamax, Adam with the infinity norm; Kingma and Ba, 2015. `top` is the decaying maximum of |g|.
+
+    p -= lr / (1 - beta1^step) m / top
+    """
     g = _gradient(p, g, weight_decay, maximize)
     m[...] = _lerp(m, g, 1 - beta1)
     top[...] = xp.maximum(beta2 * top, xp.abs(g) + eps)
@@ -143,7 +156,10 @@ def radam_step(xp, p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoup
 
 @kernel
 def adadelta_step(xp, p, g, v, u, lr, rho, eps, weight_decay, maximize):
-    """Adadelta; Zeiler, 2012. `v` and `u` are the running means of g² and of the squared updates."""
+    """Adadelta; Zeiler, 2012. `v` and `u` are the running means of g² and of the squared updates.
+
+    p -= lr √(u + eps) / √(v + eps) g
+    """
     g = _gradient(p, g, weight_decay, maximize)
     v[...] = rho * v + (1 - rho) * g * g
     delta = xp.sqrt(u + eps) / xp.sqrt(v + eps) * g

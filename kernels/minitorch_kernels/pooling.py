@@ -22,6 +22,8 @@ F32, F64, I16, I64 = map(np.dtype, ("float32", "float64", "int16", "int64"))
 def max_pool(xp, x, kernel, stride, padding, dilation, ceil_mode, narrow=False):
     """The largest element of each window, and its flat position within the spatial plane.
 
+    y[p] = max over q of x[stride p + dilation q - padding], q running over the window
+
     Positions are int64, or, `narrow`, int16 where the plane has few enough elements: a quarter of the memory.
 
     Of equal elements the first one counts; a NaN wins, the last one of several. Padding never wins; a window
@@ -73,6 +75,8 @@ def max_unpick(xp, x, index):
 @kernel
 def avg_pool(xp, x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """The sum of each window over its number of elements, or over `divisor_override` where that is not None.
+
+    y[p] = Σ over q of x[stride p + q - padding] / n, q running over the n elements of the window
 
     `count_include_pad` counts the padding too, yet never what `ceil_mode` lets a window reach beyond it.
 

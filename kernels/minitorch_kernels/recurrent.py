@@ -30,6 +30,8 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 def recurrent(xp, x, h, c, w, b, p, cell, sizes, reverse, keep=True):
     """All states of one layer in one direction: (y, h, c, saved), the last h and c of each sequence among them.
 
+    h' = cell(x, h) for one step after the other: the cells' formulas stand at the top of this file.
+
     x (sum of sizes, gates * H), h (N, P) and c (N, H) at the start (c is None but for lstm), w (gates * H, P),
     b (gates * H) or None, p (P, H) or None, where P is H. `saved` saves `recurrent_backward` work; without `keep`
     it is None.

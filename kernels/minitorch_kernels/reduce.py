@@ -147,7 +147,7 @@ def _cumprod_dx(dy: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
 
 def _no_numba_sum(x: np.ndarray, axis=None, keepdims: bool = False) -> str | None:
     if x.size < LARGE:
-        return "small"
+        return f"fewer than {LARGE} elements"
     if x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return "contiguous float32 and float64 only"
     kinds, _ = merged(x.shape, axis)
@@ -156,7 +156,7 @@ def _no_numba_sum(x: np.ndarray, axis=None, keepdims: bool = False) -> str | Non
 
 def _no_numba_cumsum(x: np.ndarray, axis: int) -> str | None:
     if x.size < LARGE >> 3:
-        return "small"
+        return f"fewer than {LARGE >> 3} elements"
     return None if x.dtype.char in "fd" and x.flags.c_contiguous else "contiguous float32 and float64 only"
 
 

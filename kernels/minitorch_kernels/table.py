@@ -26,7 +26,7 @@ from typing import Any
 FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "resample",
             "softmax", "norm", "loss", "copies", "indexing", "places", "factor", "optim", "recurrent", "attention",
             "reparameterize", "fft", "airy")
-BACKENDS = {"numpy": "numpy", "numba": "numba", "cuda": "cupy"}  # backend: the package that its versions need
+BACKENDS = {"numpy": "numpy", "numba": "numba", "ladder": "numba", "cuda": "cupy"}  # the package that each needs
 
 
 def kernel(reference: Callable) -> Kernel:
@@ -56,8 +56,9 @@ class use:
     """Choose the versions that run: for good by a call, for a while by `with`.
 
     `use("reference")` runs the references alone, `use("numba")` allows references and Numba, `use("auto")` allows all
-    (the default); `use(matmul="blocked")` chooses for one kernel. A choice that refuses its arguments falls back to
-    the reference, which `explain` shows.
+    (the default); `use(matmul="blocked")` chooses for one kernel and those it `leads`, such as its gradients, as far as
+    they have a version of that name. A choice that refuses its arguments falls back to the reference, which `explain`
+    shows. Raises ValueError for names that are not there.
 
     >>> with use("reference"):
     ...     print(explain("exp"))
@@ -70,15 +71,17 @@ class use:
         known = ("auto", "reference", *BACKENDS)
         if backend is not None and backend not in known:
             raise ValueError(f"use: backend expects one of {', '.join(known)}, got {backend!r}")
+        followed: dict[str, str] = {}
         for name, version in choices.items():
-            offered = ["auto", "reference", *(v.name for v in get(name).versions)]
-            if version not in offered:
-                raise ValueError(f"use: {name} has the versions {', '.join(offered)}, not {version!r}")
+            entry = get(name)
+            if version not in entry.choices():
+                raise ValueError(f"use: {name} has the versions {', '.join(entry.choices())}, not {version!r}")
+            followed.update((f.name, version) for f in entry.followers if version in f.choices())
         self._before = dict(_choice)
         if backend is not None:
             _choice.clear()
             _choice["*"] = backend
-        _choice.update(choices)
+        _choice.update({**followed, **choices})
         _rebind()
 
     def __enter__(self) -> use:
@@ -188,6 +191,7 @@ class Kernel:
         self.name = reference.__name__
         self.reference = reference
         self.versions: list[Version] = []
+        self.followers: tuple[Kernel, ...] = ()
         self.__doc__ = reference.__doc__
 
     def __call__(self, xp: ModuleType, *arguments: Any, **options: Any) -> Any:
@@ -201,6 +205,14 @@ class Kernel:
         Without `refuses` it takes everything.
         """
         self.versions.append(Version(name, device, where, refuses or _never, backend or name))
+
+    def leads(self, *followers: Kernel) -> None:
+        """`use` of a version of this kernel chooses the versions of that name of `followers` too."""
+        self.followers = followers
+
+    def choices(self) -> list[str]:
+        """What `use` can choose for this kernel."""
+        return list(dict.fromkeys(["auto", "reference", *(v.name for v in self.versions)]))
 
     def forbids(self, version: Version) -> str | None:
         """Why the present `use` leaves `version` out, or None."""

@@ -24,7 +24,7 @@ def jit(function, called_from_python=True, fastmath=("contract", "reassoc", "nsz
         made = numba.njit(function, cache=True, **options)
     except RuntimeError:
         return _for_types(numba.njit(function, **options))
-    made._cache._cache_file._source_stamp = _stamp()
+    made._cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
     return _for_types(made)
 
 
@@ -43,13 +43,15 @@ def _type_of(kind):
 
 
 @cache
-def _stamp():
-    """How old a cached kernel may be: the age of all files here, for kernels use each other's helpers.
+def _stamp(folder):
+    """How old a cached kernel of `folder` may be: the age of all files here, for kernels use each other's helpers.
 
-    Numba itself asks for the kernel's own file alone.
+    Those of another folder of this package are as old as its files too. Numba itself asks for the kernel's own file.
     """
-    folder = Path(__file__).parent
-    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.glob("*.py")))
+    here = Path(__file__).parent
+    files = [path for place in sorted({here, folder if here.parent in folder.parents else here})
+             for path in sorted(place.glob("*.py"))]
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
 
 
 def in_order(function):
