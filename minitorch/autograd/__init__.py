@@ -104,7 +104,11 @@ def _of_each(outputs: Any, inputs: list[Tensor], weights: Any, create_graph: boo
 
 
 class detect_anomaly:
-    """Remember the source line of each recorded operation, and raise where a gradient becomes NaN."""
+    """Remember the source line of each recorded operation, and raise where a gradient becomes NaN.
+
+    The error names the op and line whose gradient it is, the ranges of what it was made of, the likely cause and, where
+    a value was not finite before that, the op that made the first. `minitorch.debug.anomaly` raises there and then.
+    """
 
     def __init__(self, mode: bool = True, check_nan: bool = True):
         self._mode = mode, mode and check_nan
