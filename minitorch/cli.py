@@ -15,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     _selfcheck(commands)
     _warmup(commands)
     _explain(commands)
+    _bench(commands)
     options = parser.parse_args(arguments)
     try:
         return options.call(options) or 0
@@ -75,11 +76,12 @@ def _selfcheck(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("selfcheck", help="prove every op's values and gradients on this machine")
     p.add_argument("--device", default="cpu")
     p.add_argument("--verbose", action="store_true", help="a line for each sample")
+    p.add_argument("--only", default="", metavar="NAME", help="just the ops whose name contains NAME")
 
     def call(options):
         from .selfcheck import run
 
-        return 0 if run(device=options.device, verbose=options.verbose) else 1
+        return 0 if run(device=options.device, verbose=options.verbose, only=options.only) else 1
 
     p.set_defaults(call=call)
 
@@ -98,14 +100,50 @@ def _warmup(commands: argparse._SubParsersAction) -> None:
 
 
 def _explain(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("explain", help="the versions of a kernel, and which runs")
-    p.add_argument("kernel", nargs="?", help="a kernel's name; without one, all names")
-    p.add_argument("--device", default="cpu")
+    p = commands.add_parser("explain", help="an op's formula, gradient, kernels, tests and places",
+                            formatter_class=argparse.RawDescriptionHelpFormatter, epilog="""examples:
+  minitorch explain softmax                              its formula, gradient, kernels, tests and places
+  minitorch explain conv2d --shape 8x3x32x32 16x3x3x3    which version of each kernel runs, and why
+  minitorch explain nn.Linear --shape 32x784 --with in_features=784 out_features=100
+  minitorch explain matmul --measure                     BLAS or Numba: where they cross on this machine
+  minitorch explain k.softmax_dx --asm                   what Numba made of a kernel""")
+    p.add_argument("name", nargs="?", help="an op, function, method, layer (nn.Linear), optimizer (adam) or kernel "
+                                           "(conv2d_dx, k.softmax); without one, all names")
+    p.add_argument("--shape", nargs="+", metavar="SHAPE",
+                   help="which version runs for tensors of these shapes: 8x3x32x32, scalar, 8:int64")
+    p.add_argument("--with", nargs="+", dest="options", metavar="NAME=VALUE", default=[],
+                   help="other arguments of that call")
+    p.add_argument("--dtype", default="float32", help="of these tensors, or of the code (default: %(default)s)")
+    p.add_argument("--device", default="cpu", help="cpu or cuda: where that call runs")
+    p.add_argument("--source", action="store_true", help="with the code of references, versions and predicates")
+    p.add_argument("--measure", action="store_true", help="measure the crossovers between versions now, and keep them")
+    p.add_argument("--asm", nargs="?", const="", metavar="FUNCTION",
+                   help="the assembly that Numba generates: counts and the inner loop, or all of FUNCTION")
+    p.add_argument("--llvm", nargs="?", const="", metavar="FUNCTION", help="the same in LLVM's language")
+    p.add_argument("--version", default="", help="the version whose code --asm and --llvm show")
+    p.add_argument("--registers", nargs="?", const="", metavar="FILE.cu",
+                   help="registers and spills of its CUDA kernels, or of those in a file")
 
     def call(options):
-        from minitorch_kernels import explain, names
+        from .explanation.command import run
 
-        print(explain(options.kernel, device=options.device) if options.kernel else "\n".join(names()))
+        run(options)
+
+    p.set_defaults(call=call)
+
+
+def _bench(commands: argparse._SubParsersAction) -> None:
+    # What follows is parsed by the benchmarks, which are a package of their own: here nothing is an option.
+    p = commands.add_parser("bench", help="measure kernels, their versions and other libraries", add_help=False,
+                            prefix_chars="\0")
+    p.add_argument("arguments", nargs="*")
+
+    def call(options):
+        from importlib import import_module
+
+        from .shipped import shipped
+
+        return import_module(f"{shipped('bench', 'benchmarks').__name__}.command").main(options.arguments)
 
     p.set_defaults(call=call)
 

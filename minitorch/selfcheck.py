@@ -23,6 +23,7 @@ import numpy as np
 from . import autograd, dtypes
 from .engine import enable_grad
 from .op import FUNCTIONS, OPS
+from .shipped import shipped
 from .tensor import Tensor
 
 # What rounding may do to a value of size 1: some hundred units in the last place, since ops are chains of roundings.
@@ -68,15 +69,7 @@ def run(device: str = "cpu", dtypes: tuple[str, ...] | None = None, verbose: boo
 
 def samples() -> ModuleType:
     """The package of samples: installed as `minitorch_samples`, in a checkout tests/samples."""
-    try:
-        return importlib.import_module("minitorch_samples")
-    except ImportError:
-        tests = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests")
-        if not os.path.isdir(os.path.join(tests, "samples")):
-            raise ImportError("selfcheck: the package minitorch_samples is not installed") from None
-    if tests not in sys.path:
-        sys.path.insert(0, tests)
-    return importlib.import_module("samples")
+    return shipped("samples", "tests")
 
 
 class Trial:

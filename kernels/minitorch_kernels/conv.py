@@ -239,18 +239,18 @@ def _enter(rung: str) -> None:
     """The rung of the ladder as a version of conv2d and of what goes with it."""
     slow = _too_slow if rung == "python" else lambda *_: None
 
-    def refuses(x: Any, w: Any, b: Any, *_: Any) -> str | None:
+    def refuses(x: Any, w: Any, b: Any, *_: Any, **__: Any) -> str | None:
         return _not_float_bias(x, w, b) or slow(len(x), x.shape[2:], w.shape)
 
-    def refuses_dx(dy: Any, w: Any, x_shape: Any, *_: Any) -> str | None:
+    def refuses_dx(dy: Any, w: Any, x_shape: Any, *_: Any, **__: Any) -> str | None:
         return _not_float(dy, w) or slow(len(dy), x_shape[2:], w.shape)
 
-    def refuses_dw(dy: Any, x: Any, w_shape: Any, *_: Any) -> str | None:
+    def refuses_dw(dy: Any, x: Any, w_shape: Any, *_: Any, **__: Any) -> str | None:
         return _not_float(dy, x) or slow(len(x), x.shape[2:], w_shape)
 
-    def on_rung_relu(*arguments: Any) -> Any:
+    def on_rung_relu(*arguments: Any, **options: Any) -> Any:
         """The positive part of conv2d on a rung of its ladder."""
-        y = convolution.run(*arguments)
+        y = convolution.run(*arguments, **options)
         return np.maximum(y, 0, out=y)
 
     where = f"minitorch_kernels.ladder.conv2d:{rung}"

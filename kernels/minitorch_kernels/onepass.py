@@ -9,14 +9,16 @@ from collections.abc import Callable
 from functools import cache
 from math import prod
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .elementwise import POOLED, plain
-from .fused import PART, Chain, build
 from .memory import empty
 from .table import Kernel
+
+if TYPE_CHECKING:
+    from .fused import Chain
 
 
 def one_pass(entry: Kernel, least: int = POOLED) -> None:
@@ -25,6 +27,8 @@ def one_pass(entry: Kernel, least: int = POOLED) -> None:
     Its reference may use operators, comparisons, and the functions of FUNCTIONS; a number may only be computed with.
     """
     def version(*operands: Any) -> np.ndarray:
+        from .fused import PART, build  # here: importing it takes longer than the rest of this package's start
+
         like = next(x for x in operands if isinstance(x, np.ndarray) and x.ndim)
         kinds = "".join(["a" if isinstance(x, np.ndarray) and x.ndim else "n" for x in operands])
         chain, constants = written(entry.reference, kinds, like.dtype.name)
@@ -44,6 +48,8 @@ def written(reference: Callable, kinds: str, dtype: str) -> tuple[Chain, tuple[f
     >>> chain.lines, numbers
     ((('maximum', ('x0', 'x1')), ('mul', ('t0', 'x2'))), (0.0, 2.0))
     """
+    from .fused import Chain
+
     lines: list[tuple[str, tuple[str, ...]]] = []
     constants: list[float] = []
 

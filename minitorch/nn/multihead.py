@@ -18,6 +18,8 @@ _linear, _cat, _pad = FUNCTIONS["linear"], FUNCTIONS["cat"], FUNCTIONS["pad"]
 class MultiheadAttention(Module):
     """`num_heads` attentions side by side, each over embed_dim / num_heads features of the projected inputs.
 
+    y = concat(head_1, ..., head_h) W_out, head_i = softmax(q_i k_iᵀ / √d) v_i (Vaswani et al. 2017)
+
     Query (L, N, embed_dim), key (S, N, kdim), value (S, N, vdim), with `batch_first` (N, L, embed_dim) and so on, or
     without the N. `add_bias_kv` adds a learnt key and value to the sequences, `add_zero_attn` zeros. The projections
     are in_proj_weight (3 embed_dim, embed_dim), or q_proj_weight, k_proj_weight and v_proj_weight where `kdim` or

@@ -194,6 +194,8 @@ class _Layer(Module):
 class TransformerEncoderLayer(_Layer):
     """Self-attention, then a network of two linear layers at each position.
 
+    y = norm2(a + W2 act(W1 a)), a = norm1(x + attention(x)), or with `norm_first` the norms inside of the sums
+
     >>> from minitorch import ones
     >>> TransformerEncoderLayer(d_model=8, nhead=2, dim_feedforward=16, activation="gelu")(ones(5, 3, 8)).shape
     torch.Size([5, 3, 8])

@@ -49,14 +49,14 @@ def _between(name: str, k: Any, x: Any, low: float, high: float) -> tuple:
 
 @op(inplace=True)
 def leaky_relu(k, x, /, negative_slope=0.01):
-    """x where it is positive, else negative_slope x."""
+    """max(x, 0) + negative_slope min(x, 0)."""
     refuse("leaky_relu", x, "biuc")
     return k.leaky_relu(x, negative_slope), lambda dy: k.leaky_relu_dx(dy, x, negative_slope)
 
 
 @op
 def prelu(k, x, weight, /):
-    """x where it is positive, else weight x; `weight` has one element, or one a channel (dimension 1)."""
+    """max(x, 0) + weight min(x, 0); `weight` has one element, or one a channel (dimension 1)."""
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ShapeError(f"prelu: weight expects 1 or {channels} elements, one a channel, for x of shape {x.shape}, "
@@ -81,20 +81,20 @@ def _channel_shape(x: Any, own: tuple[int, ...]) -> tuple[int, ...]:
 
 @op(inplace=True)
 def threshold(k, x, /, threshold, value):
-    """x where it is above `threshold`, else `value`."""
+    """x where x > threshold, else `value`."""
     return k.where(x <= threshold, x.dtype.type(value), x), lambda dy: k.where(x <= threshold, 0, dy)
 
 
 @op
 def hardshrink(k, x, /, lambd=0.5):
-    """x outside of [-lambd, lambd], 0 inside."""
+    """x where |x| > lambd, 0 elsewhere."""
     refuse("hardshrink", x, "biuc")
     return k.hardshrink(x, lambd), lambda dy: k.shrink_dx(dy, x, lambd)
 
 
 @op
 def softshrink(k, x, /, lambd=0.5):
-    """x moved by lambd towards 0, and 0 within [-lambd, lambd]. Raises RuntimeError for a negative lambd."""
+    """sign(x) max(|x| - lambd, 0). Raises RuntimeError for a negative lambd."""
     refuse("softshrink", x, "biuc")
     if lambd < 0:
         raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.")
@@ -135,7 +135,7 @@ def celu(k, x, /, alpha=1.0):
 
 @op(inplace=True)
 def selu(k, x, /):
-    """elu with the constants that keep mean 0 and variance 1.
+    """scale elu(x), with constants that keep mean 0 and variance 1.
 
     Klambauer et al., Self-Normalizing Neural Networks, arXiv 1706.02515.
     """
@@ -145,7 +145,10 @@ def selu(k, x, /):
 
 @op
 def gelu(k, x, /, *, approximate="none"):
-    """x times the normal distribution function at x; `approximate="tanh"` for the usual approximation."""
+    """x Φ(x), with Φ(x) = (1 + erf(x / √2)) / 2; `approximate="tanh"` for the usual approximation.
+
+    Hendrycks and Gimpel, Gaussian Error Linear Units, arXiv 1606.08415.
+    """
     refuse("gelu", x, "biuc")
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")

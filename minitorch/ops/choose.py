@@ -15,7 +15,7 @@ from .elementwise import refuse
 
 @op(method=False, function=False)
 def where_(k, condition, input, other, /):
-    """`input` where `condition`, else `other`; bool or uint8 conditions."""
+    """y = input where `condition`, else `other`; bool or uint8 conditions."""
     condition = _mask("where", condition)
     if hasattr(input, "dtype") or hasattr(other, "dtype"):
         input, other = promote(input, other)
@@ -28,7 +28,7 @@ def where_(k, condition, input, other, /):
 
 @composite(method=False)
 def where(condition, input=None, other=None, *, out=None):
-    """`input` where `condition`, else `other`; of a condition alone the indices where it holds, a tensor a dimension.
+    """y = input where `condition`, else `other`; of a condition alone the indices where it holds, a tensor a dimension.
 
     >>> from minitorch import tensor
     >>> where(tensor([True, False]), tensor([1.0, 2.0]), 0.0)
@@ -103,7 +103,7 @@ _number_extremum("fmin", "fmin", lambda a, b: a < b)
 
 @op(inplace=True)
 def clamp(k, x, min=None, max=None, /):
-    """x within [min, max], numbers or tensors; `max` where min > max. nan stays nan."""
+    """min(max(x, min), max), of numbers or tensors; `max` where min > max. nan stays nan."""
     if x.dtype.kind != "f" or type(min) not in _BOUNDS or type(max) not in _BOUNDS or min is max is None:
         x, min, max = _clamped(k, x, min, max)
     y = x if min is None else k.maximum(x, min)

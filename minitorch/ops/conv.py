@@ -21,6 +21,8 @@ def _define(nd: int) -> None:
     def conv(k, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
         """Cross-correlation of x (N, C, *size) with weight (O, C/groups, *kernel), plus bias (O,).
 
+        y[n, o, p] = bias[o] + Σ over c, q of x[n, c, stride p + dilation q - padding] weight[o, c, q]
+
         `padding` is a size, one an axis, "valid" (none), or "same": the output has the input's size, for stride 1.
         """
         _check(name, nd, x, weight, bias, groups)
@@ -57,21 +59,30 @@ def _define(nd: int) -> None:
         return k.xp.reshape(y, _flat(y_part, x_shape, nd)), dx, dw, db
 
     def conv_dx(k, dy, w, /, x_shape, stride, padding, dilation, groups):
-        """The gradient of the convolution for its input."""
+        """The gradient of the convolution for its input.
+
+        dx[n, c, stride p + dilation q - padding] += dy[n, o, p] w[o, c, q], over all o, p and q
+        """
         y = getattr(k, kernel + "_dx")(dy, w, x_shape, stride, padding, dilation, groups)
         w_shape = w.shape
         return (y, lambda g: getattr(k, kernel)(g, w, None, stride, padding, dilation, groups),
                 lambda g: getattr(k, kernel + "_dw")(dy, g, w_shape, stride, padding, dilation, groups))
 
     def conv_dw(k, dy, x, /, w_shape, stride, padding, dilation, groups):
-        """The gradient of the convolution for its weight."""
+        """The gradient of the convolution for its weight.
+
+        dw[o, c, q] = Σ over n, p of dy[n, o, p] x[n, c, stride p + dilation q - padding]
+        """
         y = getattr(k, kernel + "_dw")(dy, x, w_shape, stride, padding, dilation, groups)
         x_shape = x.shape
         return (y, lambda g: getattr(k, kernel)(x, g, None, stride, padding, dilation, groups),
                 lambda g: getattr(k, kernel + "_dx")(dy, g, x_shape, stride, padding, dilation, groups))
 
     def conv_transpose(k, x, weight, bias=None, /, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-        """The adjoint of convolution: x (N, C, *size), weight (C, O/groups, *kernel), bias (O,)."""
+        """The adjoint of convolution: x (N, C, *size), weight (C, O/groups, *kernel), bias (O,).
+
+        y[n, o, stride p + dilation q - padding] += x[n, c, p] weight[c, o, q], over all c, p and q
+        """
         full_name = f"conv_transpose{nd}d"
         _check_transposed(full_name, nd, x, weight, bias, groups)
         options = _options(full_name, nd, stride, padding, dilation, groups)

@@ -31,6 +31,8 @@ def masked_scale(k, x, mask, /, scale):
 def dropout(input, p=0.5, train=True):
     """In training each element is 0 with probability p, and divided by 1 - p otherwise.
 
+    y = x m / (1 - p), each m 0 with probability p, 1 otherwise
+
     Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, arXiv 1207.0580.
     Raises ValueError for p outside of [0, 1].
     """

@@ -50,7 +50,7 @@ def rsub(k, a, b, /, *, alpha=1):
 
 @op(inplace=True)
 def mul(k, a, b, /):
-    """a b."""
+    """a · b."""
     a, b = promote(a, b)
     y = k.mul(a, b)
     if y.dtype.kind == "c":
@@ -100,7 +100,7 @@ def fmod(k, a, b, /):
 
 @op(inplace=True)
 def pow(k, x, exponent, /):
-    """x to the power of exponent; either may be a number. Integers take no negative number as exponent."""
+    """x^exponent; either may be a number. Integers take no negative number as exponent."""
     n = exponent
     if type(n) is int and n < 0 and x.dtype.kind in "biu":
         raise RuntimeError(f"pow: Integers to negative integer powers are not allowed, got exponent {n}")
@@ -178,28 +178,28 @@ def square(k, x, /):
 
 @op(inplace=True)
 def exp(k, x, /):
-    """e to the power of x."""
+    """exp(x), e to the power of x."""
     y = k.exp(floating(x))
     return y, lambda dy: k.mul(dy, conjugate(y))
 
 
 @op(inplace=True)
 def log(k, x, /):
-    """The natural logarithm."""
+    """log(x), the natural logarithm."""
     x = floating(x)
     return k.log(x), lambda dy: k.div(dy, conjugate(x))
 
 
 @op(inplace=True)
 def sqrt(k, x, /):
-    """The square root."""
+    """√x, the square root."""
     y = k.sqrt(floating(x))
     return y, lambda dy: k.div(dy, 2 * conjugate(y))
 
 
 @op(inplace=True)
 def tanh(k, x, /):
-    """The hyperbolic tangent. The gradient keeps y alone."""
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), the hyperbolic tangent. The gradient keeps y alone."""
     y = k.tanh(floating(x))
     return y, lambda dy: k.tanh_dx(dy, y)
 
@@ -275,7 +275,7 @@ def _step(name: str) -> Callable:
 
 def _named(name: str, body: Callable) -> Callable:
     body.__name__ = body.__qualname__ = name
-    body.__doc__ = f"{name}, elementwise."
+    body.__doc__ = f"{name}(x), elementwise."
     return op(body, inplace=True)
 
 

@@ -14,6 +14,8 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0, sca
                   sparse=False, per_sample_weights=None, include_last_offset=False, padding_idx=None):
     """The sum, mean or max of the rows of each bag: `input` (B, N), or (N,) cut at `offsets` (B,).
 
+    y[b] = Σ per_sample_weights[i] weight[input[i]] over the places i of bag b, for mode "sum"
+
     Indices equal to `padding_idx` do not count; an empty bag gives zeros.
     """
     _check(input, weight)

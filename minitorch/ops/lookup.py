@@ -286,6 +286,8 @@ def embedding_dw(k, dy, index, /, shape, padding_idx, scale_grad_by_freq):
 def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
     """Row input[i] of the table `weight`, for each index; its gradient adds up rows.
 
+    y[i] = weight[input[i]]
+
     The row `padding_idx` gets no gradient. With `max_norm`, rows in use whose norm is larger are first scaled down to
     it, in place. `scale_grad_by_freq` divides a row's gradient by how often it is used. Raises BoundsError for an
     index out of range. `sparse`: the gradient of a leaf is a sparse tensor with a row for each index.

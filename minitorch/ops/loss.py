@@ -19,14 +19,20 @@ _CLASS_TYPES = frozenset([np.dtype("int64"), np.dtype("uint8")])
 
 @op(method=False, function=False)
 def cross_entropy_classes(k, x, /, target, weight, ignore_index, smoothing, reduction):
-    """Cross-entropy of logits x (N, C, *size) with class indices (N, *size)."""
+    """Cross-entropy of logits x (N, C, *size) with class indices (N, *size).
+
+    loss = -weight[t] log softmax(x)[t]
+    """
     y, saved = k.cross_entropy(x, target, weight, ignore_index, smoothing, reduction)
     return y, lambda dy: k.cross_entropy_dx(dy, x, target, weight, ignore_index, smoothing, reduction, saved)
 
 
 @op(method=False, function=False)
 def nll_loss_classes(k, x, /, target, weight, ignore_index, reduction):
-    """Minus the log-probability x (N, C, *size) of each class index in target (N, *size)."""
+    """Minus the log-probability x (N, C, *size) of each class index in target (N, *size).
+
+    loss = -weight[target] x[target]
+    """
     shape = x.shape
     y = k.nll_loss(x, target, weight, ignore_index, reduction)
     return y, lambda dy: k.nll_loss_dx(dy, shape, target, weight, ignore_index, reduction)
@@ -75,6 +81,8 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
                   label_smoothing=0.0):
     """Softmax and negative log-likelihood in one: logits (N, C, *size) or (C,), target class indices or probabilities.
 
+    loss = -weight[t] log softmax(x)[t] for a class t, -Σ weight t log softmax(x) for probabilities t
+
     >>> from minitorch import tensor
     >>> cross_entropy(tensor([[0.0, 0.0]]), tensor([1]))
     tensor(0.6931)
@@ -98,7 +106,10 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
 
 @composite(method=False)
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
-    """Negative log-likelihood of log-probabilities (N, C, *size) or (C,) under class indices."""
+    """Negative log-likelihood of log-probabilities (N, C, *size) or (C,) under class indices.
+
+    loss = -weight[target] input[target]
+    """
     reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     if weight is not None and weight.dtype != input.dtype:
         raise DTypeError(f"nll_loss: expected scalar type {input.dtype} but found {weight.dtype} for weight")
@@ -179,7 +190,10 @@ def _check_probabilities(op_name: str, name: str, values: Any) -> None:
 @composite(method=False)
 def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean",
                                      pos_weight=None):
-    """Binary cross-entropy of sigmoid(input), without overflow; `pos_weight` multiplies what positive targets cost."""
+    """Binary cross-entropy of sigmoid(input), without overflow; `pos_weight` multiplies what positive targets cost.
+
+    loss = -(pos_weight t log σ(x) + (1 - t) log σ(-x)), σ(x) = 1 / (1 + exp(-x))
+    """
     reduction = reduction_of("binary_cross_entropy_with_logits", reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ValueError(f"binary_cross_entropy_with_logits: Target size ({target.shape}) must be the same as input "
@@ -213,7 +227,10 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 @composite(method=False)
 def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None,
                      reduction="mean"):
-    """Negative log-likelihood of counts under a Poisson rate, or under its logarithm."""
+    """Negative log-likelihood of counts under a Poisson rate, or under its logarithm.
+
+    loss = exp(x) - t x for log-rates x, x - t log(x + eps) for rates
+    """
     reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:  # Stirling's approximation of log(target!)
@@ -224,7 +241,10 @@ def poisson_nll_loss(input, target, log_input=True, full=False, size_average=Non
 
 @composite(method=False)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
-    """Negative log-likelihood under a normal distribution of the given mean and variance."""
+    """Negative log-likelihood under a normal distribution of the given mean and variance.
+
+    loss = (log(var) + (input - target)² / var) / 2
+    """
     reduction_of("gaussian_nll_loss", reduction)
     reduction = reduction_of("gaussian_nll_loss", reduction)
     broadcast("gaussian_nll_loss", input._array.shape, target._array.shape)

@@ -98,7 +98,10 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6,
 
 @composite(method=False)
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
-    """Binary cross-entropy with logits, averaged over the classes, the last axis."""
+    """Binary cross-entropy with logits, averaged over the classes, the last axis.
+
+    loss = -mean(t log σ(x) + (1 - t) log σ(-x)) over the classes, σ(x) = 1 / (1 + exp(-x))
+    """
     reduction = reduction_of("multilabel_soft_margin_loss", reduction, size_average, reduce)
     target = target.to(input.dtype)
     logsigmoid = FUNCTIONS["logsigmoid"]

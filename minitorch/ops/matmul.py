@@ -16,6 +16,8 @@ from .shape import permute, reshape, transpose, unsqueeze
 def matmul(k, a, b, /):
     """The product of matrices, of stacks of them (broadcast against each other), or with a vector on either side.
 
+    y[..., i, j] = Σₖ a[..., i, k] b[..., k, j]
+
     a: (..., m, k) or (k,), b: (..., k, n) or (k,). Raises ShapeError where the k differ.
 
     >>> import minitorch as torch
@@ -82,13 +84,19 @@ def linear(k, x, weight, bias=None, /):
 
 @composite
 def mm(input, mat2, *, out=None):
-    """The product of two matrices."""
+    """The product of two matrices.
+
+    y[i, j] = Σₖ input[i, k] mat2[k, j]
+    """
     return into(out, _checked("mm", ("input", input, 2), ("mat2", mat2, 2)))
 
 
 @composite
 def bmm(input, mat2, *, out=None):
-    """The products of two stacks of matrices, (b, m, k) and (b, k, n)."""
+    """The products of two stacks of matrices, (b, m, k) and (b, k, n).
+
+    y[b, i, j] = Σₖ input[b, i, k] mat2[b, k, j]
+    """
     return into(out, _stacks("bmm", ("input", input, 3), ("mat2", mat2, 3)))
 
 

@@ -13,6 +13,8 @@ from ..op import FUNCTIONS, composite, joint, op
 def batch_norm_train(k, x, w=None, b=None, /, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     """Normalise each channel of (N, C, *size) by the batch's statistics, and move the running ones towards them.
 
+    y = (x - mean) / √(var + eps) weight + bias, with the mean and variance of each channel
+
     Ioffe and Szegedy 2015. The running variance takes the unbiased estimate, as PyTorch's does.
     """
     y, mean, var = k.batch_norm(x, w, b, eps)
@@ -26,7 +28,10 @@ def batch_norm_train(k, x, w=None, b=None, /, running_mean=None, running_var=Non
 
 @op(method=False, function=False)
 def batch_norm_apply(k, x, w=None, b=None, /, mean=None, var=None, eps=1e-5):
-    """Normalise each channel by given statistics."""
+    """Normalise each channel by given statistics.
+
+    y = (x - mean) / √(var + eps) w + b
+    """
     mean, var = mean.copy(), var.copy()  # backward must find them as they are: training moves them in place
     y = k.batch_norm_apply(x, w, b, mean, var, eps)
     return y, joint(lambda dy, needs: k.batch_norm_apply_backward(dy, x, w, mean, var, eps))
@@ -34,7 +39,10 @@ def batch_norm_apply(k, x, w=None, b=None, /, mean=None, var=None, eps=1e-5):
 
 @op(method=False, function=False)
 def layer_norm_last(k, x, w=None, b=None, /, ndim=1, eps=1e-5):
-    """Normalise over the last `ndim` axes. Ba, Kiros and Hinton 2016."""
+    """Normalise over the last `ndim` axes. Ba, Kiros and Hinton 2016.
+
+    y = (x - mean) / √(var + eps) w + b, with the mean and variance over those axes
+    """
     y, mean, rstd = k.layer_norm(x, w, b, ndim, eps)
     stats = mean, rstd
     return y, joint(lambda dy, needs: k.layer_norm_backward(dy, x, w, ndim, eps, stats=stats))
@@ -42,7 +50,10 @@ def layer_norm_last(k, x, w=None, b=None, /, ndim=1, eps=1e-5):
 
 @op(method=False, function=False)
 def group_norm_channels(k, x, w=None, b=None, /, groups=1, eps=1e-5):
-    """Normalise over groups of channels of each item. Wu and He 2018."""
+    """Normalise over groups of channels of each item. Wu and He 2018.
+
+    y = (x - mean) / √(var + eps) w + b, with the mean and variance of each group
+    """
     y, mean, rstd = k.group_norm(x, w, b, groups, eps)
     stats = mean, rstd
     return y, joint(lambda dy, needs: k.group_norm_backward(dy, x, w, groups, eps, stats=stats))
@@ -50,7 +61,10 @@ def group_norm_channels(k, x, w=None, b=None, /, groups=1, eps=1e-5):
 
 @op(method=False, function=False)
 def rms_norm_last(k, x, w=None, /, ndim=1, eps=1e-5):
-    """Divide by the root mean square over the last `ndim` axes. Zhang and Sennrich 2019."""
+    """Divide by the root mean square over the last `ndim` axes. Zhang and Sennrich 2019.
+
+    y = x / √(mean(x²) + eps) w
+    """
     y, stats = k.rms_norm(x, w, ndim, eps)
     return y, joint(lambda dy, needs: k.rms_norm_backward(dy, x, w, ndim, eps, stats=stats))
 
@@ -59,6 +73,8 @@ def rms_norm_last(k, x, w=None, /, ndim=1, eps=1e-5):
 def batch_norm(input, running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1,
                eps=1e-5):
     """Batch normalisation of (N, C) or (N, C, *size): by the batch in training, else by the running statistics.
+
+    y = (x - mean) / √(var + eps) weight + bias, with the mean and variance of each channel (Ioffe and Szegedy 2015)
 
     Raises ValueError where training has one value a channel, whose variance means nothing.
     """
@@ -77,14 +93,20 @@ def batch_norm(input, running_mean=None, running_var=None, weight=None, bias=Non
 
 @composite(method=False)
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
-    """Layer normalisation over the last axes, whose sizes are `normalized_shape`."""
+    """Layer normalisation over the last axes, whose sizes are `normalized_shape`.
+
+    y = (x - mean) / √(var + eps) weight + bias, with the mean and variance over those axes (Ba, Kiros and Hinton 2016)
+    """
     shape = _normalized("layer_norm", input, normalized_shape, weight, bias)
     return layer_norm_last(input, weight, bias, len(shape), eps)
 
 
 @composite(method=False)
 def rms_norm(input, normalized_shape, weight=None, eps=None):
-    """Root-mean-square normalisation over the last axes; `eps` is the type's own by default."""
+    """Root-mean-square normalisation over the last axes; `eps` is the type's own by default.
+
+    y = x / √(mean(x²) + eps) weight (Zhang and Sennrich 2019)
+    """
     shape = _normalized("rms_norm", input, normalized_shape, weight, None)
     if eps is None:
         eps = finfo(input.dtype).eps
@@ -93,7 +115,10 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
 
 @composite(method=False)
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
-    """Group normalisation of (N, C, *size)."""
+    """Group normalisation of (N, C, *size).
+
+    y = (x - mean) / √(var + eps) weight + bias, with the mean and variance of each group (Wu and He 2018)
+    """
     if input.ndim < 2:
         raise ShapeError(f"group_norm: input expects (N, C, ...), got shape {tuple(input.shape)}")
     channels = input.shape[1]
@@ -109,6 +134,8 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
 def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True,
                   momentum=0.1, eps=1e-5):
     """Each channel of each item by its own statistics (Ulyanov 2016), or by running ones.
+
+    y = (x - mean) / √(var + eps) weight + bias
 
     Raises ValueError where a channel of an item has one value.
     """

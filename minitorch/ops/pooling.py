@@ -11,7 +11,10 @@ from ..shapes import ntuple
 
 @op(method=False, function=False)
 def max_pool(k, x, /, kernel, stride, padding, dilation, ceil_mode):
-    """The largest value of each window."""
+    """The largest value of each window.
+
+    y[p] = max over q of x[stride p + dilation q - padding], q running over the window
+    """
     y, index = k.max_pool(x, kernel, stride, padding, dilation, ceil_mode, True)
     shape = x.shape
     return y, lambda dy: k.max_pool_dx(dy, index, shape)
@@ -48,7 +51,10 @@ def max_unpick(k, x, /, index):
 
 @op(method=False, function=False)
 def avg_pool(k, x, /, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override):
-    """The mean of each window."""
+    """The mean of each window.
+
+    y[p] = Σ over q of x[stride p + q - padding] / n, q running over the n elements of the window
+    """
     options = kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
     shape = x.shape
     return k.avg_pool(x, *options), lambda dy: k.avg_pool_dx(dy, shape, *options)
@@ -77,7 +83,10 @@ def adaptive_avg_pool_dx(k, dy, /, x_shape):
 
 def _define(nd: int) -> None:
     def max_pool_nd(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-        """Max pooling of (N, C, *size) or (C, *size)."""
+        """Max pooling of (N, C, *size) or (C, *size).
+
+        y[p] = max over q of x[stride p + dilation q - padding], q running over the window
+        """
         name = f"max_pool{nd}d"
         x, batched = _batched(name, input, nd, channels=True)
         options = *_window(name, nd, kernel_size, stride, padding), ntuple(name, "dilation", dilation, nd), ceil_mode
@@ -88,7 +97,10 @@ def _define(nd: int) -> None:
 
     def avg_pool_nd(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
                     divisor_override=None):
-        """Average pooling of (N, C, *size) or (C, *size)."""
+        """Average pooling of (N, C, *size) or (C, *size).
+
+        y[p] = Σ over q of x[stride p + q - padding] / n, q running over the n elements of the window
+        """
         name = f"avg_pool{nd}d"
         x, batched = _batched(name, input, nd)
         kernel, stride, padding = _window(name, nd, kernel_size, stride, padding)
@@ -99,13 +111,19 @@ def _define(nd: int) -> None:
                           batched)
 
     def adaptive_avg_pool_nd(input, output_size):
-        """Average pooling to a given output size; None keeps the input's."""
+        """Average pooling to a given output size; None keeps the input's.
+
+        y[p] = mean of x[floor(p n / output_size)], ..., x[ceil((p + 1) n / output_size) - 1]
+        """
         name = f"adaptive_avg_pool{nd}d"
         x, batched = _batched(name, input, nd)
         return _unbatched(adaptive_avg_pool(x, _output_size(name, nd, output_size, x)), batched)
 
     def adaptive_max_pool_nd(input, output_size, return_indices=False):
-        """Max pooling to a given output size; None keeps the input's."""
+        """Max pooling to a given output size; None keeps the input's.
+
+        y[p] = max of x[floor(p n / output_size)], ..., x[ceil((p + 1) n / output_size) - 1]
+        """
         name = f"adaptive_max_pool{nd}d"
         x, batched = _batched(name, input, nd)
         result = [_unbatched(t, batched)

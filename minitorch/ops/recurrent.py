@@ -17,7 +17,10 @@ GATES = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}  # of a cell: its weights ha
 
 @op(method=False, function=False)
 def recurrent(k, x, h, c, w, b=None, p=None, /, cell="tanh", sizes=(), reverse=False):
-    """One layer in one direction: [y, h, c] (without c but for lstm), as `minitorch_kernels.recurrent` has it."""
+    """One layer in one direction: [y, h, c] (without c but for lstm), as `minitorch_kernels.recurrent` has it.
+
+    h' = cell(x, h) for one step after the other; the cells' formulas stand there too
+    """
     *y, last, saved = k.recurrent(x, h, c, w, b, p, cell, sizes, reverse, mode.grad)
 
     def backward(dy, needs):
@@ -41,19 +44,27 @@ def rnn_tanh(*args, **kwargs):
 
 @composite(method=False)
 def rnn_relu(*args, **kwargs):
-    """`rnn_tanh` with max(0, ·) in the place of the hyperbolic tangent."""
+    """`rnn_tanh` with max(0, ·) in the place of the hyperbolic tangent.
+
+    h' = max(0, x w_ihᵀ + b_ih + h w_hhᵀ + b_hh)
+    """
     return _network("rnn_relu", "relu", *args, **kwargs)
 
 
 @composite(method=False)
 def gru(*args, **kwargs):
-    """A network of gated recurrent units (Cho et al. 2014), called as `rnn_tanh` is: (output, h_n)."""
+    """A network of gated recurrent units (Cho et al. 2014), called as `rnn_tanh` is: (output, h_n).
+
+    h' = (1 - z) n + z h, n = tanh(x w_inᵀ + b_in + r (h w_hnᵀ + b_hn)), r and z sigmoids of the same form
+    """
     return _network("gru", "gru", *args, **kwargs)
 
 
 @composite(method=False)
 def lstm(*args, **kwargs):
     """A network of long short-term memories (Hochreiter and Schmidhuber 1997): (output, h_n, c_n).
+
+    h' = σ(o) tanh(c'), c' = σ(f) c + σ(i) tanh(g), with i, f, g, o the parts of x w_ihᵀ + b_ih + h w_hhᵀ + b_hh
 
     Called as `rnn_tanh` is, with a pair hx = (h_0, c_0). Weights w_hr, one more a direction, project the output.
     """
@@ -62,25 +73,37 @@ def lstm(*args, **kwargs):
 
 @composite(method=False)
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
-    """One step of `rnn_tanh` for (N, input_size) or a single sequence: the new h."""
+    """One step of `rnn_tanh` for (N, input_size) or a single sequence: the new h.
+
+    h' = tanh(x w_ihᵀ + b_ih + h w_hhᵀ + b_hh)
+    """
     return _cell("rnn_tanh_cell", "tanh", input, [hx], w_ih, w_hh, b_ih, b_hh)[0]
 
 
 @composite(method=False)
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
-    """One step of `rnn_relu`: the new h."""
+    """One step of `rnn_relu`: the new h.
+
+    h' = max(0, x w_ihᵀ + b_ih + h w_hhᵀ + b_hh)
+    """
     return _cell("rnn_relu_cell", "relu", input, [hx], w_ih, w_hh, b_ih, b_hh)[0]
 
 
 @composite(method=False)
 def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
-    """One step of `gru`: the new h."""
+    """One step of `gru`: the new h.
+
+    h' = (1 - z) n + z h, n = tanh(x w_inᵀ + b_in + r (h w_hnᵀ + b_hn)), r and z sigmoids of the same form
+    """
     return _cell("gru_cell", "gru", input, [hx], w_ih, w_hh, b_ih, b_hh)[0]
 
 
 @composite(method=False)
 def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
-    """One step of `lstm`: the new (h, c)."""
+    """One step of `lstm`: the new (h, c).
+
+    h' = σ(o) tanh(c'), c' = σ(f) c + σ(i) tanh(g), with i, f, g, o the parts of x w_ihᵀ + b_ih + h w_hhᵀ + b_hh
+    """
     h, _, c = _cell("lstm_cell", "lstm", input, list(hx), w_ih, w_hh, b_ih, b_hh)
     return h, c
 

@@ -18,7 +18,7 @@ _NARROW = frozenset(np.dtype(name).char for name in (
 
 @op
 def sum(k, x, /, dim=None, keepdim=False, *, dtype=None):
-    """The sum over `dim`: all dimensions, one or several. Integers and bools are added as int64.
+    """Σ x over `dim`: all dimensions, one or several. Integers and bools are added as int64.
 
     >>> import minitorch as torch
     >>> torch.ones(2, 3).sum(dim=1)
@@ -42,7 +42,7 @@ def nansum(k, x, /, dim=None, keepdim=False, *, dtype=None):
 
 @op
 def mean(k, x, /, dim=None, keepdim=False, *, dtype=None):
-    """The mean over `dim`: all dimensions, one or several. Raises DTypeError for integers, unless `dtype` is given."""
+    """Σ x / n over `dim`: all dimensions, one or several. Raises DTypeError for integers, unless `dtype` is given."""
     dims, shape = dims_of("mean", x, dim), x.shape
     if dtype is not None:
         x = x.astype(dtypes.to_numpy(dtypes.as_dtype(dtype)))
@@ -67,7 +67,7 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 
 @op
 def prod(k, x, /, dim=None, keepdim=False, *, dtype=None):
-    """The product over one dimension, or all. The gradient is right where elements are zero."""
+    """Π x over one dimension, or all. The gradient is right where elements are zero."""
     dims, shape = dims_of("prod", x, dim), x.shape
     if dim is not None and len(dims) > 1:
         raise TypeError(f"prod(): argument 'dim' must be int, got {dim}")
@@ -92,7 +92,7 @@ def count_nonzero(k, x, /, dim=None):
 
 @op
 def var(k, x, /, dim=None, unbiased=None, keepdim=False, *, correction=None):
-    """The variance: the squared distances from the mean, summed and divided by n - `correction` (1 by default).
+    """Σ (x - mean)² / (n - correction), the variance over `dim`; the correction is 1 by default.
 
     `unbiased=False` means correction 0. Where n - correction is not positive the result is nan or inf.
 
@@ -107,7 +107,7 @@ def var(k, x, /, dim=None, unbiased=None, keepdim=False, *, correction=None):
 
 @op
 def std(k, x, /, dim=None, unbiased=None, keepdim=False, *, correction=None):
-    """The square root of `var`. The gradient is 0 where the deviation is."""
+    """√var(x), the standard deviation. The gradient is 0 where the deviation is."""
     dims, degrees, shape = _moment("std", x, dim, unbiased, correction)
     y = k.sqrt(_variance(k, x, dims, degrees, keepdim))
 

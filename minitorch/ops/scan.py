@@ -18,6 +18,8 @@ from .shape import narrow
 def cumsum(k, x, /, dim, *, dtype=None):
     """The sums of the elements up to each one along `dim`. Integers are added as int64.
 
+    y[i] = x[0] + ... + x[i]
+
     >>> import minitorch as torch
     >>> torch.cumsum(torch.tensor([1, 2, 3]), 0)
     tensor([1, 3, 6])
@@ -29,7 +31,10 @@ def cumsum(k, x, /, dim, *, dtype=None):
 
 @op(inplace=True)
 def cumprod(k, x, /, dim, *, dtype=None):
-    """The products of the elements up to each one along `dim`. The gradient is right where elements are zero."""
+    """The products of the elements up to each one along `dim`. The gradient is right where elements are zero.
+
+    y[i] = x[0] · ... · x[i]
+    """
     at = shapes.axis("cumprod", x, dim)
     x = _addable(x, dtype)
     return (_typed(k.xp.cumprod(x, at), dtype) if x.ndim else x.copy(),

@@ -53,6 +53,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient: p is first multiplied by 1 - lr weight_decay.
 
+    p -= lr (m̂ / (√v̂ + eps) + weight_decay p), with m̂ and v̂ as in Adam
+
     Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
     """
 
@@ -86,7 +88,10 @@ class Adamax(Optimizer):
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum, scheduled by `momentum_decay`. Dozat, 2016."""
+    """Adam with Nesterov's momentum, scheduled by `momentum_decay`. Dozat, 2016.
+
+    p -= lr (μ' m / (1 - Πμ μ') + (1 - μ) g / (1 - Πμ)) / (√v̂ + eps), μ and μ' this step's momentum and the next's
+    """
 
     def __init__(self, params: Any, lr: Any = 2e-3, betas: tuple[Any, Any] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False, *,
@@ -113,7 +118,10 @@ class NAdam(Optimizer):
 
 
 class RAdam(Optimizer):
-    """Adam that trusts its variance only once enough steps were seen. Liu et al., 2020."""
+    """Adam that trusts its variance only once enough steps were seen. Liu et al., 2020.
+
+    p -= lr r m̂ / (√v̂ + eps), with r rising to 1; lr m̂ while the variance of v̂ is not finite
+    """
 
     def __init__(self, params: Any, lr: Any = 1e-3, betas: tuple[Any, Any] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, decoupled_weight_decay: bool = False, *, foreach: bool | None = None,

@@ -10,6 +10,8 @@ from .optimizer import Optimizer, advance, begin, checked, number, scalar
 class ASGD(Optimizer):
     """SGD at the falling rate lr / (1 + lambd lr step)^alpha; state "ax" is the parameters' mean from step `t0` on.
 
+    p -= η (g + lambd p), η = lr / (1 + lambd lr step)^alpha
+
     Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
     """
 

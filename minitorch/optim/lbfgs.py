@@ -14,6 +14,8 @@ from .optimizer import Optimizer, checked, number
 class LBFGS(Optimizer):
     """Limited-memory BFGS; Nocedal and Wright, "Numerical Optimization", algorithm 7.4.
 
+    p -= t H g, H the inverse Hessian that the last `history_size` changes of p and g suggest, t by line search
+
     `step(closure)` runs up to `max_iter` iterations, and calls `closure`, which computes the loss and its gradients
     anew, up to `max_eval` times (5/4 max_iter by default). `line_search_fn` is "strong_wolfe" or None: steps of
     length `lr` then. All parameters are in one group.

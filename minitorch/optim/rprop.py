@@ -9,6 +9,8 @@ from .optimizer import Optimizer, advance, begin, checked, number
 class Rprop(Optimizer):
     """Each number moves by a step of its own, which grows while its gradient keeps its sign and shrinks as it turns.
 
+    p -= step sign(g), after step *= etas[1], or etas[0] where the sign of g has turned
+
     `etas` are the two factors, `step_sizes` the bounds. Riedmiller and Braun, 1993.
     """
 
