@@ -7,7 +7,7 @@ from minitorch_kernels import blas, explain, kernels, matmul, parallel, use
 from minitorch_kernels.cpu import dense
 
 k = kernels(np)
-RUNGS = ("reference", "blas", "numba", "blocked", "naive")
+RUNGS = ("reference", "blas", "numba", "threads", "packed", "tiled", "blocked", "rows", "loops")
 SHAPES = [
     ((5,), (5,)), ((5,), (5, 3)), ((4, 5), (5,)), ((1, 1), (1, 1)), ((4, 5), (5, 3)), ((0, 5), (5, 3)),
     ((4, 0), (0, 3)), ((4, 5), (5, 0)), ((0, 4, 5), (5, 3)), ((7,), (3, 7, 2)), ((2, 3, 4, 5), (3, 5, 6)),
@@ -98,7 +98,7 @@ def test_wrong_shapes_raise(rung, shapes):
 
 def test_the_table_prefers_compiled_tiles_save_for_small_products(monkeypatch):
     a = np.ones((30, 30), np.float32)
-    for choice, runs in [({}, "numba"), ({"matmul": "naive"}, "naive"), ({"matmul": "blocked"}, "blocked")]:
+    for choice, runs in [({}, "numba"), ({"matmul": "loops"}, "loops"), ({"matmul": "blocked"}, "blocked")]:
         with use("auto", **choice):
             assert f"{runs:11} runs" in explain("matmul", a, a)
     monkeypatch.setattr(matmul, "SMALL", 1 << 18)
@@ -124,7 +124,7 @@ def test_other_types(rung):
         assert "numba       refuses: float32 and float64" in explain("matmul", whole, whole)
 
 
-@pytest.mark.parametrize("rung", ["blas", "numba", "blocked"])
+@pytest.mark.parametrize("rung", ["blas", "numba", "threads"])
 @pytest.mark.parametrize("shapes", LARGE, ids=str)
 def test_bits_do_not_depend_on_the_number_of_threads(rung, shapes):
     a, b = numbers(shapes[0], np.float32), numbers(shapes[1], np.float32, 1)

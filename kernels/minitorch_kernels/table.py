@@ -55,8 +55,9 @@ def names() -> list[str]:
 class use:
     """Choose the versions that run: for good by a call, for a while by `with`.
 
-    `use("reference")` runs the references alone, `use("numba")` allows references and Numba, `use("auto")` allows all
-    (the default); `use(matmul="blocked")` chooses for one kernel and those it `leads`, such as its gradients, as far as
+    `use("reference")` runs the references alone, `use("numba")` allows references and Numba, `use("ladder")` allows
+    references and the rungs of the ladders, which otherwise run where they are named, and `use("auto")` allows all (the
+    default); `use(matmul="blocked")` chooses for one kernel and those it `leads`, such as its gradients, as far as
     they have a version of that name. A choice that refuses its arguments falls back to the reference, which `explain`
     shows. Raises ValueError for names that are not there.
 
