@@ -68,7 +68,7 @@ def limits(threads: int | None = None) -> Limits:
 
 @cache
 def _limits(threads: int) -> Limits:
-    kept = keeping.read("limits").get(_key(threads))
+    kept = keeping.read("limits").get(_key(threads), {})
     try:
         found = _from(kept)
         return measure(threads) if _load() + QUIETER < kept["load"] else found

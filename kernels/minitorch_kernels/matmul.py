@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import blas
+from .norm import cast, widen
 from .table import kernel
 
 PATIENCE = 1 << 24  # multiplications, some seconds, for which the interpreter is let to work
@@ -18,15 +19,15 @@ def matmul(xp, a, b):
 
     y[..., i, j] = Σₖ a[..., i, k] b[..., k, j]
 
-    a: (..., m, k) or (k,), b: (..., k, n) or (k,). Products of float16 are summed in float32.
+    a: (..., m, k) or (k,), b: (..., k, n) or (k,). Products of float16 and bfloat16 are summed in float32.
     """
-    return xp.matmul(a, b)
+    return _product(xp, a, b)
 
 
 @kernel
 def linear(xp, x, w, b):
     """x wᵀ + b: a product with the last dimension of x. w: (out, in), b: (out,) or None."""
-    y = xp.matmul(x, xp.swapaxes(w, 0, 1))
+    y = _product(xp, x, xp.swapaxes(w, 0, 1))
     return y if b is None else y + b
 
 
@@ -34,6 +35,13 @@ def linear(xp, x, w, b):
 def linear_relu(xp, x, w, b):
     """The positive part of `linear`; NaN stays NaN."""
     return xp.maximum(linear(xp, x, w, b), 0)
+
+
+def _product(xp, a, b):
+    """a @ b; where both are floats of 16 bits it is rounded once."""
+    if a.dtype == b.dtype and a.dtype.itemsize == 2 and "float" in str(a.dtype):
+        return cast(xp.matmul(widen(a), widen(b)), a.dtype)
+    return xp.matmul(a, b)
 
 
 def _not_float(a: Any, b: Any) -> str | None:
