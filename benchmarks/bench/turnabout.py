@@ -7,13 +7,14 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 BLOCK = 0.05  # seconds that the calls of one turn last at least: a clock's tick and a look at it are nothing beside
 TURNS = 5  # at least
+FEW = 3  # turns of what takes long
 
 
 def frameworks() -> dict[str, ModuleType]:
@@ -40,7 +41,12 @@ def machine() -> dict[str, Any]:
 
     versions = {"python": platform.python_version(), "numpy": numpy.__version__, "numba": numba.__version__,
                 **{name: framework.__version__ for name, framework in frameworks().items()}}
-    return {"processor": processor(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d"), "versions": versions}
+    return {"processor": processor(), "cores": cores(), "date": time.strftime("%Y-%m-%d"), "versions": versions}
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
@@ -51,24 +57,42 @@ def processor() -> str:
         return platform.processor()
 
 
-def block(function: Callable[[], Any], seconds: float = BLOCK) -> Callable[[], float]:
+def block(function: Callable[[], Any], seconds: float = BLOCK, keep: Callable[[Any], Any] | None = None,
+          single: bool = False) -> Callable[[], float]:
     """A measure of `function`: seconds a call, the mean over a block of calls that lasts `seconds` at least.
 
     A block begins when the other framework's threads have gone to sleep, and its first call, which wakes its own
-    framework's, is not timed.
+    framework's, is not timed. `keep` is given the result of the block's last call. `single`, for what takes long: the
+    block is one call, with none before it.
     """
+    keep = keep or (lambda result: None)
+    if single:
+        def measure_one() -> float:
+            rest()
+            start = time.perf_counter()
+            result = function()
+            elapsed = time.perf_counter() - start
+            keep(result)
+            return elapsed
+
+        return measure_one
+
     function()
     start = time.perf_counter()
     function()
     count = max(1, round(seconds / max(time.perf_counter() - start, 1e-7)))
 
     def measure() -> float:
+        keep(None)  # its memory is free again
         rest()
         function()
         start = time.perf_counter()
-        for _ in range(count):
+        for _ in range(count - 1):
             function()
-        return (time.perf_counter() - start) / count
+        result = function()
+        elapsed = time.perf_counter() - start
+        keep(result)
+        return elapsed / count
 
     return measure
 
@@ -87,30 +111,43 @@ def rest(limit: float = 0.5) -> None:
             return
 
 
-def take_turns(measures: dict[str, Callable[[], float]], seconds: float = 0, turns: int = TURNS) -> dict[str, list]:
+def take_turns(measures: dict[str, Callable[[], float]], seconds: float = 0, turns: int = TURNS,
+               enough: Callable[[dict[str, list[float]]], bool] | None = None,
+               slow: Collection[str] = ()) -> dict[str, list[float]]:
     """The figures of each measure, one a turn, for `seconds` and for so many `turns` at least.
 
     Every other turn goes backwards, so that what drifts (the clock rate, other programs) does not favour the first.
+    It ends before the time is up where the figures are `enough`. Those named in `slow` take part in FEW turns.
     """
-    figures: dict[str, list] = {name: [] for name in measures}
-    end, order = time.perf_counter() + seconds, list(measures)
-    while len(figures[order[0]]) < turns or time.perf_counter() < end:
+    figures: dict[str, list[float]] = {name: [] for name in measures}
+    end, order, done = time.perf_counter() + seconds, list(measures), 0
+    while order and (done < turns or (time.perf_counter() < end and not (enough and enough(figures)))):
         for name in order:
             figures[name].append(measures[name]())
+        done += 1
+        if done == FEW:
+            order = [name for name in order if name not in slow]
         order.reverse()
     return figures
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, Any]:
-    """The ratio of the medians, and the quartiles of the ratios of single turns."""
+    """The ratio of the medians, and the quartiles of the ratios of single turns; to three digits."""
     low, _, high = statistics.quantiles([a / b for a, b in zip(ours, theirs)], n=4, method="inclusive")
-    return {"ratio": round(statistics.median(ours) / statistics.median(theirs), 3),
-            "quartiles": [round(low, 3), round(high, 3)]}
+    middle = statistics.median(ours) / statistics.median(theirs)
+    middle, low, high = (float(f"{value:.3g}") for value in (middle, low, high))
+    return {"ratio": middle, "quartiles": [low, high]}
 
 
 def shown(ratio: dict[str, Any] | None) -> str:
-    """A ratio with its spread, in 18 characters."""
-    return "" if ratio is None else "{:.2f} [{:.2f}, {:.2f}]".format(ratio["ratio"], *ratio["quartiles"])
+    """A ratio with its spread, in some 17 characters; a very small one alone."""
+    if ratio is None:
+        return ""
+    if ratio["ratio"] < 0.01:
+        return f"{ratio['ratio']:.5f}"
+    largest = max(ratio["ratio"], *ratio["quartiles"])
+    digits = 2 if largest < 9.995 else 1 if largest < 99.95 else 0
+    return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(ratio["ratio"], *ratio["quartiles"], d=digits)
 
 
 def duration(seconds: float | None) -> str:
