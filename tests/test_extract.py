@@ -13,7 +13,6 @@ import pytest
 import samples
 
 import minitorch as mt
-import minitorch.nn.functional as F
 from minitorch import nn
 from minitorch.selfcheck import Trial, dtypes_of, function_of, outputs
 
@@ -45,92 +44,92 @@ def alone(made, tmp_path):
     return run.stdout, found.pop("=result"), found
 
 
-class Perceptron(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 3)
+def models(mt):
+    """{name: a function that makes a model and its inputs}, with `mt` minitorch or torch: the same from one seed."""
+    nn, F = mt.nn, mt.nn.functional
 
-    def forward(self, x, target):
-        h = F.relu(self.fc1(x))
-        return F.cross_entropy(self.fc2(h), target)
+    class Perceptron(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x, target):
+            h = F.relu(self.fc1(x))
+            return F.cross_entropy(self.fc2(h), target)
+
+    class Convolutions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)
+            self.conv2, self.drop, self.fc = nn.Conv2d(4, 6, 3, stride=2), nn.Dropout(0.25), nn.Linear(6, 5)
+
+        def forward(self, x, target):
+            x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)
+            x = self.drop(F.relu(self.conv2(x)).flatten(1))
+            return F.cross_entropy(self.fc(x), target)
+
+    class Language(nn.Module):
+        def __init__(self, cell):
+            super().__init__()
+            self.embedding, self.rnn, self.head = nn.Embedding(11, 5), cell(5, 4, batch_first=True), nn.Linear(4, 11)
+
+        def forward(self, ids, target):
+            h, _ = self.rnn(self.embedding(ids))
+            return F.cross_entropy(self.head(h).reshape(-1, 11), target.reshape(-1))
+
+    class Attention(nn.Module):
+        def __init__(self, n, heads):
+            super().__init__()
+            self.qkv, self.proj, self.heads = nn.Linear(n, 3 * n), nn.Linear(n, n), heads
+            self.register_buffer("mask", mt.ones(6, 6).tril().bool())
+
+        def forward(self, x):
+            b, t, n = x.shape
+            q, k, v = (part.reshape(b, t, self.heads, -1).transpose(1, 2) for part in self.qkv(x).split(n, dim=2))
+            scores = q @ k.transpose(-2, -1) / math.sqrt(n // self.heads)
+            weights = F.softmax(scores.masked_fill(~self.mask[:t, :t], float("-inf")), dim=-1)
+            return self.proj((weights @ v).transpose(1, 2).reshape(b, t, n))
+
+    class Block(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.ln1, self.attention, self.ln2 = nn.LayerNorm(n), Attention(n, 2), nn.LayerNorm(n)
+            self.mlp = nn.Sequential(nn.Linear(n, 4 * n), nn.GELU(), nn.Linear(4 * n, n))
+
+        def forward(self, x):
+            x = x + self.attention(self.ln1(x))
+            return x + self.mlp(self.ln2(x))
+
+    class GPT(nn.Module):
+        """With the weights of embedding and head shared."""
+
+        def __init__(self, layers, n=8):
+            super().__init__()
+            self.tokens, self.positions = nn.Embedding(13, n), nn.Embedding(6, n)
+            self.blocks = nn.ModuleList([Block(n) for _ in range(layers)])
+            self.norm, self.head = nn.LayerNorm(n), nn.Linear(n, 13, bias=False)
+            self.head.weight = self.tokens.weight
+
+        def forward(self, ids, target):
+            x = self.tokens(ids) + self.positions(mt.arange(ids.shape[1]))
+            for block in self.blocks:
+                x = block(x)
+            logits = self.head(self.norm(x))
+            return F.cross_entropy(logits.reshape(-1, 13), target.reshape(-1))
+
+    def ids(*shape, n):
+        return mt.randint(0, n, shape)
+
+    return {
+        "mlp": lambda: (Perceptron(), mt.randn(4, 6), ids(4, n=3)),
+        "cnn": lambda: (Convolutions(), mt.randn(3, 1, 8, 8), ids(3, n=5)),
+        "gru": lambda: (Language(nn.GRU), ids(2, 4, n=11), ids(2, 4, n=11)),
+        "lstm": lambda: (Language(nn.LSTM), ids(2, 4, n=11), ids(2, 4, n=11)),
+        "gpt": lambda: (GPT(3), ids(2, 5, n=13), ids(2, 5, n=13)),
+    }
 
 
-class Convolutions(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)
-        self.conv2, self.drop, self.fc = nn.Conv2d(4, 6, 3, stride=2), nn.Dropout(0.25), nn.Linear(6, 5)
-
-    def forward(self, x, target):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)
-        x = self.drop(F.relu(self.conv2(x)).flatten(1))
-        return F.cross_entropy(self.fc(x), target)
-
-
-class Language(nn.Module):
-    def __init__(self, cell):
-        super().__init__()
-        self.embedding, self.rnn, self.head = nn.Embedding(11, 5), cell(5, 4, batch_first=True), nn.Linear(4, 11)
-
-    def forward(self, ids, target):
-        h, _ = self.rnn(self.embedding(ids))
-        return F.cross_entropy(self.head(h).reshape(-1, 11), target.reshape(-1))
-
-
-class Attention(nn.Module):
-    def __init__(self, n, heads):
-        super().__init__()
-        self.qkv, self.proj, self.heads = nn.Linear(n, 3 * n), nn.Linear(n, n), heads
-        self.register_buffer("mask", mt.ones(6, 6).tril().bool())
-
-    def forward(self, x):
-        b, t, n = x.shape
-        q, k, v = (part.reshape(b, t, self.heads, -1).transpose(1, 2) for part in self.qkv(x).split(n, dim=2))
-        scores = q @ k.transpose(-2, -1) / math.sqrt(n // self.heads)
-        weights = F.softmax(scores.masked_fill(~self.mask[:t, :t], float("-inf")), dim=-1)
-        return self.proj((weights @ v).transpose(1, 2).reshape(b, t, n))
-
-
-class Block(nn.Module):
-    def __init__(self, n):
-        super().__init__()
-        self.ln1, self.attention, self.ln2 = nn.LayerNorm(n), Attention(n, 2), nn.LayerNorm(n)
-        self.mlp = nn.Sequential(nn.Linear(n, 4 * n), nn.GELU(), nn.Linear(4 * n, n))
-
-    def forward(self, x):
-        x = x + self.attention(self.ln1(x))
-        return x + self.mlp(self.ln2(x))
-
-
-class GPT(nn.Module):
-    """With the weights of embedding and head shared."""
-
-    def __init__(self, layers, n=8):
-        super().__init__()
-        self.tokens, self.positions = nn.Embedding(13, n), nn.Embedding(6, n)
-        self.blocks = nn.ModuleList([Block(n) for _ in range(layers)])
-        self.norm, self.head = nn.LayerNorm(n), nn.Linear(n, 13, bias=False)
-        self.head.weight = self.tokens.weight
-
-    def forward(self, ids, target):
-        x = self.tokens(ids) + self.positions(mt.arange(ids.shape[1]))
-        for block in self.blocks:
-            x = block(x)
-        logits = self.head(self.norm(x))
-        return F.cross_entropy(logits.reshape(-1, 13), target.reshape(-1))
-
-
-def ids(*shape, n):
-    return mt.randint(0, n, shape)
-
-
-MODELS = {
-    "mlp": lambda: (Perceptron(), mt.randn(4, 6), ids(4, n=3)),
-    "cnn": lambda: (Convolutions(), mt.randn(3, 1, 8, 8), ids(3, n=5)),
-    "gru": lambda: (Language(nn.GRU), ids(2, 4, n=11), ids(2, 4, n=11)),
-    "lstm": lambda: (Language(nn.LSTM), ids(2, 4, n=11), ids(2, 4, n=11)),
-    "gpt": lambda: (GPT(3), ids(2, 5, n=13), ids(2, 5, n=13)),
-}
+MODELS = models(mt)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -156,6 +155,22 @@ def test_models_alone(name, dtype, tmp_path):
     for key, grad in wanted.items():
         assert grads[key].dtype == grad._array.dtype
         np.testing.assert_allclose(grads[key], grad._array, rtol=0, atol=tolerance * 4 * max(scale, 1), err_msg=key)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_beside_torch(name):
+    torch = pytest.importorskip("torch")
+    mt.manual_seed(0)
+    model, *inputs = MODELS[name]()
+    loss, grads = mt.extract(model, *inputs).run()
+    torch.manual_seed(0)
+    model, *inputs = models(torch)[name]()
+    expected = model(*inputs)
+    expected.backward()
+    np.testing.assert_allclose(loss, expected.item(), rtol=2e-6)
+    assert grads.keys() == {key for key, _ in model.named_parameters()}
+    for key, p in model.named_parameters():
+        np.testing.assert_allclose(grads[key], p.grad.numpy(), rtol=1e-4, atol=3e-6, err_msg=key)
 
 
 @pytest.mark.parametrize("name", MODELS)

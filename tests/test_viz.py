@@ -198,8 +198,19 @@ def test_groups_follow_the_calls_of_modules():
 def test_a_skip_connection_has_a_lane():
     block = group(viz.graph(net(), mt.ones(2, 3)), "Sequential.1")
     skip, = [p for p in block.pieces if p.lane is not None]
-    assert (skip.start, skip.end.label, skip.first, skip.last) == (IN, "add", -1, 3)
+    assert (skip.start, skip.end.label, skip.first, skip.last, skip.lane) == (IN, "add", -1, 3, 0)
     assert next(p for p in block.pieces if p.end is OUT).start.label == "add"
+
+
+def test_lanes_that_overlap_are_apart():
+    x = mt.ones(2, requires_grad=True)
+    a = x.exp()
+    b = a.sin()
+    c = b.cos() + a  # one skip
+    d = c.tanh().sqrt() + c  # another, after it
+    g = viz.graph(d.tan() * a)  # and one past both
+    lanes = {(p.start.label, p.end.label): p.lane for p in g.top.pieces if p.lane is not None}
+    assert lanes == {("exp", "add"): 0, ("add", "add"): 0, ("exp", "mul"): 1}
 
 
 def test_a_module_called_twice_is_two_groups():
@@ -244,13 +255,14 @@ def test_a_long_chain_is_divided():
 def test_the_picture_is_valid_and_escaped():
     class Odd(nn.Module):
         def forward(self, x):
-            return x * 2
+            return (x * 2).exp()
     Odd.__name__ = "Odd<&\">"
     model = nn.Sequential(nn.Linear(3, 3), Odd())
     g = viz.graph(model, mt.ones(2, 3)).unfold()
     root = ET.fromstring(g.svg())
     assert root.tag.endswith("svg") and "prefers-color-scheme:dark" in g.svg()
-    assert any("Odd" in (e.text or "") or "mul" in (e.text or "") for e in root.iter())
+    assert any('Odd<&">' in (e.text or "") for e in root.iter())
+    assert page_data(g)["groups"]["g2"]["title"] == '1: Odd<&">'
     for name in ("module</script>", "-->"):
         g.title = name
         assert f"<title>{name.replace('>', '&gt;').replace('<', '&lt;')}" in g.html()
@@ -388,8 +400,13 @@ def test_the_page_lays_out_as_the_picture_does(opened):
     g = viz.graph(net(3), mt.ones(2, 3))
     for turn in (g.fold, g.unfold):
         turn()
-        places = opened(g).evaluate("place")
-        here = Layout(g.top).place
+        tab, layout = opened(g), Layout(g.top)
+        places, here = tab.evaluate("place"), layout.place
+        for x in [x for x in g.groups if x.key in places and not x.folded]:
+            for i in range(len(x.pieces)):
+                there, own = ([float(n) for n in re.findall(r"-?[\d.]+", path)]
+                              for path in (tab.evaluate(f"curve('{x.key}', {i})"), layout.path(x, i)))
+                assert there == pytest.approx(own, abs=0.06)
         for key, at in places.items():
             assert (at["x"], at["y"]) == pytest.approx(here[key], abs=1e-6)
         assert len(places) == sum("/" not in key for key in here)
