@@ -131,7 +131,7 @@ def _rung(canvas: Canvas, r: Result, before: Result | None, scale: Scale, y: flo
         r.rung is not None and r.trusted and r.gflops and before and before.gflops) else ""
     share = percent(r.share) if r.share is not None and r.trusted else ""
     notes = " · ".join(filter(None, [share, step])) if r.trusted else "not trusted" if r.seconds else ""
-    speed = f"{figure(r.gflops)} GFLOP/s" if r.gflops and r.seconds else "failed"
+    speed = f"{figure(r.gflops)} GFLOP/s" if r.gflops and r.seconds else r.missing
     figures = " · ".join(filter(None, [speed, notes]))
     name = cut(named(r), right - MARGIN - width_of(figures) - 8 if stacked else scale.start - MARGIN - 16, 1.08 * SIZE)
     idea = wrap(r.idea or "", right - MARGIN if stacked else scale.start - MARGIN - 16)
@@ -197,8 +197,9 @@ def _dot(canvas: Canvas, ours: Result, theirs: Result, x: Scale, y: float) -> No
 
 
 def _speed(r: Result) -> str:
-    speed = f"{figure(r.gflops)} GFLOP/s" if r.gflops and r.seconds else "failed"
-    return speed if r.trusted else f"{speed}, not trusted"
+    if not (r.gflops and r.seconds):
+        return r.missing
+    return f"{figure(r.gflops)} GFLOP/s" if r.trusted else f"{figure(r.gflops)} GFLOP/s, not trusted"
 
 
 def _times(ratio: float) -> str:

@@ -190,8 +190,9 @@ summary{cursor:pointer;min-height:24px}
 button[aria-pressed=true]{background:var(--accent);border-color:var(--accent);color:var(--bg);font-weight:600}
 section[hidden]{display:none}
 .setting{margin:0 0 10px}
-.cards{columns:2 520px;column-gap:20px}
-figure{margin:0 0 20px;padding:14px 8px;border:1px solid var(--line);border-radius:8px;break-inside:avoid;
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:20px;align-items:start;
+ margin-bottom:20px}
+figure{margin:0;padding:14px 8px;border:1px solid var(--line);border-radius:8px;break-inside:avoid;
  container-type:inline-size;position:relative}
 figcaption{padding:0 8px}
 h3{font-size:15px;margin:0;overflow-wrap:anywhere}
@@ -214,7 +215,7 @@ figcaption p{color:var(--muted);font-size:13.5px;margin:2px 0 8px;line-height:1.
 .all th[aria-sort=ascending] button::after{content:" ↑"}
 .all th[aria-sort=descending] button::after{content:" ↓"}
 tr.noisy td{color:var(--muted)}
-@media print{.controls{display:none}.cards{columns:1}figure{max-width:640px}body{font-size:12px}}
+@media print{.controls{display:none}.cards{display:block}figure{max-width:640px}body{font-size:12px}}
 """
 
 # What each mark says moves from its title into a tip, which pointer, finger and keyboard open alike. One mark of a plot

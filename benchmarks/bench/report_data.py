@@ -57,6 +57,14 @@ class Result:
     def ours(self) -> bool:
         return self.library == "minitorch"
 
+    @property
+    def missing(self) -> str:
+        """What stands in the place of a speed: how long a call would have taken, or that there is none."""
+        word, _, rest = (self.why or "").partition(": ")
+        if word == "skipped":
+            return rest.partition(" (")[0].replace("a call would take ", "") + " a call"
+        return word if word == "refuses" else "failed"
+
     def rates(self, unit: str) -> tuple[float, float, float] | None:
         """The median and the slowest and fastest quartile in `unit`, "GFLOP/s" or "GB/s"; None without a figure."""
         median = self.gflops if unit == "GFLOP/s" else self.gbs
