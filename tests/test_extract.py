@@ -117,6 +117,15 @@ def models(mt):
             logits = self.head(self.norm(x))
             return F.cross_entropy(logits.reshape(-1, 13), target.reshape(-1))
 
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.2, batch_first=True)
+            self.encoder, self.out = nn.TransformerEncoder(layer, 3), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return (self.out(self.encoder(x)) ** 2).mean()
+
     def ids(*shape, n):
         return mt.randint(0, n, shape)
 
@@ -126,6 +135,7 @@ def models(mt):
         "gru": lambda: (Language(nn.GRU), ids(2, 4, n=11), ids(2, 4, n=11)),
         "lstm": lambda: (Language(nn.LSTM), ids(2, 4, n=11), ids(2, 4, n=11)),
         "gpt": lambda: (GPT(3), ids(2, 5, n=13), ids(2, 5, n=13)),
+        "encoder": lambda: (Encoder(), mt.randn(2, 4, 8)),
     }
 
 
@@ -183,6 +193,22 @@ def test_no_name_is_unused(name, tmp_path):
     run = subprocess.run([ruff, "check", "--isolated", "--select", "F,E5,E7,E9,B007,ARG", "--line-length", "120",
                           str(script)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
+
+
+def test_equal_blocks_are_one_function():
+    mt.manual_seed(0)
+    source = mt.extract(*MODELS["gpt"]()).source
+    assert "for i in range(3):\n        x, saved_blocks[i] = block(p, f\"blocks.{i}\", x)" in source
+    assert "d_x = block_backward(p, f\"blocks.{i}\", saved_blocks[i], grads, d_x)" in source
+    assert 'grads[f"{name}.attention.qkv.weight"]' in source and "blocks.1." not in source.partition("RECORDED")[0]
+    source = mt.extract(*MODELS["encoder"]()).source  # nothing needs the gradient of the first one's input
+    assert "for i in range(1, 3):" in source and "d_x " not in source.partition("def forward")[2]
+
+
+def test_in_place_reads_as_an_assignment():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Conv2d(2, 1, 3))
+    source = mt.extract(model, mt.randn(1, 1, 6, 6)).source
+    assert "relu1 = relu(conv2d1)" in source and "[...] =" not in source
 
 
 def used_twice(x):

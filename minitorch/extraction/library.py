@@ -4,7 +4,6 @@ from __future__ import annotations
 import ast
 import copy
 import re
-import textwrap
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -13,8 +12,11 @@ import numpy as np
 from minitorch_kernels import table
 
 from ..capture.arrays import Slot, Step, slots_in
-from .folding import FOLDED, UNKNOWN, Array, Folded, Put, Source, alike, joined
+from .facts import UNKNOWN, Array, alike, joined
+from .folding import FOLDED, Folded, Put, Source
 from .layout import wrapped
+from .pruning import live, loaded_in, overwritten
+from .writing import docstring, written
 
 
 class Library:
@@ -112,13 +114,13 @@ class Library:
         for _ in range(20):
             before = sum(len(ast.unparse(s)) for f in self._folded.values() for s in f.body)
             for function, folded in self._folded.items():
-                folded.body = _live(folded.body)
-                loaded = _loaded(folded.body)
+                folded.body = live(folded.body)
+                loaded = loaded_in(folded.body)
                 source = self(function)
                 folded.params = source.params if function in self._loose else [
                     p for p in source.params if p in loaded and p != "xp"]
                 folded.params = [p for p in folded.params if p != "xp" and not (
-                    isinstance(self._facts[function].get(p, UNKNOWN), FOLDED) and _overwritten(p, folded.body))]
+                    isinstance(self._facts[function].get(p, UNKNOWN), FOLDED) and overwritten(p, folded.body))]
             for folded in self._folded.values():
                 for s in folded.body:
                     for node in ast.walk(s):
@@ -215,7 +217,7 @@ class Library:
 
     def imports(self) -> dict[str, Any]:
         """What the functions need besides each other: name -> module, function or number."""
-        loaded = set().union(*(_loaded(self._folded[f].body) for f in self.reached())) if self._folded else set()
+        loaded = set().union(*(loaded_in(self._folded[f].body) for f in self.reached())) if self._folded else set()
         found = {name: value for f in self.reached() for name, value in self._folded[f].imports.items()}
         return {name: value for name, value in found.items() if name in loaded}
 
@@ -242,8 +244,8 @@ class Library:
                   all(q in source.defaults for q in folded.params[i:]) else p for i, p in enumerate(folded.params)]
         body = _Renaming(self._names).visit(ast.Module(copy.deepcopy(folded.body), []))
         lines = [f"def {self._names[function]}({', '.join(params)}):",
-                 *_docstring(folded.doc, folded.also, source, folded.params, self._kept_results[function] is not None),
-                 *_lines(ast.fix_missing_locations(body).body, 1, folded.comments)]
+                 *docstring(folded.doc, folded.also, source, folded.params, self._kept_results[function] is not None),
+                 *written(ast.fix_missing_locations(body).body, 1, folded.comments)]
         return "\n".join(w for line in lines for w in wrapped(line))
 
     def call(self, step: Step, text: Callable[[Any], tuple[str, int]]) -> str:
@@ -341,168 +343,3 @@ class _Renaming(ast.NodeTransformer):
 
     def visit_Name(self, node: Any) -> Any:
         return ast.Name(self.names[node.function], node.ctx) if hasattr(node, "function") else node
-
-
-def _loaded(body: list[Any]) -> set[str]:
-    return {n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-
-
-def _live(body: list[Any]) -> list[Any]:
-    """Without assignments to names that nobody reads, or that are another name for something."""
-    while True:
-        body = _returned(_without_second_names(body))
-        for i, s in enumerate(body):  # values that are replaced before they are read
-            if isinstance(s, ast.Assign):
-                s.targets = [t for t in s.targets if not (isinstance(t, ast.Name) and _overwritten(t.id, body[i + 1:]))]
-        body = [s for s in body if not isinstance(s, ast.Assign) or s.targets]
-        loaded = _loaded(body)
-        again = _kept(body, loaded)
-        if len(ast.unparse(ast.Module(again, []))) == len(ast.unparse(ast.Module(body, []))):
-            return again
-        body = again
-
-
-def _without_second_names(body: list[Any]) -> list[Any]:
-    """`a = b` goes, and b stands for a, where neither is assigned to otherwise, or where a is made anew at once."""
-    stored = [n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    for i, s in enumerate(body):
-        if not (isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Name) and
-                isinstance(s.value, ast.Name)):
-            continue
-        a, b = s.targets[0].id, s.value
-        after = body[i + 1:]
-        if stored.count(a) == 1 and stored.count(b.id) <= (b.id in _loaded(body[:i])):
-            return [*body[:i], *(Put(a, b).visit(t) for t in after)]
-        if after and isinstance(after[0], ast.Assign) and isinstance(after[0].targets[0], ast.Name) and \
-                after[0].targets[0].id == a and len(after[0].targets) == 1:
-            after[0].value = Put(a, b).visit(after[0].value)
-            return [*body[:i], *after]
-    return body
-
-
-def _overwritten(name: str, body: list[Any]) -> bool:
-    """Whether the first statement that mentions `name` gives it a value, without looking at it."""
-    for s in body:
-        if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(s)):
-            return isinstance(s, ast.Assign) and name not in _loaded([s]) and any(
-                isinstance(n, ast.Name) and n.id == name for t in s.targets for n in _elements(t))
-    return False
-
-
-def _elements(target: Any) -> list[Any]:
-    return [e for t in target.elts for e in _elements(t)] if isinstance(target, ast.Tuple) else [target]
-
-
-def _returned(body: list[Any]) -> list[Any]:
-    """`y = f(x)` and `return y` in one."""
-    if len(body) > 1 and isinstance(body[-1], ast.Return) and isinstance(body[-1].value, ast.Name) and \
-            isinstance(body[-2], ast.Assign) and len(body[-2].targets) == 1 and \
-            isinstance(body[-2].targets[0], ast.Name) and body[-2].targets[0].id == body[-1].value.id:
-        return [*body[:-2], ast.copy_location(ast.Return(body[-2].value), body[-2])]
-    return body
-
-
-def _kept(body: list[Any], loaded: set[str]) -> list[Any]:
-    result = []
-    for s in body:
-        if isinstance(s, ast.Assign) and all(isinstance(t, (ast.Name, ast.Tuple)) for t in s.targets):
-            s.targets = [t for t in s.targets if not isinstance(t, ast.Name) or t.id in loaded] or []
-            if not s.targets:
-                continue
-            one = s.targets[0]
-            if len(s.targets) == 1 and isinstance(one, ast.Tuple):
-                if not {n.id for n in ast.walk(one) if isinstance(n, ast.Name)} & loaded and not any(
-                        isinstance(n, (ast.Attribute, ast.Subscript)) for n in ast.walk(one)):
-                    continue
-                if isinstance(s.value, (ast.Tuple, ast.List)) and len(s.value.elts) == len(one.elts) and not any(
-                        isinstance(e, ast.Starred) for e in (*one.elts, *s.value.elts)):
-                    pairs = [(t, v) for t, v in zip(one.elts, s.value.elts)
-                             if not isinstance(t, ast.Name) or t.id in loaded]
-                    if len(pairs) < len(one.elts):
-                        s.targets = [pairs[0][0] if len(pairs) == 1 else ast.Tuple([t for t, _ in pairs], ast.Store())]
-                        s.value = pairs[0][1] if len(pairs) == 1 else ast.Tuple([v for _, v in pairs], ast.Load())
-                else:
-                    one.elts = [t if not isinstance(t, ast.Name) or t.id in loaded else ast.Name("_", ast.Store())
-                                for t in one.elts]
-        elif isinstance(s, (ast.If, ast.For, ast.While)):
-            s.body, s.orelse = _kept(s.body, loaded), _kept(s.orelse, loaded)
-            if not s.body and not s.orelse:
-                continue
-            s.body = s.body or [ast.Pass()]
-        elif isinstance(s, ast.FunctionDef):
-            if s.name not in loaded:
-                continue
-            s.body = _kept(s.body, loaded)
-        result.append(s)
-    return result
-
-
-def _docstring(doc: str | None, also: str | None, source: Source, params: list[str], trimmed: bool) -> list[str]:
-    """The docstring, without examples and sentences that speak of what is gone; `also` is of what it was made of."""
-    gone = [p for p in source.params if p not in params and p != "xp"]
-    paragraphs: list[str] = []
-    for text in (doc, also):
-        for n, paragraph in enumerate((text or "").split(">>>")[0].strip().split("\n\n")):
-            if trimmed:
-                paragraph = re.sub(r"[;:] (gives |returns )?\(.*?\)(?=[.,])", "", paragraph, flags=re.S)
-            sentences = re.split(r"(?<=\.)\s+(?=[A-Z`])", paragraph.strip())
-            left = [s for i, s in enumerate(sentences) if not _mentions(s, gone, i + n == 0)]
-            if n == 0 and sentences[0] not in left:  # the summary, without the clause that speaks of it
-                first, *clauses = sentences[0].rstrip(".").split(", ")
-                left = [", ".join([first, *(c for c in clauses if "`" not in c)]) + ".", *left]
-            if left and left[0]:
-                prose = not any(line.startswith(" ") for line in paragraph.split("\n"))
-                paragraphs.append(textwrap.fill(" ".join(left), 100) if prose else " ".join(left))
-    if not paragraphs:
-        return []
-    lines = "\n\n".join(paragraphs).split("\n")
-    if len(lines) == 1:
-        return [f'    """{lines[0]}"""']
-    return [f'    """{lines[0]}', *(f"    {line}".rstrip() for line in lines[1:]), '    """']
-
-
-def _mentions(text: str, gone: list[str], summary: bool) -> bool:
-    return "16" in text or any(f"`{p}`" in text or (not summary and len(p) > 4 and re.search(rf"\b{p}\b", text))
-                               for p in gone)
-
-
-def _lines(body: list[Any], depth: int, comments: dict[int, str]) -> Iterator[str]:
-    """Statements as lines, with the comments that stood behind them."""
-    for s in body:
-        space = "    " * depth
-        if isinstance(s, (ast.If, ast.For, ast.While, ast.FunctionDef, ast.With)):
-            head: Any = copy.copy(s)
-            head.body = [ast.Pass()]
-            if hasattr(head, "orelse"):
-                head.orelse = []
-            yield space + _quotes(ast.unparse(head).split("\n")[0])
-            yield from _lines(s.body, depth + 1, comments)
-            otherwise = getattr(s, "orelse", None)
-            if otherwise:
-                yield space + "else:"
-                yield from _lines(otherwise, depth + 1, comments)
-            continue
-        comment = comments.get(getattr(s, "end_lineno", 0) or 0, "")
-        yield space + _quotes(_statement(s)) + (f"  {comment}" if comment else "")
-
-
-def _statement(s: Any) -> str:
-    """A statement, without brackets around tuples that are assigned or returned."""
-    value: Any = getattr(s, "value", None)
-    if isinstance(value, ast.Tuple) and len(value.elts) > 1 and isinstance(s, (ast.Return, ast.Assign)):
-        bare = ", ".join(map(ast.unparse, value.elts))
-        if isinstance(s, ast.Return):
-            return f"return {bare}"
-        if len(s.targets) == 1 and isinstance(s.targets[0], ast.Tuple):
-            return f"{', '.join(map(ast.unparse, s.targets[0].elts))} = {bare}"
-    if isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Tuple):
-        return f"{', '.join(map(ast.unparse, s.targets[0].elts))} = {ast.unparse(value)}"
-    return ast.unparse(s)
-
-
-def _quotes(line: str) -> str:
-    """As people write: double quotes, and one pair of brackets around a generator, none around a loop's targets."""
-    line = re.sub(r"'([^'\"\\]*)'", r'"\1"', line)
-    for inner in re.findall(r"\w\(\(((?:[^()]|\([^()]*\))* for (?:[^()]|\([^()]*\))*)\)\)", line):
-        line = line.replace(f"(({inner}))", f"({inner})")
-    return re.sub(r"^for \(([^()]*)\) in ", r"for \1 in ", line)

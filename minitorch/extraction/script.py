@@ -73,6 +73,7 @@ class Script:
         self.rolls = rolls(self.forward_steps, self.backward_steps, tape.paths, self.called, self.outputs)
         self.rolled = {i for roll in self.rolls for i in roll.ids}
         self.inside: list[Roll] = []  # whose function is being written
+        self.template: tuple[str, str] | None = None  # the name of the block that it is written from, and its kind
         self.functions: list[str] = []  # of the modules that are repeated
         self.kept_by_rolls: list[str] = []
         self._name_values()
@@ -284,7 +285,7 @@ class Script:
                     yield ""
                 yield from self._heading(now)
                 path = now
-            block += lines
+            block += [(_generic(code, *self.template), comment) for code, comment in lines] if self.template else lines
         yield from _aligned(block)
 
     def _loop(self, roll: Roll, forward: bool) -> Iterator[str]:
@@ -293,7 +294,8 @@ class Script:
         last = roll.own.rpartition(".")[2]
         numbers = f"{roll.base}, {roll.base + n}" if roll.base else str(n)
         if forward:
-            roll.name = self.names.new(identifier(type(self.tape.scopes.kinds[f"{roll.prefix}.{roll.base}"]).__name__.lower()))
+            kind = type(self.tape.scopes.kinds[f"{roll.prefix}.{roll.base}"]).__name__
+            roll.name = self.names.new(identifier(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()))
             roll.kept = self.names.new(f"saved_{identifier(last)}")
             others = "".join(f", {self._slot_text(slot)[0]}" for slot in roll.others)
             self._write_functions(roll)
@@ -333,6 +335,8 @@ class Script:
         inline, direct = self.inline, self._direct
         self.inline = {slot for slot in self.makers if self._inlined(slot)}
         self._direct = self._direct_targets()
+        kind = type(self.tape.scopes.kinds[f"{roll.prefix}.{roll.base}"]).__name__
+        before, self.template = self.template, (first, kind)
         ahead = list(self._written_lines(roll.forward[0], shapes=True))
         back = list(self._written_lines(roll.backward[0], shapes=False))
         made = {slot for step in roll.forward[0] for slot in slots_in(step.out)} | {roll.x, *roll.others}
@@ -344,13 +348,12 @@ class Script:
                     self.constants[name[3:-2].replace(f"{first}.", f"{roll.own}.{i}.", 1)] = pairs[slot].source
         y, dy = self.called[roll.y], self.called[roll.dy]
         others = "".join(f", {self._slot_text(slot)[0]}" for slot in roll.others)
-        n, dx = len(roll.forward), self.called[roll.dx]
-        kind = type(self.tape.scopes.kinds[f"{roll.prefix}.{roll.base}"]).__name__
+        n, dx, self.template = len(roll.forward), self.called[roll.dx], before
         last = f"{roll.own}.{roll.base + n - 1}"
         text = _generic("\n".join(ahead), first, kind), _generic("\n".join(back), first, kind)
         self.functions.append(joined(
             f"def {roll.name}(p, name, {self.called[roll.x]}{others}):",
-            f"One {kind}, `name` of {first} ... {last}: its result, and what backward needs.",
+            f"One {kind}, from {first} to {last}: its result, and what backward needs.",
             [*text[0].split("\n"), "", *wrapped(f"saved = {in_brackets(saved)}"), f"return {y}, saved"]))
         self.functions.append(joined(
             f"def {roll.name}_backward(p, name, saved, grads, {dy}):",
@@ -387,9 +390,9 @@ class Script:
         outs = self.library.outputs(step) if step.kind == "kernel" else \
             [step.out] if isinstance(step.out, Slot) else list(step.out)
         for _ in range(8):
-            text = self._expression(step)[0]
+            text, binds = self._expression(step)
             children = [s for s in uses(step) if s in self.inline]
-            if len(text) <= LONG or not children:
+            if len(text) <= (LONG if binds == ATOM else LONG * 3 // 2) or not children:  # an operator can be broken at
                 break
             largest = max(children, key=lambda s: len(self._slot_text(s)[0]))
             if len(self._slot_text(largest)[0]) < 24:
@@ -403,6 +406,8 @@ class Script:
         comment = str(shown[0].shape) if shapes and shown else ""
         if len(targets) + len(text) + len(comment) > WIDTH - 12 and self._expression(step)[1] < ATOM:
             text = f"({text})"  # so that it can be broken
+        if len(shown) > 1 and len(targets) > WIDTH // 2 and len(targets) + len(text) > WIDTH - 8:
+            targets = f"({targets})"
         yield f"{targets} = {text}", comment
 
     def _target(self, slot: Any) -> str:

@@ -27,7 +27,8 @@ WRITTEN_OUT = {*UNARY, *BINARY, "where", "unbroadcast", "add_into", "matmul", "l
 VAGUE = {"x", "y", "z", "out", "output", "outputs", "input", "inputs", "result", "hidden", "self", "t", "tmp", "data",
          "value", "values", "res", "ret", "src", "args", "residual", "identity"}  # names of variables that say nothing
 PACKAGE = Path(__file__).resolve().parent.parent
-TRACED = ("nn", "examples", "vision", "keras")  # folders of the package whose variables are named as a user's are
+# what of the package is like a user's code, whose variables give names
+TRACED = {"examples", "vision", ("nn", "transformer.py"), ("nn", "multihead.py")}
 
 
 class Tape(Recorder):
@@ -253,8 +254,10 @@ class _Variables:
 
     def enter(self, frame: Any, event: str, arg: Any) -> Any:
         file = Path(frame.f_code.co_filename)
-        if PACKAGE in file.parents and file.relative_to(PACKAGE).parts[0] not in TRACED:
-            return None
+        if PACKAGE in file.parents:
+            folder, *rest = file.relative_to(PACKAGE).parts
+            if folder not in TRACED and (folder, *rest) not in TRACED:
+                return None
         return self.look if frame.f_code.co_name != "<module>" else None
 
     def look(self, frame: Any, event: str, arg: Any) -> Any:

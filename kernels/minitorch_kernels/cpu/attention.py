@@ -21,6 +21,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .. import memory
+from .copies import transposed
 from .jit import jit
 from .strided import like, operand, starts
 from .tasks import task
@@ -38,7 +39,6 @@ from .vector import (
     load,
     loop,
     splat,
-    turn,
     vector_of,
 )
 
@@ -142,7 +142,7 @@ def _forward(part, q, q_at, q_row, k, k_at, k_row, v, v_at, v_row, mask, mask_at
             _ask_for(q, q_at[ahead], q_row, i, i + rows, depth)
             _ask_for(k, k_at[ahead], k_row, low, high, depth)
             _ask_for(v, v_at[ahead], v_row, low, high, width)
-            _turn(q[q_at[n] + i * q_row:], q_row, rows, depth, queries, wide)
+            transposed(q[q_at[n] + i * q_row:], q_row, rows, depth, queries, wide)
             _fill(top, -np.inf)
             _fill(total, 0.0)
             _fill(sums, 0.0)
@@ -159,7 +159,7 @@ def _forward(part, q, q_at, q_row, k, k_at, k_row, v, v_at, v_row, mask, mask_at
                 factor[c] = 1 / total[c] if total[c] != 0 else 0
                 lse[n * length + i + c] = top[c] + math.log(total[c]) if total[c] != 0 else np.inf
             _scale(sums, width, factor)
-            _turn(sums, wide, width, rows, y[y_at[n] + i * y_row:], y_row)
+            transposed(sums, wide, width, rows, y[y_at[n] + i * y_row:], y_row)
 
 
 @task
@@ -194,9 +194,9 @@ def _backward(part, dy, dy_at, dy_row, q, q_at, q_row, k, k_at, k_row, v, v_at, 
             _ask_for(k, k_at[ahead], k_row, low, high, depth)
             _ask_for(v, v_at[ahead], v_row, low, high, width)
             own_q, own_dy = q[q_at[n] + i * q_row:], dy[dy_at[n] + i * dy_row:]
-            _turn(own_q, q_row, rows, depth, q_turned, wide)
-            _turn(own_dy, dy_row, rows, width, dy_turned, wide)
-            _turn(y[y_at[n] + i * y_row:], y_row, rows, width, y_turned, wide)
+            transposed(own_q, q_row, rows, depth, q_turned, wide)
+            transposed(own_dy, dy_row, rows, width, dy_turned, wide)
+            transposed(y[y_at[n] + i * y_row:], y_row, rows, width, y_turned, wide)
             _copy(own_q, q_row, rows, depth, scale, q_block, deep)
             _copy(own_dy, dy_row, rows, width, one, dy_block, broad)
             _fill(level, np.inf)
@@ -217,7 +217,7 @@ def _backward(part, dy, dy_at, dy_row, q, q_at, q_row, k, k_at, k_row, v, v_at, 
                     _added(keys, j * deep + e, 1, deep, ds, 0, wide, count, ds, dq_turned, e * wide, wide)
                 _collect(ds, count, q_block, depth, deep, rows, dkeys[j * deep:])
                 _collect(p, count, dy_block, width, broad, rows, dvalues[j * broad:])
-            _turn(dq_turned, wide, depth, rows, dq[dq_at[n] + i * dq_row:], dq_row)
+            transposed(dq_turned, wide, depth, rows, dq[dq_at[n] + i * dq_row:], dq_row)
         _copy(dkeys, deep, sources, depth, one, dk[dk_at[n]:], dk_row)
         _copy(dvalues, broad, sources, width, one, dv[dv_at[n]:], dv_row)
 
@@ -278,15 +278,6 @@ def _hide(mask, at, row, causal, ahead, count, scores):
     if causal:
         for j in range(max(0, 1 - ahead), count):
             _fill(scores[j * wide:j * wide + min(wide, j + ahead)], -np.inf)
-
-
-@jit
-def _turn(x, row, rows, columns, out, out_row):
-    """out[column, r] = x[r, column]."""
-    lane = lanes_of(out)
-    for r in range(0, rows, lane):
-        for c in range(0, columns, lane):
-            turn(x, r * row + c, row, rows - r, columns - c, out, c * out_row + r, out_row)
 
 
 @jit

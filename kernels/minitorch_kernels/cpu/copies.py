@@ -37,13 +37,13 @@ def copy(x):
 @task
 def _turn_planes(part, cuts, width, rows, columns, x, row, source, out, out_row, target):
     plane, first = part // cuts, part % cuts * width
-    _turn(x[source[plane] + first:], row, rows, min(width, columns - first), out[target[plane] + first * out_row:],
-          out_row)
+    transposed(x[source[plane] + first:], row, rows, min(width, columns - first), out[target[plane] + first * out_row:],
+               out_row)
 
 
 @jit
-def _turn(x, row, rows, columns, out, out_row):
-    """out[column, r] = x[r, column]."""
+def transposed(x, row, rows, columns, out, out_row):
+    """out[column, r] = x[r, column], for matrices whose rows begin `row` and `out_row` numbers apart."""
     lane = lanes_of(out)
     for c in range(0, columns, lane):
         for r in range(0, rows, lane):
