@@ -109,6 +109,11 @@ def test_the_steps_are_in_the_order_of_the_engine():
     assert list(dict.fromkeys(order)) == list(dict.fromkeys(names)) and len(names) == 5
 
 
+def test_a_dtype_among_the_arguments_is_text():
+    g = viz.graph(lambda x: mt.fft.fft(x).abs().sum(), mt.ones(3, requires_grad=True))
+    assert len(g.facts.steps) == 4 and not g.facts.ended and "complex64" in g.html()
+
+
 def test_a_shared_parameter_is_one_leaf_with_several_uses():
     w = nn.Parameter(mt.randn(3, 3))
     g = viz.graph(lambda x: (x @ w @ w).sum(), mt.randn(2, 3))

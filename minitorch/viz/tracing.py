@@ -90,7 +90,7 @@ class trace:
                            self.kernels.since(event.time_range.start))
 
     def _taken(self, op: Any, i: int, value: Any) -> Taken:
-        if not hasattr(value, "shape"):
+        if not hasattr(value, "nbytes"):  # a dtype has a shape, too
             return Taken(None, "", None, "", repr(value)[:60])
         owner = memory_of(value)
         try:
@@ -104,7 +104,7 @@ class trace:
 
 def memory_of(array: Any) -> Any:
     """The array whose memory `array` shows: itself, unless it is a view."""
-    while getattr(array, "base", None) is not None and hasattr(array.base, "shape"):
+    while getattr(array, "base", None) is not None and hasattr(array.base, "nbytes"):
         array = array.base
     return array
 
@@ -134,7 +134,7 @@ class Kernels:
 
 def _form(value: Any) -> Any:
     """What of an argument can matter to the choice of a version."""
-    if hasattr(value, "shape"):
+    if hasattr(value, "nbytes"):
         return value.shape, str(value.dtype), getattr(value, "strides", None)
     return tuple(map(_form, value)) if isinstance(value, (list, tuple)) else repr(value)[:60]
 
