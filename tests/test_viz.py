@@ -84,7 +84,9 @@ def test_kernels_their_version_and_the_reason_are_those_of_the_table():
     details = facts_of(g)["matmul"].details
     assert details["kernels"] == ["matmul (reference)"]
     assert "use('reference')" in g.facts.texts["matmul (reference)"]
-    assert details["gradient_kernels"] and "def matmul" in g.facts.texts[details["formula"]]
+    told = {part: g.facts.texts[details[part]] for part in ("formula", "gradient", "body")}
+    assert details["gradient_kernels"] and "def matmul" in told["body"]
+    assert "dy" in told["gradient"] and "Σ" in told["formula"]
 
 
 def test_gradient_norms_are_those_that_backward_gives():
@@ -364,7 +366,7 @@ def test_click_fold_search_and_bars(opened, gpt):
     tab = opened(gpt)
     tab.locator('g.item:has-text("linear  · head")').click()
     said = tab.locator("#details").inner_text()
-    assert "GPT.head" in said and "def linear" in said and "gpt.py" in said and "linear (" in said
+    assert "GPT.head" in said and "dweight = lambda dy" in said and "gpt.py" in said and "linear (" in said
     assert tab.locator('g.item:has-text("blocks.3: Block")').count() == 0
     tab.locator('g.item:has-text("12 × Block")').click()
     assert tab.locator('g.item:has-text("blocks.3: Block")').count() == 1

@@ -8,6 +8,7 @@ from typing import Any
 from ..engine import Node, captured, is_array
 from ..graph_names import node_name
 from ..nn.parameter import Parameter
+from ..op import OPS
 from ..tensor import Tensor
 from .backward import Step, reachable, walk
 from .structure import Vertex
@@ -73,7 +74,7 @@ class Facts:
             "forward": note.seconds, "backward": step.seconds if step else None,
             "kept": [(name, text, size) for name, text, size, _ in kept], "bytes": sum(size for _, _, size, _ in kept),
             "freed": node.backward is None, "norm": _finite(step.norm if step else None), "hooks": hooks,
-            "formula": self._text(f"formula of {node.op.name}", _formula(node)),
+            **{part: self._text(f"{part} of {node.op.name}", text) for part, text in _told(node).items()},
             "kernels": [self._text(name, why) for name, why in note.kernels],
             "gradient_kernels": [self._text(name, why) for name, why in (step.kernels if step else ())]}
         self.vertices.append(vertex)
@@ -191,9 +192,15 @@ def _argument(node: Any, i: int) -> str:
     return names[i] if i < len(names) else f"argument {i}"
 
 
-def _formula(node: Any) -> str:
-    """The source of the op's body, which holds its gradient functions; of a custom Function the class's."""
-    return _source(getattr(node.op, "body", None) or getattr(node.op, "function", None))
+def _told(node: Any) -> dict[str, str]:
+    """The op's formula, the source of its gradient functions, and that of its whole body, or of a custom Function."""
+    body = _source(getattr(node.op, "body", None) or getattr(node.op, "function", None))
+    if node.op not in OPS.values():
+        return {"formula": "", "gradient": "", "body": body}
+    from ..explanation import describe
+
+    known = describe(node.op.name)
+    return {"formula": known.formula or known.summary, "gradient": known.gradient, "body": body}
 
 
 @cache

@@ -224,7 +224,9 @@ function explain(key) {
     ["forward", time(v.forward) || untraced || "not measured"], ["backward", time(v.backward) || missing],
     ["keeps", v.freed ? "freed by backward" : kept || "nothing"], ["gradient norm", number(v.norm) ?? missing],
     ...(v.hooks ? [["hooks", `${v.hooks}, not called for this picture`]] : [])]) +
-    (v.formula ? `<h3>Formula and gradient</h3><pre>${escaped(texts[v.formula])}</pre>` : "") +
+    (v.formula ? `<h3>Formula</h3><p class="formula">${escaped(texts[v.formula])}</p>` : "") +
+    (v.gradient ? `<h3>Gradient, from dy of the result</h3><pre>${escaped(texts[v.gradient])}</pre>` : "") +
+    (v.body ? `<details><summary>The whole op</summary><pre>${escaped(texts[v.body])}</pre></details>` : "") +
     "<h3>Kernels, forward</h3>" + (kernels(v.kernels) || `<p class="muted">${untraced || "none of the table: NumPy itself"}</p>`) +
     "<h3>Kernels, backward</h3>" + (kernels(v.gradient_kernels) || `<p class="muted">${v.backward === null ? escaped(missing) : "none of the table: NumPy itself"}</p>`);
 }
