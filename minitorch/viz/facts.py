@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from functools import cache
 from typing import Any
 
@@ -69,7 +70,7 @@ class Facts:
         hooks = len(node.hooks or ()) + len(node.posthooks or ())
         vertex.details = {
             "name": node_name(node), "module": note.calls[-1].path if note.calls else "", "source":
-            note.source or node.source or "", "out": type_text(node), "outputs": node.outputs or 1,
+            _near(note.source or node.source or ""), "out": type_text(node), "outputs": node.outputs or 1,
             "in": [self._input(node, note, i) for i in range(max(len(node.inputs), len(note.taken)))],
             "forward": note.seconds, "backward": step.seconds if step else None,
             "kept": [(name, text, size) for name, text, size, _ in kept], "bytes": sum(size for _, _, size, _ in kept),
@@ -219,6 +220,12 @@ def _common(calls: list[tuple]) -> tuple:
             break
         found.append(level[0])
     return tuple(found)
+
+
+def _near(source: str) -> str:
+    """`file:line`, from the present folder on where the file lies below it."""
+    below = os.path.join(os.getcwd(), "")
+    return source.removeprefix(below)
 
 
 def _finite(norm: float | None) -> Any:
