@@ -54,8 +54,7 @@ def aware(body: Callable) -> Callable:
 def install(ops: dict[str, Any]) -> None:
     """Put the casts before the bodies of the ops named here."""
     for name in NAMES & ops.keys():
-        put = getattr(ops[name].running_body, "put_beneath", ops[name].replace_body)  # a tool's body stays around it
-        put(_cast(name, ops[name].body))
+        ops[name].replace_body(_cast(name, ops[name].body))
 
 
 def _cast(name: str, body: Callable) -> Callable:

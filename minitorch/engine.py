@@ -11,10 +11,8 @@ the graph is.
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ContextDecorator
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -22,28 +20,20 @@ from typing import Any
 from numpy import asarray, generic, ndarray
 
 from .errors import GraphError
+from .modes import enable_grad as enable_grad  # the modes, under the engine's name too
+from .modes import inference_mode as inference_mode
+from .modes import is_grad_enabled as is_grad_enabled
+from .modes import is_inference_mode_enabled as is_inference_mode_enabled
+from .modes import mode
+from .modes import no_grad as no_grad
+from .modes import set_grad_enabled as set_grad_enabled
 
-
-class _Mode(threading.local):
-    """What this thread records: each thread starts with gradients on."""
-
-    grad = True
-    inference = False
-    anomaly = False
-    check_nan = False
-    notes: tuple = ()  # called with every new node: who wants to know more of it writes it down
-    gradients: tuple = ()  # each takes a node that backward has come to, and its gradient functions; gives those to run
-    autocast: Any = None  # within autocast, the NumPy dtype of products
-    recorder: Any = None  # of `compile`, while it records what runs here
-    saving: Any = None  # within `saved_tensors_hooks`, what takes over the values that a node keeps
-    drawing: Any = None  # within `vmap`, what is asked before random numbers are drawn
-
-
-mode = _Mode()
-profiling: Any = None  # a profiler's recording, while it runs
+profiling: Any = None  # a profiler's recording, while it runs: named blocks and compiled functions are told to it
+gradients: tuple = ()  # of `around_gradients`: each takes a node and its gradient functions, and gives those to run
 hooked = False  # whether any node has got a hook that sees its results
 sparse = False  # whether there have been sparse gradients
 next_number = count(1).__next__
+_changing = threading.Lock()
 LARGE = 1 << 18  # bytes of a gradient from which adding is a kernel's work
 
 
@@ -213,7 +203,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
 
     for edge, grad in roots:
         deliver(edge, grad, False)
-    plain = targets is None and not lifted and not mode.gradients and profiling is None and not hooked
+    plain = targets is None and not lifted and not gradients and not hooked
     waiting = None  # a node and its gradient, while nothing else is pending: in a chain no node goes through the heap
     while True:
         if waiting is not None:
@@ -251,10 +241,8 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
         if not plain:
             if lifted:
                 functions, k = node.op.lift(node), lifted_kernels()
-            for around in mode.gradients:
+            for around in gradients:
                 functions = around(node, functions)
-            if profiling is not None:
-                functions = profiling.timed_gradients(node, functions)
             if node.posthooks:
                 from .nodes import with_hooks
 
@@ -320,20 +308,28 @@ class noting:
 
 
 class around_gradients:
-    """Within `with`, backward on this thread runs what `function(node, functions)` makes of each node's functions.
-
-    `functions` is a list with one an input, or one function for all of them, as in `Node.backward`.
+    """Within `with`, backward on this thread, or `everywhere`, runs what `function(node, functions)` makes of each
+    node's gradient functions: a list with one an input, or one function for all of them, as in `Node.backward`.
     """
 
-    def __init__(self, function: Callable[[Node, Any], Any]):
-        self.function = function
+    def __init__(self, function: Callable[[Node, Any], Any], everywhere: bool = False):
+        self.function, self.everywhere = function, everywhere
 
     def __enter__(self) -> around_gradients:
-        mode.gradients = (*mode.gradients, self.function)
+        self.thread = None if self.everywhere else threading.get_ident()
+        self._change(lambda before: (*before, self))
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        mode.gradients = tuple([f for f in mode.gradients if f is not self.function])
+        self._change(lambda before: tuple([other for other in before if other is not self]))
+
+    def __call__(self, node: Node, functions: Any) -> Any:
+        return self.function(node, functions) if self.thread in (None, threading.get_ident()) else functions
+
+    def _change(self, to: Callable[[tuple], tuple]) -> None:
+        global gradients
+        with _changing:
+            gradients = to(gradients)
 
 
 def detect_anomalies(enabled: bool, check_nan: bool) -> None:
@@ -348,90 +344,6 @@ def detect_anomalies(enabled: bool, check_nan: bool) -> None:
 def note_source(node: Node) -> None:
     """Write down the line of the program that made a node."""
     node.source = caller()
-
-
-class _GradMode(ContextDecorator):
-    """Recording on or off on this thread, within `with` or in a decorated function or generator."""
-
-    def __init__(self, enabled: bool):
-        self.enabled = enabled
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(mode.grad)
-        mode.grad = self.enabled
-
-    def __exit__(self, *exception: Any) -> None:
-        mode.grad = self._before.pop()
-
-    def __call__(self, function: Callable) -> Any:
-        return _decorated(function, lambda: _GradMode(self.enabled))
-
-
-class no_grad(_GradMode):
-    """Record nothing: results need no gradient. `with no_grad():`, `@no_grad()` or `@no_grad`."""
-
-    def __new__(cls, function: Callable | None = None):
-        return super().__new__(cls) if function is None else no_grad()(function)
-
-    def __init__(self) -> None:
-        super().__init__(False)
-
-
-class enable_grad(_GradMode):
-    """Record operations, within `no_grad`."""
-
-    def __new__(cls, function: Callable | None = None):
-        return super().__new__(cls) if function is None else enable_grad()(function)
-
-    def __init__(self) -> None:
-        super().__init__(True)
-
-
-class set_grad_enabled(_GradMode):
-    """Recording on or off: from this call on, or only within `with`."""
-
-    def __init__(self, enabled: bool):
-        super().__init__(bool(enabled))
-        self._before.append(mode.grad)
-        mode.grad = self.enabled
-
-    def __enter__(self) -> None:
-        mode.grad = self.enabled
-
-    def __call__(self, function: Callable) -> Any:
-        mode.grad = self._before.pop()
-        return super().__call__(function)
-
-
-class inference_mode(ContextDecorator):
-    """`no_grad`, and its results can never become part of a graph."""
-
-    def __new__(cls, mode: Any = True):
-        return inference_mode()(mode) if callable(mode) else super().__new__(cls)
-
-    def __init__(self, mode: bool = True):
-        self._wanted = mode
-        self._before: list[tuple[bool, bool]] = []
-
-    def __enter__(self) -> None:
-        self._before.append((mode.grad, mode.inference))
-        mode.grad, mode.inference = not self._wanted, self._wanted
-
-    def __exit__(self, *exception: Any) -> None:
-        mode.grad, mode.inference = self._before.pop()
-
-    def __call__(self, function: Callable) -> Any:
-        return _decorated(function, lambda: inference_mode(self._wanted))
-
-
-def is_grad_enabled() -> bool:
-    """Whether this thread records operations."""
-    return mode.grad
-
-
-def is_inference_mode_enabled() -> bool:
-    return mode.inference
 
 
 def whole(function: Callable) -> Callable:
@@ -567,33 +479,3 @@ def caller() -> str:
             break
         frame = frame.f_back
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _decorated(function: Callable, fresh: Callable) -> Callable:
-    """`function` under the mode that `fresh()` makes; of a generator each step, so that its caller's mode stays."""
-    if not inspect.isgeneratorfunction(function):
-        @functools.wraps(function)
-        def wrapped(*args, **kwargs):
-            with fresh():
-                return function(*args, **kwargs)
-        return wrapped
-
-    @functools.wraps(function)
-    def stepped(*args, **kwargs):
-        generator = function(*args, **kwargs)
-        step, given = generator.send, None
-        while True:
-            try:
-                with fresh():
-                    result = step(given)
-            except StopIteration as end:
-                return end.value
-            try:
-                step, given = generator.send, (yield result)
-            except GeneratorExit:
-                with fresh():
-                    generator.close()
-                raise
-            except BaseException as error:
-                step, given = generator.throw, error
-    return stepped

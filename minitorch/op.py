@@ -53,6 +53,7 @@ HANDED_OVER = frozenset("""
     nanquantile histc fractional_max_pool2d fractional_max_pool3d
 """.split())  # noqa: SIM905
 overriding: Any = None  # `overrides.dispatch`, once a class or a mode has a `__torch_function__`
+wrappers: tuple = ()  # of `observing.around_ops`: each makes of an op and its body the one to run
 NOTHING = object()  # what it answers where nobody takes the call over
 PLAIN = {Tensor, int, float, bool, complex, NoneType, np.ndarray}  # types that have no `__torch_function__`
 _ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim"}
@@ -158,6 +159,7 @@ class Op:
         self.takes_more = bool(code.co_flags & CO_VARKEYWORDS)
         defaults = body.__defaults__ or ()
         self.optional = dict(zip(code.co_varnames[code.co_argcount - len(defaults):arrays], defaults))
+        self.own_body = body  # what runs below all that tools have put around it
         self._kept: tuple = ()  # what each gradient function keeps alive; known after the first run
         self._joint = False
 
@@ -266,15 +268,24 @@ class Op:
                 self.explain(error, (a, b, c))
                 raise
 
-        def replace_body(other):
+        def rebind():
             nonlocal body
-            self.running_body = body = other
+            body = self.own_body
+            for wrap in wrappers:
+                body = wrap(self, body)
+            self.running_body = body
 
-        self.replace_body, self.running_body = replace_body, body
+        self.rebind = rebind
+        rebind()
         direct = {1: one, 2: two, 3: three}
-        call: Any = functools.wraps(body)(general if variadic else direct.get(n, general))
+        call: Any = functools.wraps(self.body)(general if variadic else direct.get(n, general))
         call.op, self.call = self, call
         return call
+
+    def replace_body(self, body: Callable) -> None:
+        """Let another body run from now on, below what tools have put around it."""
+        self.own_body = body
+        self.rebind()
 
     def finisher(self) -> Callable:
         """The function that makes a tensor of what the body returned, and records it where a gradient is needed."""

@@ -13,9 +13,9 @@ from . import meta, op, random
 from .device import device as device_type
 from .engine import no_grad
 from .nn.scopes import Scopes
+from .observing import around_ops
 from .op import OPS
 from .profiler.arrays import arrays_in
-from .profiler.recording import Recording
 from .profiler.tables import Column, Table, count, megabytes
 from .tensor import Tensor
 
@@ -154,21 +154,18 @@ class _Seen(Scopes):
         run.output = run.output or _shapes(output)
 
 
-class _Counting(Recording):
+class _Counting(around_ops):
     """Adds up what ops do for the modules that run."""
 
     def __init__(self, seen: _Seen):
-        super().__init__()
+        super().__init__(self._op)
         self.seen, self.paused = seen, False
 
-    def _timed(self, name: str, function: Callable, skip: int = 1, op: str = "", node: Any = None) -> Callable:
-        def counted(*args, **kwargs):
-            result = function(*args, **kwargs)
-            if not self.paused:
-                self.count(op, args[skip:], result, list(arrays_in(result)))
-            return result
-
-        return counted
+    def _op(self, op: Any, body: Callable, k: Any, arguments: tuple, options: dict) -> Any:
+        result = body(k, *arguments, **options)
+        if not self.paused:
+            self.count(op.name, arguments, result, list(arrays_in(result)))
+        return result
 
     def count(self, name: str, arrays: Any, result: Any, made: list) -> None:
         """Add an op's run to all modules around it. What may be a view takes no memory."""
@@ -222,13 +219,11 @@ def multiply_adds(name: str, arrays: Sequence, y: Any) -> int:
 def _run(model: Any, args: Any, kwargs: dict) -> dict[str, _Run]:
     """Run the model for real, and put everything back."""
     seen = _Seen(model)
-    counting = _Counting(seen)
     with ExitStack() as stack:
         stack.enter_context(_as_before(model))
         stack.enter_context(no_grad())
         stack.enter_context(seen)
-        counting.start()
-        stack.callback(counting.stop)
+        stack.enter_context(_Counting(seen))
         model(*args, **kwargs)
     return seen.runs
 
@@ -238,14 +233,12 @@ def _run_on_meta(model: Any, args: Any, kwargs: dict) -> dict[str, _Run] | None:
     seen = _Seen(model)
     counting = _Counting(seen)
     with ExitStack() as stack:
-        for context in (_as_before(model), no_grad(), device_type("meta"), seen):
+        for context in (_as_before(model), no_grad(), device_type("meta"), seen, counting):
             stack.enter_context(context)
         stack.callback(setattr, op, "modules", op.modules)  # else ops would look for good where their inputs lie
         for t in {id(t): t for t in (*model.parameters(), *model.buffers())}.values():
             stack.callback(setattr, t, "_array", t._array)
             t._array = meta.meta_array(t._array.shape, t._array.dtype)
-        counting.start()
-        stack.callback(counting.stop)
         stack.callback(setattr, meta, "run", meta.run)
         meta.run = counting.without_values(meta.run)
         try:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import minitorch as mt
-from minitorch import nn
+from minitorch import engine, nn
 from minitorch.debug import NonFiniteError
 from minitorch.engine import mode
 from minitorch.op import OPS
@@ -19,10 +19,10 @@ def bodies():
 
 @pytest.fixture(autouse=True)
 def nothing_is_left():
-    before, modes = bodies(), (mode.anomaly, mode.check_nan, mode.notes, mode.gradients)
+    before, modes = bodies(), (mode.anomaly, mode.check_nan, mode.notes, engine.gradients)
     yield
     assert bodies() == before
-    assert (mode.anomaly, mode.check_nan, mode.notes, mode.gradients) == modes
+    assert (mode.anomaly, mode.check_nan, mode.notes, engine.gradients) == modes
 
 
 FORWARD = {

@@ -25,7 +25,7 @@ def nothing_is_left():
     before, run = {name: op.running_body for name, op in OPS.items()}, engine.run
     yield
     assert {name: op.running_body for name, op in OPS.items()} == before and engine.run is run
-    assert engine.mode.notes == engine.mode.gradients == ()
+    assert engine.mode.notes == engine.gradients == ()
 
 
 def training():

@@ -199,6 +199,8 @@ def test_what_has_no_file():
     assert Source(made["typed"]).text == "" and Source(made["typed"]).node is None
     assert place_of("minitorch_kernels.nowhere:nothing") == "minitorch_kernels.nowhere"
     assert idea_at("minitorch_kernels.nowhere:nothing") == ""
+    assert idea_at("minitorch_kernels.ladder.conv2d:loops_dx").startswith("The same seven loops")
+    assert idea_at("minitorch_kernels.ladder.conv2d:rows_dw").startswith("dw by rows")
 
 
 # Which version runs

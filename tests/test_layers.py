@@ -19,7 +19,7 @@ LAYERS = [
     ["minitorch_kernels"],
     ["errors", "shapes", "dtypes", "limits", "quiet", "return_types", "roots"],
     ["device"],
-    ["engine"],
+    ["engine", "modes"],
     ["tensor"],
     ["inplace", "casting", "meta"],
     ["function", "op", "gradcheck", "autograd", "graph_names", "lifted", "nodes"],

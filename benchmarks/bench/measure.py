@@ -50,6 +50,7 @@ class Contestant:
     start: Callable[[Case, tuple], Callable[[], Any] | None]  # a function without arguments that runs the case
     around: Callable[[], contextlib.AbstractContextManager]  # what must hold while it runs
     choice: Choice | None = None  # minitorch's
+    warming: int = 1  # calls until it is as fast as it can be
     version: str | None = None  # that took the arguments
     error: float | None = None
     why: str | None = None  # it is not timed, or not trusted
@@ -89,7 +90,7 @@ def contest(entry: Entry, shape: tuple, dtype: str, threads: int, choices: list[
         figures = _timed(case, running, case.arguments(Source(settings.seed + 1, dtype)), settings)
         busy = others.cores()
         _check_timed(entry, case, running, dtype, settings)
-        cold = _cold(running, threads) if settings.cold else {}
+        cold = _cold(running) if settings.cold else {}
         found = limits(threads)
         rows = []
         for one in everyone:
@@ -147,7 +148,8 @@ def _library(name: str, entry: Entry, threads: int) -> Contestant:
     """One that would use all cores is kept to as many as the others have threads."""
     peer, task = peers.PEERS[name], entry.task or entry.kernel
     around = contextlib.nullcontext if peer.settable else lambda: peers.confined(threads)
-    return Contestant(name, lambda case, arguments: peer.start(case, task, arguments), around)
+    return Contestant(name, lambda case, arguments: peer.start(case, task, arguments), around,
+                      warming=1 if peer.settable else 3)  # JAX compiles in the first call, tinygrad in the first two
 
 
 def _each_once(everyone: list[Contestant]) -> list[Contestant]:
@@ -276,7 +278,7 @@ def _timed(case: Case, running: list[Contestant], given: tuple, settings: Settin
 def _measure(case: Case, one: Contestant, given: tuple, length: float) -> Callable[[], float]:
     with one.around():
         run = one.run = one.begin(case, given)
-        if one.once > SLOW:  # it was the first call, which may have compiled: as slow as that?
+        for _ in range(one.warming if one.once > SLOW else 0):  # the first call may have compiled: as slow as that?
             start = time.perf_counter()
             run()
             one.once = time.perf_counter() - start
@@ -293,13 +295,14 @@ def _measure(case: Case, one: Contestant, given: tuple, length: float) -> Callab
     return measure
 
 
-def _cold(running: list[Contestant], threads: int) -> dict[str, dict[str, Any]]:
+def _cold(running: list[Contestant]) -> dict[str, dict[str, Any]]:
     """Single calls after the caches have been flushed; the threads have gone to sleep then as well."""
     quick = {one.name: (one, one.run) for one in running if one.once <= SLOW and not one.why and one.run}
 
     def measure(one: Contestant, run: Callable[[], Any]) -> Callable[[], float]:
         def cold() -> float:
             with one.around():
+                turnabout.rest()
                 flush()
                 start = time.perf_counter()
                 run()
@@ -307,7 +310,7 @@ def _cold(running: list[Contestant], threads: int) -> dict[str, dict[str, Any]]:
 
         return cold
 
-    flush = noise.flush(threads)
+    flush = noise.flush(turnabout.cores())
     figures = turnabout.take_turns({name: measure(*pair) for name, pair in quick.items()}, turns=COLD)
     return {name: noise.summary(times) for name, times in figures.items()}
 
@@ -357,16 +360,20 @@ def _rates(times: list[float], cost: costs.Cost, found: Limits) -> dict[str, Any
 
 
 def _beside(rows: list[dict[str, Any]], figures: dict[str, list[float]], goal: float | None) -> None:
-    """The rate of each contestant of minitorch relative to every other library's, and to the fastest of them."""
+    """The rate of each contestant of minitorch relative to every other library's, and to the fastest of them.
+
+    A verdict on its target only where both times are to be trusted.
+    """
     theirs = {row["contestant"]: figures[row["contestant"]] for row in rows
               if row["library"] != "minitorch" and row["seconds"]}
     if not theirs:
         return
     rival = min(theirs, key=lambda name: statistics.median(theirs[name]))
+    trusted = {row["contestant"]: row["trusted"] for row in rows}
     for row in rows:
         if row["library"] == "minitorch" and row["seconds"]:
             ours = figures[row["contestant"]]
             row["ratios"] = {name: turnabout.ratio(times, ours) for name, times in theirs.items()}
             row |= {"against": rival, **row["ratios"][rival]}
-            if goal and row["rung"] is None:
+            if goal and row["rung"] is None and row["trusted"] and trusted[rival]:
                 row |= {"target": goal, "verdict": "met" if row["ratio"] >= goal else "missed"}

@@ -121,20 +121,23 @@ def _caches() -> Iterator[int]:
 
 
 class Flush:
-    """Calling it streams through more memory than the last-level cache holds, on so many threads: data are cold then.
+    """Calling it streams through more memory than the last-level cache holds, on all cores: data are cold then.
 
-    Each thread writes an own part, which is larger than what its core alone has.
+    Each core has caches of its own, which another's traffic need not empty. So each thread writes a part, which is
+    larger than they are, and the one that calls takes part: it is its core that the next measurement begins on.
     """
 
     MOST = 1 << 30  # bytes
 
     def __init__(self, threads: int, size: int | None = None) -> None:
         size = min(self.MOST, size or 3 * last_cache() // 2)
-        self.parts = [np.zeros(max(1, size // threads // 8)) for _ in range(threads)]
+        self.own, *self.parts = [np.zeros(max(1, size // threads // 8)) for _ in range(threads)]
         self.pool = ThreadPoolExecutor(threads)
 
     def __call__(self) -> None:
-        for job in [self.pool.submit(np.add, part, 1, part) for part in self.parts]:
+        jobs = [self.pool.submit(np.add, part, 1, part) for part in self.parts]
+        np.add(self.own, 1, self.own)
+        for job in jobs:
             job.result()
 
 

@@ -125,7 +125,8 @@ class Jax(Peer):
 
     def prepare(self) -> None:
         super().prepare()
-        self.module.config.update("jax_enable_x64", True)  # or float64 is float32
+        self.module.config.update("jax_enable_x64", True)  # or float64 is float32 ...
+        self.module.config.update("jax_default_matmul_precision", "highest")  # ... and float32 less, on some devices
         self.module.numpy.zeros(1).block_until_ready()
 
     def expressions(self) -> dict[str, Callable]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import statistics
@@ -78,22 +79,28 @@ def block(function: Callable[[], Any], seconds: float = BLOCK, keep: Callable[[A
         return measure_one
 
     function()
-    start = time.perf_counter()
-    function()
-    count = max(1, round(seconds / max(time.perf_counter() - start, 1e-7)))
+    function()  # compilers that record a task do so in its first two calls
+    count = 1
 
-    def measure() -> float:
-        keep(None)  # its memory is free again
-        rest()
-        function()
+    def timed() -> float:
         start = time.perf_counter()
         for _ in range(count - 1):
             function()
         result = function()
         elapsed = time.perf_counter() - start
         keep(result)
+        return elapsed
+
+    def measure() -> float:
+        nonlocal count
+        keep(None)  # its memory is free again
+        rest()
+        function()
+        while (elapsed := timed()) < 0.8 * seconds:
+            count = math.ceil(count * min(10.0, seconds / max(elapsed, 1e-7)))
         return elapsed / count
 
+    measure()  # finds the number of calls
     return measure
 
 

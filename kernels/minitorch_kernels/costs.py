@@ -33,7 +33,7 @@ def cost(name: str, arguments: tuple, result: Any) -> Cost:
     """
     taken, made = arrays(arguments), arrays(result)
     floats = [a for a in (*made, *taken) if a.dtype.kind in "fc"]
-    dtype = "float64" if floats and floats[0].dtype.itemsize >= 8 else "float32"
+    dtype = "float64" if floats and str(floats[0].dtype) in ("float64", "complex128") else "float32"
     largest = max([a.size for a in (*taken, *made)], default=0)
     family = _OPERATIONS.get(name)
     flops = family(arguments, made) if callable(family) else (1 if family is None else family) * largest
@@ -42,6 +42,9 @@ def cost(name: str, arguments: tuple, result: Any) -> Cost:
         return Cost(flops, read + _changed(arguments), "update", dtype)
     if name in ("conv2d_dw", "conv3d_dw", "conv2d_dx", "conv3d_dx"):
         written = made[0].nbytes
+    if name in _PICKED:
+        x, index = arguments[:2]
+        read = min(x.nbytes, x.itemsize * _PICKED[name](index, made)) + index.nbytes
     return Cost(flops, read + written, "read" if written < read / 10 else "write", dtype)
 
 
@@ -71,6 +74,11 @@ def _convolution_dx(arguments: tuple, made: list) -> float:
 
 def _convolution_dw(arguments: tuple, made: list) -> float:
     return 2 * arguments[0].size * prod(arguments[2][1:])
+
+
+def _additions(arguments: tuple, made: list) -> float:
+    """One for each number that is added into the result, however large that is."""
+    return arguments[0].size
 
 
 def _attention(products: float, first: int = 0) -> Callable:
@@ -113,5 +121,11 @@ _OPERATIONS: dict[str, float | Callable[[tuple, list], float]] = {
     "batch_norm_backward": 11, "batch_norm_apply": 2, "batch_norm_apply_backward": 6, "group_norm": 8,
     "group_norm_backward": 14, "dropout": 2, "sgd_step": 4, "sgd_steps": 4, "adam_step": 14, "adam_steps": 14,
     "adagrad_step": 6, "adagrad_steps": 6, "rmsprop_step": 7, "rmsprop_steps": 7,
-    "gather": 0, "where": 0, "nll_loss": 0,
+    **dict.fromkeys(("add_rows", "embedding_dw", "gather_dx", "index_dx", "pick_axis_dx", "max_pool_dx"), _additions),
+    **dict.fromkeys(("gather", "pick_axis", "where", "nll_loss", "copy"), 0),
+}
+# the numbers that kernels read of their first argument, of which they pick some by the second
+_PICKED: dict[str, Callable[[np.ndarray, list], int]] = {
+    "gather": lambda index, made: made[0].size, "pick_axis": lambda index, made: made[0].size,
+    "nll_loss": lambda index, made: index.size,
 }

@@ -312,7 +312,7 @@ def modes() -> tuple:
 def special() -> bool:
     """Whether this thread runs in a mode that is not recorded: under a tool that looks at nodes, or hooks on all
     modules."""
-    return bool(mode.notes or mode.gradients) or bool(hooks.everywhere["before"] or hooks.everywhere["after"])
+    return bool(mode.notes) or bool(hooks.everywhere["before"] or hooks.everywhere["after"])
 
 
 def binder(arguments: Arguments) -> Callable[[tuple, dict], list[Tensor] | None]:

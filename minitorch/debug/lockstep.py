@@ -13,7 +13,7 @@ from minitorch_kernels import table
 from ..device import kernels_of
 from ..engine import Node, around_gradients, caller, note_source, noting
 from ..nn.scopes import Scopes
-from .bodies import around_ops, arrays_in
+from ..observing import around_ops, arrays_in
 from .state import State
 from .wording import numpy, op_name, place, values
 

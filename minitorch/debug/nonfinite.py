@@ -8,15 +8,16 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from .. import engine
-from ..engine import Node, caller, mode
+from ..engine import Node, around_gradients, caller, mode, noting
 from ..errors import GraphError
 from ..nn.scopes import Scopes
-from .bodies import around_ops, arrays_in, outputs_of
+from ..observing import around_ops, arrays_in, outputs_of
 from .causes import cause
 from .wording import first, kinds, numpy, op_name, place, values
 
@@ -49,7 +50,8 @@ class anomaly:
                              f"{sorted(self.allow - set(KINDS))[0]!r}")
 
     def __enter__(self) -> anomaly:
-        self._before = mode.anomaly, mode.check_nan, getattr(_here, "watch", None)
+        self._before = mode.anomaly, mode.check_nan, _here.watch
+        _here.open = (*_here.open, self)
         self._scopes = Scopes().__enter__()
         self._watch = _here.watch = Watch(True, self.allow, self._scopes)
         self._watch.start()
@@ -59,13 +61,18 @@ class anomaly:
     def __exit__(self, *exception: Any) -> None:
         self._watch.stop()
         self._scopes.__exit__()
-        *modes, _here.watch = self._before
-        engine.detect_anomalies(*modes)
+        later = _here.open[_here.open.index(self) + 1:]
+        _here.open = tuple([other for other in _here.open if other is not self])
+        if later:  # it ends before one that was entered within it, as generators can
+            later[0]._before = self._before
+        else:
+            *modes, _here.watch = self._before
+            engine.detect_anomalies(*modes)
 
 
 def follow(enabled: bool) -> None:
     """Let this thread's ops and gradients be looked at, or no longer: what `detect_anomaly` switches."""
-    watch = getattr(_here, "watch", None)
+    watch = _here.watch
     if enabled and watch is None:
         _here.watch = Watch()
         _here.watch.start()
@@ -76,7 +83,7 @@ def follow(enabled: bool) -> None:
 
 def strictness() -> frozenset | None:
     """What `anomaly` allows, within it; None outside."""
-    watch = getattr(_here, "watch", None)
+    watch = _here.watch
     return watch.allow if watch is not None and watch.strict else None
 
 
@@ -122,20 +129,15 @@ class Watch:
         self.gradient: Event | None = None  # the first infinite gradient of this backward
         self.modules: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
         self._pending: tuple[Any, Event] | None = None  # an op, and its event, until its node is made
-        self._running = self._backward = False
+        self._backward = False
+        self._running = ExitStack()
 
     def start(self) -> None:
-        self._ops = around_ops(self._forward).__enter__()
-        mode.notes = (*mode.notes, self._note)
-        mode.gradients = (*mode.gradients, self._gradients)
-        self._running = True
+        for context in (around_ops(self._forward), noting(self._note), around_gradients(self._gradients)):
+            self._running.enter_context(context)
 
     def stop(self) -> None:
-        if self._running:
-            self._running = False
-            self._ops.__exit__()
-            mode.notes = tuple([f for f in mode.notes if f != self._note])
-            mode.gradients = tuple([f for f in mode.gradients if f != self._gradients])
+        self._running.close()
 
     # Forward
 
@@ -270,4 +272,11 @@ def _weak(array: Any) -> Callable[[], Any]:
         return lambda: None
 
 
-_here = threading.local()
+class _Here(threading.local):
+    """What this thread does."""
+
+    watch: Watch | None = None
+    open: tuple[anomaly, ...] = ()  # outermost first
+
+
+_here = _Here()

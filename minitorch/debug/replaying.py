@@ -11,10 +11,10 @@ from minitorch_kernels import table
 from .. import dtypes, engine
 from ..engine import Node, around_gradients, noting, set_grad_enabled
 from ..errors import CheckpointError
+from ..observing import arrays_in
 from ..op import OPS
 from ..serialization import load
 from ..tensor import Tensor, edge_of
-from .bodies import arrays_in
 from .lockstep import TOLERANCES, Choice
 from .nonfinite import NonFiniteError, anomaly
 from .packing import apart, mark, unpacked

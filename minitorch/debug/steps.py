@@ -8,7 +8,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from minitorch_kernels import table
 from .. import engine
 from ..engine import Node, Output, around_gradients, caller, mode, noting
 from ..nn.scopes import Scopes
+from ..observing import around_ops, arrays_in, outputs_of
 from ..tensor import Tensor
-from .bodies import around_ops, arrays_in, outputs_of
 from .nonfinite import strictness
 from .packing import Unrecordable, checksum, mark, packed
 from .state import State
@@ -87,17 +87,16 @@ class recorder:
         self._about = _surroundings(default_generator.source.get_state())
         self._about["state"] = self._saved_state()
         self._scopes = Scopes(self._state.module_names())
-        self._contexts: list[Any] = [self._scopes, noting(self._note), around_ops(self._forward),
-                                     around_gradients(self._gradients)]
-        for context in self._contexts:
-            context.__enter__()
+        self._running = ExitStack()
+        for context in (self._scopes, noting(self._note), around_ops(self._forward),
+                        around_gradients(self._gradients)):
+            self._running.enter_context(context)
         self._run, engine.run = engine.run, self._backwards  # type: ignore[assignment]
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         engine.run = self._run
-        for context in reversed(self._contexts):
-            context.__exit__(kind, error, trace)
+        self._running.close()
         if isinstance(error, Exception):
             where = self.steps[-1].get("op", "backward") if self.steps and error is self._failed else None
             self._about["error"] = {"type": kind.__name__, "message": str(error), "op": where,

@@ -64,14 +64,12 @@ class Source:
 
     def _imported(self, name: str) -> Any:
         """What an import within the function gives `name`, where that module is loaded already."""
-        for node in ast.walk(self.node) if self.node is not None else ():
-            if isinstance(node, ast.ImportFrom) and name in [alias.asname or alias.name for alias in node.names]:
-                package = self.function.__globals__.get("__package__") or ""
-                base = package.rsplit(".", node.level - 1)[0] if node.level else ""
-                module = sys.modules.get(".".join(filter(None, [base, node.module])))
-                found = next(alias.name for alias in node.names if name in (alias.asname, alias.name))
-                return getattr(module, found, None)
-        return None
+        node, original = _imports(self.node).get(name, (None, ""))
+        if node is None:
+            return None
+        package = self.function.__globals__.get("__package__") or ""
+        base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+        return getattr(sys.modules.get(".".join(filter(None, [base, node.module]))), original, None)
 
     def evaluate(self, node: ast.AST) -> Any:
         """The value of an expression of constants and of the names that have one outside; None where it has none."""
@@ -181,11 +179,14 @@ def text_at(where: str | Callable) -> str:
 
 
 def idea_at(where: str | Callable) -> str:
-    """The first line of the docstring of a version's function."""
+    """The first line of the docstring of a version's function, or of the function that it is made from by a call."""
     if isinstance(where, str):
         module, name = where.split(":")
         file = file_of(module)
         node = definition(file, name) if file else None
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            made_from = [argument.id for argument in node.value.args if isinstance(argument, ast.Name)]
+            return next(filter(None, (idea_at(f"{module}:{name}") for name in made_from)), "")
         doc = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
     else:
         doc = where.__doc__
@@ -206,6 +207,16 @@ def _parsed(file: str) -> tuple[list[str], list[Any]]:
     text = Path(file).read_text("utf-8")
     kinds = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.Assign)
     return text.split("\n"), [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+
+
+@cache
+def _imports(node: ast.AST | None) -> dict[str, tuple[ast.ImportFrom, str]]:
+    """The names that imports within a function bind: the import, and the name there."""
+    found: dict[str, tuple[ast.ImportFrom, str]] = {}
+    for each in ast.walk(node) if node is not None else ():
+        for alias in each.names if isinstance(each, ast.ImportFrom) else ():
+            found.setdefault(alias.asname or alias.name, (each, alias.name))
+    return found
 
 
 @cache

@@ -7,14 +7,13 @@ gradients go back by its transpose.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
-from minitorch_kernels.resample import Band
+from minitorch_kernels.resample import antialiased, interpolation, nearest
 
 from ..errors import ShapeError
 from ..op import FUNCTIONS, composite, op
+from ..tensor import Tensor
 from .padding import pick_axis
 
 _DIMS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
@@ -46,10 +45,10 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     for axis, (n, m, scale) in reversed(axes):  # rows are quicker to go along while there are few of them
         if mode.startswith("nearest"):
             if n != m or scale not in (None, 1.0):
-                x = pick_axis(x, _nearest(n, m, scale, mode == "nearest-exact"), axis)
+                x = pick_axis(x, nearest(n, m, scale, mode == "nearest-exact"), axis)
         elif n != m or (not align_corners and scale not in (None, 1.0)):
-            x = banded(x, _antialiased(n, m, scale, mode, bool(align_corners)) if antialias else
-                       _weights(n, m, scale, mode == "bicubic", bool(align_corners)), axis)
+            x = banded(x, antialiased(n, m, scale, mode, bool(align_corners)) if antialias else
+                       interpolation(n, m, scale, mode == "bicubic", bool(align_corners)), axis)
     return x.clone() if x is input else x
 
 
@@ -108,59 +107,12 @@ def channel_shuffle(input, groups):
 @op(method=False, function=False)
 def banded(k, x, /, band, axis):
     """x resampled along `axis` by the weights of a `Band`."""
-    return k.banded(x, band, axis), lambda dy: k.banded(dy, band.adjoint, axis)
+    return k.banded(x, *band.arrays(x.dtype), axis), lambda dy: _banded(k, dy, band.adjoint, axis)
 
 
-@lru_cache(128)
-def _nearest(n: int, m: int, scale: float | None, exact: bool) -> np.ndarray:
-    """The input place of each output: of its start, or with `exact` of its centre. In float32, as PyTorch rounds."""
-    i = np.arange(m, dtype=np.float32) + np.float32(0.5 if exact else 0)
-    return np.minimum(np.floor(i * np.float32(_step(n, m, scale))).astype(np.int64), n - 1)
-
-
-@lru_cache(128)
-def _weights(n: int, m: int, scale: float | None, cubic: bool, align: bool) -> Band:
-    """The weight of each of n inputs in each of m outputs."""
-    at = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0) if align else \
-        (np.arange(m) + 0.5) * _step(n, m, scale) - 0.5
-    if not cubic:
-        at = np.clip(at, 0, n - 1)
-    left = np.floor(at).astype(np.int64)
-    t = at - left
-    w = np.zeros((m, n))
-    for offset, weight in zip((-1, 0, 1, 2), _cubic_weights(t)) if cubic else ((0, 1 - t), (1, t)):
-        np.add.at(w, (np.arange(m), np.clip(left + offset, 0, n - 1)), weight)
-    return Band(w)
-
-
-@lru_cache(128)
-def _antialiased(n: int, m: int, scale: float | None, mode: str, align: bool) -> Band:
-    """Weights of a kernel as wide as an output pixel, normalised to sum 1."""
-    step = ((n - 1) / (m - 1) if m > 1 else 0.0) if align else _step(n, m, scale)
-    stretch = max(step, 1.0)
-    centre = (np.arange(m) + 0.5)[:, None] * step
-    reach = (2.0 if mode == "bicubic" else 1.0) * stretch
-    i = np.arange(n)
-    inside = (i >= np.maximum(np.floor(centre - reach + 0.5), 0)) & (i < np.minimum(np.floor(centre + reach + 0.5), n))
-    d = np.abs((i + 0.5 - centre) / stretch)
-    w = np.where(inside, _cubic(d, -0.5) if mode == "bicubic" else np.maximum(1 - d, 0), 0)
-    return Band(w / w.sum(1, keepdims=True))
-
-
-def _cubic_weights(t: np.ndarray) -> list[np.ndarray]:
-    return [_cubic(np.abs(t - offset), -0.75) for offset in (-1, 0, 1, 2)]
-
-
-def _cubic(d: np.ndarray, a: float) -> np.ndarray:
-    """Keys's cubic convolution kernel (1981) at distance d >= 0."""
-    near = ((a + 2) * d - (a + 3)) * d * d + 1
-    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d <= 1, near, np.where(d < 2, far, 0))
-
-
-def _step(n: int, m: int, scale: float | None) -> float:
-    """How far apart two outputs lie in the input."""
-    return n / m if scale is None else 1 / scale
+def _banded(k, x, band, axis):
+    """The op where x is a tensor, for second derivatives, and the kernel where it is an array."""
+    return banded(x, band, axis) if isinstance(x, Tensor) else k.banded(x, *band.arrays(x.dtype), axis)
 
 
 def _sizes(x: Any, nd: int, size: Any, scale_factor: Any, recompute: bool | None) -> tuple[list[int], list]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import engine
-from ..op import OPS
+from ..observing import around_ops
 from .arrays import made_by, owners
 from .events import EventList, FunctionEvent
 
@@ -37,25 +37,22 @@ class Recording:
         self.shapes, self.memory, self.stack, self.flops = shapes, memory, stack, flops
         self.events: list[FunctionEvent] = []
         self._threads = threading.local()
-        self._bodies: dict[str, tuple[Callable, Callable]] = {}  # what an op ran before, and runs now
+        self._around = around_ops(self._op, everywhere=True), \
+            engine.around_gradients(self.timed_gradients, everywhere=True)
 
     def start(self) -> None:
         """Begin to measure. Raises RuntimeError where another profiler runs."""
         if engine.profiling is not None:
             raise RuntimeError("profile: Profiler is already enabled on this thread")
         engine.profiling = self
-        for name, op in OPS.items():
-            timed = self._timed(f"aten::{name.rstrip('_')}", op.running_body, op=op.name)
-            self._bodies[name] = op.running_body, timed
-            op.replace_body(timed)
+        for around in self._around:
+            around.__enter__()
 
     def stop(self) -> EventList:
         """End, and return the events in the order in which they began."""
         engine.profiling = None
-        for name, (before, timed) in self._bodies.items():
-            if OPS[name].running_body is timed:
-                OPS[name].replace_body(before)
-        self._bodies.clear()
+        for around in self._around:
+            around.__exit__()
         self.events.sort(key=lambda event: event.time_range.start)
         return EventList(self.events, profile_memory=self.memory, with_flops=self.flops)
 
@@ -106,29 +103,28 @@ class Recording:
         """A node's gradient functions, each (or the one for all) an event with the node's name."""
         name = node.name()
         if type(functions) is list:
-            return [f and self._timed(name, f, 0, node.op.name, node) for f in functions]
-        return self._timed(name, functions, 0, node.op.name, node)
+            return [f and self._timed(name, f, node) for f in functions]
+        return self._timed(name, functions, node)
 
-    def _timed(self, name: str, function: Callable, skip: int = 1, op: str = "", node: Any = None) -> Callable:
-        def timed(*args, **kwargs):
-            event = self.enter(name, args[skip:], op=op, node=node)
+    def _op(self, op: Any, body: Callable, k: Any, arguments: tuple, options: dict) -> Any:
+        event = self.enter(f"aten::{op.name}", arguments, op=op.name)
+        result = None
+        try:
+            result = body(k, *arguments, **options)
+            return result
+        finally:
+            self.leave(event, arguments, result)
+
+    def _timed(self, name: str, function: Callable, node: Any) -> Callable:
+        def timed(*arguments):
+            event = self.enter(name, arguments, op=node.op.name, node=node)
             result = None
             try:
-                result = function(*args, **kwargs)
+                result = function(*arguments)
                 return result
             finally:
-                self.leave(event, args[skip:], result)
+                self.leave(event, arguments, result)
 
-        def put_beneath(other: Callable) -> None:
-            """Let `other` be the op's body from now on: what the first autocast region does."""
-            nonlocal function
-            if hasattr(function, "put_beneath"):
-                function.put_beneath(other)
-            else:
-                function = other
-                self._bodies[op] = other, timed
-
-        timed.put_beneath = put_beneath  # type: ignore[attr-defined]
         return timed
 
     def thread(self) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..engine import around_gradients
 from ..nn.scopes import Scopes
-from ..profiler.recording import Recording
+from ..observing import around_ops
 
 __all__ = ["FlopCounterMode", "register_flop_formula"]
 _formulas: dict[str, Callable] = {}  # the programs' own: of an operator's name
@@ -46,17 +48,18 @@ class FlopCounterMode:
         self.flop_counts: dict[str, dict[str, int]] = {}
         self._own = {_name(operator): formula for operator, formula in (custom_mapping or {}).items()}
         self._scopes = Scopes()
+        self._running = ExitStack()
 
     def __enter__(self) -> FlopCounterMode:
         self.flop_counts = defaultdict(lambda: defaultdict(int))
-        self._recording = _Counting(self)
-        self._recording.start()
-        self._scopes.__enter__()
+        self._costs: WeakKeyDictionary = WeakKeyDictionary()  # of a gradient function: its operator, cost, modules
+        for context in (around_ops(self._op, everywhere=True), around_gradients(self._gradients, everywhere=True),
+                        self._scopes):
+            self._running.enter_context(context)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._recording.stop()
-        self._scopes.__exit__(*exception)
+        self._running.close()
         if self.display:
             print(self.get_table(self.depth))
 
@@ -88,41 +91,20 @@ class FlopCounterMode:
         lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows]
         return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
+    def _op(self, op: Any, body: Callable, k: Any, arguments: tuple, options: dict) -> Any:
+        result = body(k, *arguments, **options)
+        formula = self._own.get(op.name) or _formulas.get(op.name)
+        forward, backward, flops = _cost(op.name, arguments, result, formula, options)
+        self.count(forward, flops)
+        if flops and type(result) is tuple:
+            for gradient in result[1:3]:
+                gradient = getattr(gradient, "function", gradient)
+                if gradient is not None:
+                    self._costs[gradient] = backward, flops, tuple(self._scopes.open)
+        return result
 
-def _short(flops: int, power: int) -> str:
-    return f"{flops / 1000 ** power:.3f}{' KMBT'[power]}" if power else str(flops)
-
-
-class _Counting(Recording):
-    """Gives each op's cost to the counter, and remembers it for the op's gradient functions."""
-
-    def __init__(self, counter: FlopCounterMode):
-        super().__init__()
-        self.counter = counter
-        self._costs: WeakKeyDictionary = WeakKeyDictionary()  # of a gradient function: its operator, cost, modules
-
-    def _timed(self, name: str, function: Callable, skip: int = 1, op: str = "", node: Any = None) -> Callable:
-        own = name.partition("::")[2]
-        formula = self.counter._own.get(own) or _formulas.get(own)
-
-        def counted(*args, **kwargs):
-            result = function(*args, **kwargs)
-            forward, backward, flops = _cost(own, args[skip:], result, formula, kwargs)
-            self.counter.count(forward, flops)
-            if flops and type(result) is tuple:
-                for gradient in result[1:3]:
-                    gradient = getattr(gradient, "function", gradient)
-                    if gradient is not None:
-                        self._costs[gradient] = backward, flops, tuple(self.counter._scopes.open)
-            return result
-
-        return counted
-
-    def timed_gradients(self, node: Any, functions: Any) -> Any:
-        """The gradient functions of a node, counted as they run."""
-        if type(functions) is list:
-            return [self._counted(f) if f else f for f in functions]
-        return self._counted(functions)
+    def _gradients(self, node: Any, functions: Any) -> Any:
+        return [f and self._counted(f) for f in functions] if type(functions) is list else self._counted(functions)
 
     def _counted(self, function: Callable) -> Callable:
         if function not in self._costs:
@@ -131,10 +113,14 @@ class _Counting(Recording):
 
         def counted(dy, needs=None):
             times = 1 if needs is None else sum(needs[:2])
-            self.counter.count(operator, flops * times, modules)
+            self.count(operator, flops * times, modules)
             return function(dy) if needs is None else function(dy, needs)
 
         return counted
+
+
+def _short(flops: int, power: int) -> str:
+    return f"{flops / 1000 ** power:.3f}{' KMBT'[power]}" if power else str(flops)
 
 
 def _cost(name: str, arrays: tuple, result: Any, formula: Callable | None, attributes: dict) -> tuple[str, str, int]:

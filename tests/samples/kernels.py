@@ -42,13 +42,13 @@ def chosen(shape, a, b, dtype):
 
 
 
-def band(rng, n, width):
+def band(rng, n, width, dtype):
     """Some weights side by side in each row of a matrix, and a row of zeros."""
     matrix = np.zeros((n + 13, n))
     for row in matrix[1:]:
         at = rng.integers(0, n)
         row[at:at + width] = rng.standard_normal(width)[:n - at]
-    return Band(matrix)
+    return Band(matrix).arrays(dtype)
 
 
 # Large inputs, so that the compiled versions run: the calls of samples that are kept may all be small ones
@@ -56,7 +56,7 @@ register(KernelCase("where", [chosen((259, 255), a, b, dtype) for dtype in (np.f
                              for a, b in ((None, None), (0, None), (None, 0.5))]))
 register(KernelCase("banded", [
     lambda rng, axis=axis, width=width, dtype=dtype: ((np.asarray(rng.standard_normal((3, 37, 41, 29)), dtype),
-                                                       band(rng, (3, 37, 41, 29)[axis], width), axis), {})
+                                                       *band(rng, (3, 37, 41, 29)[axis], width, dtype), axis), {})
     for dtype in (np.float32, np.float64) for axis in (1, 2, 3, -1) for width in (1, 2, 5)]))
 register(KernelCase("gather", [long_lines((120, 200), 1, 170), long_lines((30, 40, 20), 1, 50)]))
 register(KernelCase("gather_dx", [added_lines((120, 200), 1, 170), added_lines((30, 40, 20), 1, 50)]))

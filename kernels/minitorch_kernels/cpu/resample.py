@@ -3,8 +3,6 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-
 from .. import memory
 from .jit import jit
 from .tasks import task
@@ -12,22 +10,21 @@ from .tasks import task
 PART = 1 << 14  # results in a part, about
 
 
-def banded(x, band, axis):
+def banded(x, start, weights, axis):
     """See `minitorch_kernels.resample.banded`."""
     axis %= x.ndim
-    made = len(band.start)
+    made = len(start)
     out = memory.empty((*x.shape[:axis], made, *x.shape[axis + 1:]), x.dtype)
-    weights = band.single if x.dtype == np.float32 else band.weights
     inner = prod(x.shape[axis + 1:])
     lines, result = x.reshape(-1, x.shape[axis], inner), out.reshape(-1, made, inner)
     work = out.size * weights.shape[1]
     if inner == 1:
         step = max(1, PART // made)
-        _along(-(-len(lines) // step), work, step, lines[:, :, 0], band.start, weights, result[:, :, 0])
+        _along(-(-len(lines) // step), work, step, lines[:, :, 0], start, weights, result[:, :, 0])
     else:
         step = max(1, PART // inner)
         cuts = -(-made // step)
-        _across(len(lines) * cuts, work, cuts, step, lines, band.start, weights, result)
+        _across(len(lines) * cuts, work, cuts, step, lines, start, weights, result)
     return out
 
 
