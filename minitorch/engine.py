@@ -29,7 +29,7 @@ from .modes import no_grad as no_grad
 from .modes import set_grad_enabled as set_grad_enabled
 
 profiling: Any = None  # a profiler's recording, while it runs: named blocks and compiled functions are told to it
-gradients: tuple = ()  # of `around_gradients`: each takes a node and its gradient functions, and gives those to run
+gradients: tuple[around_gradients, ...] = ()
 hooked = False  # whether any node has got a hook that sees its results
 sparse = False  # whether there have been sparse gradients
 next_number = count(1).__next__
@@ -308,12 +308,23 @@ class noting:
 
 
 class around_gradients:
-    """Within `with`, backward on this thread, or `everywhere`, runs what `function(node, functions)` makes of each
-    node's gradient functions: a list with one an input, or one function for all of them, as in `Node.backward`.
+    """Within `with`, each gradient function runs as `observer(node, function, i, arguments)`, on this thread alone or
+    `everywhere`.
+
+    The observer returns `function(*arguments)`, the gradient of the i-th input, or (i = 0) a list with those of all.
+    Of several the one that was entered last is outermost; they may end in any order.
+
+    >>> import minitorch as mt
+    >>> def show(node, function, i, arguments):
+    ...     print(node.op.name, arguments)
+    ...     return function(*arguments)
+    >>> with around_gradients(show):
+    ...     mt.ones(2, requires_grad=True).exp().backward(mt.tensor([1.0, 2.0]))
+    exp (array([1., 2.], dtype=float32),)
     """
 
-    def __init__(self, function: Callable[[Node, Any], Any], everywhere: bool = False):
-        self.function, self.everywhere = function, everywhere
+    def __init__(self, observer: Callable[[Node, Callable, int, tuple], Any], everywhere: bool = False):
+        self.observer, self.everywhere = observer, everywhere
 
     def __enter__(self) -> around_gradients:
         self.thread = None if self.everywhere else threading.get_ident()
@@ -324,7 +335,19 @@ class around_gradients:
         self._change(lambda before: tuple([other for other in before if other is not self]))
 
     def __call__(self, node: Node, functions: Any) -> Any:
-        return self.function(node, functions) if self.thread in (None, threading.get_ident()) else functions
+        """What runs in the place of a node's gradient functions: a list with one an input, or one for all."""
+        if self.thread not in (None, threading.get_ident()):
+            return functions
+        if type(functions) is list:
+            return [f and self._observed(node, f, i) for i, f in enumerate(functions)]
+        return self._observed(node, functions, 0)
+
+    def _observed(self, node: Node, function: Callable, i: int) -> Callable:
+        def run(*arguments):
+            return self.observer(node, function, i, arguments)
+
+        run.__wrapped__ = function  # type: ignore[attr-defined]
+        return run
 
     def _change(self, to: Callable[[tuple], tuple]) -> None:
         global gradients

@@ -407,7 +407,8 @@ class Op:
                         break
                 else:
                     if name not in self.optional:
-                        raise TypeError(f"{self.name}() missing required argument: {generic!r} (pos {position + 1})")
+                        word = generic if len(name) == 1 else name  # x and b are words of the body, not of a caller
+                        raise TypeError(f"{self.name}() missing required argument: {word!r} (pos {position + 1})")
                     given.append(self.optional[name])
             args = tuple(given)
         unknown = set(kwargs) - set(self.attributes)

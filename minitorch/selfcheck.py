@@ -61,6 +61,9 @@ def run(device: str = "cpu", dtypes: tuple[str, ...] | None = None, verbose: boo
             failed += any(p.startswith("FAILS") for p in problems)
             unproved += any(p.startswith("needs") for p in problems)
             print(_line(case.id, device, dtype, worst, "; ".join(dict.fromkeys(problems))))
+    if not checked:
+        print(f"FAILED: no op's name contains {only!r}" if only else "FAILED: no op has samples of these dtypes")
+        return False
     seconds = time.perf_counter() - start
     print(f"{checked} checks in {seconds:.1f} s" + (f", {unproved} without a reference" * bool(unproved)) +
           (f": {failed} FAILED" if failed else ": no failure"))

@@ -196,3 +196,17 @@ def test_errors_of_the_program_come_through():
         mt.debug.bisect(lambda: None, "fast", "reference")
     with table.watch(lambda name, version, run, a, o: run(*a, **o)), pytest.raises(RuntimeError, match="watched"):
         mt.debug.bisect(lambda: None)
+
+
+def test_what_is_no_function_or_no_choice_is_refused():
+    with pytest.raises(TypeError, match="bisect: fn expects a function without arguments, got int"):
+        mt.debug.bisect(3)
+    with pytest.raises(TypeError, match="bisect: expects a backend's name or a dict of versions by kernel, got 3"):
+        mt.debug.bisect(lambda: None, 3)
+
+
+def test_modes_of_modules_are_put_back():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    model[1].eval()
+    assert not mt.debug.bisect(lambda: model.eval().train()(mt.ones(1, 2)))
+    assert [m.training for m in model.modules()] == [True, True, False]

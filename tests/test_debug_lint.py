@@ -259,3 +259,17 @@ def test_no_false_alarm_on_models(name):
     mt.manual_seed(0)
     model, loss = GOOD_MODELS[name]()
     assert mt.debug.lint(model, loss, mt.optim.AdamW(model.parameters())) == []
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_what_a_reentrant_checkpoint_hides_is_not_missed(called):
+    """Its ops are in no graph until backward, which adds to `grad`: lint neither complains nor runs it."""
+    body, head, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU()), nn.Linear(8, 3), mt.randn(5, 4, requires_grad=True)
+    model = nn.ModuleList([body, head])
+
+    def loss():
+        hidden = mt.utils.checkpoint.checkpoint(body, x, use_reentrant=True)
+        return nn.functional.cross_entropy(head(hidden), mt.tensor([0, 1, 2, 0, 1]))
+
+    assert not mt.debug.lint(model, loss if called else loss())
+    assert all(p.grad is None for p in model.parameters())

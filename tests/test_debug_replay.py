@@ -239,3 +239,11 @@ def test_other_files_are_refused(path):
     mt.save(content, path)
     with pytest.raises(CheckpointError, match="has the op 'from_the_future'"):
         mt.debug.replay(path)
+
+
+def test_what_checkpoint_computes_again_is_part_of_backward(tmp_path):
+    body, x = nn.Sequential(nn.Linear(3, 4), nn.Tanh()), mt.randn(2, 3)
+    mt.debug.save_step(tmp_path / "step.mt", lambda: mt.utils.checkpoint.checkpoint(
+        body, x, use_reentrant=False).sum().backward())
+    found = mt.debug.replay(tmp_path / "step.mt")
+    assert found and found.content["missing"] == [] and "bit for bit" in str(found)

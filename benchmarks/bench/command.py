@@ -43,8 +43,9 @@ def main(arguments: list[str]) -> int:
         print(listing())
         return 0
     for path in (options.json, options.html, options.svg):
-        if path and not Path(path).resolve().parent.is_dir():
-            raise ValueError(f"there is no folder for {path}")
+        if path and (not Path(path).resolve().parent.is_dir() or Path(path).is_dir()):
+            raise ValueError(f"{path} cannot be written: " + (
+                "it is a folder" if Path(path).is_dir() else "there is no folder for it"))
     run = Run(options, arguments)
     try:
         run()
@@ -74,11 +75,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     what.add_argument("--peers", nargs="*", choices=peers.PEERS, metavar="LIBRARY",
                       help=f"of {', '.join(peers.PEERS)} (default: torch, else numpy; both for products)")
     how = parser.add_argument_group("how")
-    how.add_argument("--seconds", type=_seconds, default=1.0, help="for each block of the table (default: %(default)g)")
-    how.add_argument("--spread", type=float, default=100 * noise.ENOUGH, metavar="PERCENT",
+    how.add_argument("--seconds", type=_from_zero, default=1.0,
+                     help="for each block of the table (default: %(default)g)")
+    how.add_argument("--spread", type=_from_zero, default=100 * noise.ENOUGH, metavar="PERCENT",
                      help="stop earlier where all quartiles lie this close (default: %(default)g)")
     how.add_argument("--no-cold", action="store_true", help="leave out the calls with flushed caches")
-    how.add_argument("--seed", type=int, help="of the random data (default: another one each time)")
+    how.add_argument("--seed", type=_seed, help="of the random data (default: another one each time)")
     how.add_argument("--limits", action="store_true", help="measure the machine's limits again; the better are kept")
     out = parser.add_argument_group("what to write")
     out.add_argument("--json", metavar="FILE", help="the results, for `minitorch bench compare` and scripts")
@@ -125,19 +127,23 @@ def shape(text: str) -> tuple[int, ...]:
     return found
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expects a whole number from 1 on, not {text!r}")
+def _positive(text: str, least: int = 1) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expects a whole number from {least} on, not {text!r}")
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def _seed(text: str) -> int:
+    return _positive(text, least=0)
+
+
+def _from_zero(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expects seconds, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expects a number from 0 on, not {text!r}")
     return value
 
 

@@ -164,7 +164,10 @@ def _verdict(a: Result, b: Result, change: Change | None) -> str:
     if change:
         few = min(s.count for r in (a, b) if (s := r.seconds)) < BLOCKS
         return f"cannot tell: fewer than {BLOCKS} blocks" if few else change.verdict
-    return "; ".join(f"{name} not trusted: {r.why}" for name, r in (("A", a), ("B", b)) if not r.trusted)
+    doubts = {name: r.why for name, r in (("A", a), ("B", b)) if not r.trusted}
+    if len(doubts) == 2 and a.why == b.why:
+        return f"neither trusted: {a.why}"
+    return "; ".join(f"{name} not trusted: {why}" for name, why in doubts.items())
 
 
 def _time(r: Result) -> str:

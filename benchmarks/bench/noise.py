@@ -131,12 +131,13 @@ class Flush:
 
     def __init__(self, threads: int, size: int | None = None) -> None:
         size = min(self.MOST, size or 3 * last_cache() // 2)
-        self.own, *self.parts = [np.zeros(max(1, size // threads // 8)) for _ in range(threads)]
+        self.parts = [np.zeros(max(1, size // threads // 8)) for _ in range(threads)]
         self.pool = ThreadPoolExecutor(threads)
 
     def __call__(self) -> None:
-        jobs = [self.pool.submit(np.add, part, 1, part) for part in self.parts]
-        np.add(self.own, 1, self.own)
+        own, *others = self.parts
+        jobs = [self.pool.submit(np.add, part, 1, part) for part in others]
+        np.add(own, 1, own)
         for job in jobs:
             job.result()
 

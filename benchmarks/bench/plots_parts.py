@@ -104,8 +104,14 @@ def known(found: Sequence[Result]) -> list[Result]:
     return [r for r in found if r.trusted] or list(found)
 
 
-def contestants(found: Sequence[Result]) -> dict[str, list[Result]]:
-    return {name: [r for r in found if r.contestant == name] for name in unique(r.contestant for r in found)}
+def swept(found: Sequence[Result]) -> dict[str, list[Result]]:
+    """The results of each contestant, apart for the variants of a kernel: what their cases say besides sizes."""
+    variants = {r: ", ".join(part for part in r.case.split(", ") if not any(c.isdigit() for c in part)) for r in found}
+    several = len(set(variants.values())) > 1
+    lines: dict[str, list[Result]] = {}
+    for r in found:
+        lines.setdefault(", ".join(filter(None, [r.contestant, variants[r] * several])), []).append(r)
+    return lines
 
 
 def finished(canvas: Canvas, height: float, label: str, alone: bool) -> str:

@@ -12,7 +12,6 @@ from .plots_parts import (
     LINE,
     MARGIN,
     apart,
-    contestants,
     described,
     finished,
     grid,
@@ -22,6 +21,7 @@ from .plots_parts import (
     rates,
     setting,
     sort_of,
+    swept,
 )
 from .plots_svg import SIZE, Canvas, Scale, cut, decades, width_of
 from .report_data import Result, Run, figure
@@ -73,7 +73,7 @@ def sweep(results: Any, kernel: str, *, threads: int | None = None, dtype: str |
     bytes_bind = all(r.bound in ("memory", "cache") for r in found)
     unit = "GB/s" if bytes_bind or not any(r.gflops for r in found) else "GFLOP/s"
     lines = {name: sorted((r for r in line if r.rates(unit)), key=lambda r: r.size or 0)
-             for name, line in contestants(found).items()}
+             for name, line in swept(found).items()}
     lines = {name: line for name, line in lines.items() if len({r.size for r in line}) > 1}
     if not lines:
         return ""
@@ -132,13 +132,15 @@ def _swept(canvas: Canvas, line: Sequence[Result], x: Scale, y: Scale, unit: str
         canvas.line(ax, ay, bx, by, f"stem {sort_of(a if not a.trusted else b)}")
     for r in line:
         with canvas.mark(r.sentence(), sort_of(r)):
-            canvas.symbol(*place[r][:2], r.library, size=4)
+            canvas.symbol(place[r][0], place[r][1], r.library, size=4)
 
 
 def _ends(canvas: Canvas, lines: dict[str, list[Result]], x: Scale, y: Scale, unit: str) -> None:
-    """Each line's name at its right end."""
+    """Each line's name at its right end; without "minitorch", which the colour says too, where that does not fit."""
+    room = canvas.width - x.end - 24
+    long = any(width_of(name) > room for name in lines)
     wanted = [y((line[-1].rates(unit) or (0.0,))[0]) for line in lines.values()]
     places = apart(wanted, LINE, y.end, y.start)
     for (name, line), place in zip(lines.items(), places):
         canvas.symbol(x.end + 13, place, line[-1].library, size=3)
-        canvas.text(x.end + 20, place + 4.5, cut(name, canvas.width - x.end - 24))
+        canvas.text(x.end + 20, place + 4.5, cut(name.removeprefix("minitorch ") if long else name, room))

@@ -80,9 +80,10 @@ def peers(results: Any, kernel: str, *, threads: int | None = None, dtype: str |
     for case, ours, theirs in groups:
         y = _group(body, case, ours, theirs, x, y, stacked)
     powers = [2.0**e for e in range(-40, 41) if 2.0**abs(e) <= reach]
-    for tick in powers[len(powers) // 2 % (step := len(powers) // 6 + 1)::step]:
+    step = int(len(powers) * 48 / (right - left)) + 1  # so many units a figure, at least
+    for tick in powers[len(powers) // 2 % step::step]:
         canvas.line(x(tick), top, x(tick), y, "axis" if tick == 1 else "grid")
-        canvas.text(x(tick), top - 6, f"{tick:.3g}×", "muted", "middle")
+        canvas.text(x(tick), top - 6, f"{tick:.0f}×" if tick >= 1 else f"1/{1 / tick:.0f}×", "muted", "middle")
     canvas.parts += body.parts
     canvas.text(left, y + LINE, "← slower", "muted")
     canvas.text(right, y + LINE, "minitorch is faster →", "muted", "end")

@@ -36,7 +36,7 @@ def _div(given: Values, y: np.ndarray) -> str:
     a, b = list(given.values())[:2]
     both = np.broadcast_to((a == 0) & (b == 0), y.shape)
     if both.any():
-        return f"0 / 0 = NaN: numerator and denominator are 0 in {int(both.sum())} places. Add a small eps to b"
+        return f"0 / 0 = NaN: {_count(both)} have 0 above and below. Add a small eps to b"
     if (b == 0).any():
         return f"division by 0: {_count(b == 0)} of the denominator are 0. Add a small eps, or clamp it" if b.size > 1 \
             else "division by 0: the denominator is 0"

@@ -22,11 +22,11 @@ SATURATED = 1e-3  # the slope of sigmoid and tanh below which an element hardly 
 
 def all_of(graph: Graph, loss: Tensor) -> list[Finding]:
     """All findings in the graph."""
-    return [*_activation_before_loss(graph), *_broadcasts(graph), *_dead(graph), *_norms(graph), *_targets(graph),
-            *_sums(graph)]
+    return [*_activation_before_cross_entropy(graph), *_activation_before_other_losses(graph), *_broadcasts(graph),
+            *_dead(graph), *_norms(graph), *_targets(graph), *_sums(graph)]
 
 
-def _activation_before_loss(graph: Graph) -> Iterator[Finding]:
+def _activation_before_cross_entropy(graph: Graph) -> Iterator[Finding]:
     for node in graph.named(*CROSS_ENTROPY, "log_softmax"):
         before = graph.source(node.inputs[0])
         name = before.op.name if before else ""
@@ -49,6 +49,9 @@ def _activation_before_loss(graph: Graph) -> Iterator[Finding]:
                           f"Logits may be any number; here they are {bound}, so some classes cannot become unlikely"
                           + (", and a negative logit gets no gradient." if name == "relu" else "."),
                           f"Leave out the {name} after the last layer.")
+
+
+def _activation_before_other_losses(graph: Graph) -> Iterator[Finding]:
     for node in graph.named("nll_loss_classes"):
         before = graph.source(node.inputs[0])
         if before is not None and before.op.name in ("softmax", "sigmoid", *LAYERS):

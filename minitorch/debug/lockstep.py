@@ -37,14 +37,19 @@ def bisect(fn: Callable[[], Any], first: Choice = "numba", second: Choice = "ref
 
     The result is false where they agree, else has `op`, `direction`, `kernel`, `versions`, `source`, `module`,
     `difference`, `index`, `arguments`. Models, optimizers, gradients and generators that `fn` reaches are put back.
-    Raises what `fn` raises, ValueError for choices that do not exist, RuntimeError where kernels are watched already.
+    Raises what `fn` raises, TypeError for what is no function, ValueError for choices that do not exist, RuntimeError
+    where kernels are watched already.
 
     >>> import minitorch as mt
     >>> x = mt.randn(4, 4, requires_grad=True)
     >>> bool(bisect(lambda: x.softmax(1).sum().backward(), "auto", "reference"))
     False
     """
+    if not callable(fn):
+        raise TypeError(f"bisect: fn expects a function without arguments, got {type(fn).__name__}")
     for choice in (first, second):
+        if not isinstance(choice, (str, dict)):
+            raise TypeError(f"bisect: expects a backend's name or a dict of versions by kernel, got {choice!r}")
         with _chosen(choice):  # raises where there is no such
             pass
     run = _Lockstep((first, second), rtol)
@@ -92,6 +97,8 @@ class Bisection:
         return "\n".join([*lines, f"    before it: {self._counted()}"])
 
     def _counted(self) -> str:
+        if not self.calls:
+            return "no kernel calls"
         if not self.compared:
             return f"{self.calls} kernel calls, all by the same versions: nothing to compare"
         shown = ", ".join(f"{name} {count}" for name, count in self.compared.most_common(6))
@@ -120,7 +127,7 @@ class _Lockstep:
 
     def go(self, fn: Callable[[], Any], scopes: Scopes) -> None:
         with scopes as self._scopes, noting(note_source), noting(self._note), around_ops(self._forward), \
-                around_gradients(self._gradients), table.watch(self._observe), suppress(_Parted):
+                around_gradients(self._backward), table.watch(self._observe), suppress(_Parted):
             fn()
 
     # Where the program is
@@ -136,17 +143,12 @@ class _Lockstep:
         finally:
             self._where.pop()
 
-    def _gradients(self, node: Node, functions: Any) -> Any:
-        def within(function):
-            def call(*arguments):
-                self._where.append((node.op.name, "backward", node))
-                try:
-                    return function(*arguments)
-                finally:
-                    self._where.pop()
-            return call
-
-        return [f and within(f) for f in functions] if type(functions) is list else within(functions)
+    def _backward(self, node: Node, function: Callable, i: int, arguments: tuple) -> Any:
+        self._where.append((node.op.name, "backward", node))
+        try:
+            return function(*arguments)
+        finally:
+            self._where.pop()
 
     # Both
 

@@ -133,7 +133,7 @@ class Watch:
         self._running = ExitStack()
 
     def start(self) -> None:
-        for context in (around_ops(self._forward), noting(self._note), around_gradients(self._gradients)):
+        for context in (around_ops(self._forward), noting(self._note), around_gradients(self._gradient)):
             self._running.enter_context(context)
 
     def stop(self) -> None:
@@ -176,24 +176,16 @@ class Watch:
 
     # Backward
 
-    def _gradients(self, node: Node, functions: Any) -> Any:
-        if type(functions) is list:
-            return [f and self._checked(node, f, i) for i, f in enumerate(functions)]
-        return self._checked(node, functions, 0)
-
-    def _checked(self, node: Node, function: Callable, position: int) -> Callable:
-        def call(*arguments):
-            before, self._backward = self._backward, True
-            try:
-                found = function(*arguments)
-            finally:
-                self._backward = before
-            for i, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], position):
-                for dx_array in arrays_in(dx):
-                    self._look(node, dx_array, i, arguments[0])
-            return found
-
-        return call
+    def _gradient(self, node: Node, function: Callable, i: int, arguments: tuple) -> Any:
+        before, self._backward = self._backward, True
+        try:
+            found = function(*arguments)
+        finally:
+            self._backward = before
+        for position, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], i):
+            for array in arrays_in(dx):
+                self._look(node, array, position, arguments[0])
+        return found
 
     def _look(self, node: Node, dx: Any, position: int, dy: Any) -> None:
         """Raise where a gradient is NaN; remember, or raise, where it is infinite and what it was made of is not."""

@@ -42,13 +42,13 @@ def of_values(model: Module) -> Iterator[Finding]:
 
 def of_modes(model: Module, optimizers: list[Optimizer]) -> Iterator[Finding]:
     """Dropout and batch norm that are in evaluation while the model is trained."""
-    kinds_ = {name: m for name, m in model.named_modules() if isinstance(m, (_BatchNorm, _Dropout))
-              and getattr(m, "p", 1) != 0}
-    evaluating = [name or type(m).__name__ for name, m in kinds_.items() if not m.training]
+    switched = {name: m for name, m in model.named_modules() if isinstance(m, (_BatchNorm, _Dropout))
+                and getattr(m, "p", 1) != 0}
+    evaluating = [name or type(m).__name__ for name, m in switched.items() if not m.training]
     if not evaluating:
         return
-    what = "batch norm and dropout are" if len({isinstance(m, _Dropout) for m in kinds_.values()}) == 2 else \
-        "dropout is" if isinstance(next(iter(kinds_.values())), _Dropout) else "batch norm is"
+    what = "batch norm and dropout are" if len({isinstance(m, _Dropout) for m in switched.values()}) == 2 else \
+        "dropout is" if isinstance(next(iter(switched.values())), _Dropout) else "batch norm is"
     if not model.training:
         yield Finding("warning" if optimizers else "note", f"the model is in evaluation mode: {what} off",
                       listed(evaluating), "A loss that is to be trained on is computed as if in use: nothing is "
@@ -64,7 +64,7 @@ def of_reach(model: Module, graph: Graph, optimizers: list[Optimizer]) -> Iterat
     """Parameters that no gradient reaches or no optimizer holds, and those that the model does not know."""
     named = dict(model.named_parameters())
     unreached = [name for name, p in named.items() if p._requires_grad and id(p) not in graph.leaves]
-    if unreached:
+    if unreached and graph.complete:
         all_of = len(unreached) == len([p for p in named.values() if p._requires_grad])
         yield Finding("error" if all_of else "warning", f"no gradient reaches {listed(unreached)}", unreached[0],
                       "The loss does not depend on it: it is not used in forward, or what it made was detached, "
@@ -75,7 +75,7 @@ def of_reach(model: Module, graph: Graph, optimizers: list[Optimizer]) -> Iterat
                  if isinstance(leaf, Parameter) and key not in graph.names and key not in held]
     if strangers:
         shapes = listed([f"{tuple(p.shape)} in {graph.leaf_users[id(p)][0].op.name}" for p in strangers])
-        yield Finding("error", f"{len(strangers)} parameters of the loss are not the model's: {shapes}",
+        yield Finding("error", f"{_parameters(strangers)} of the loss not in the model: {shapes}",
                       graph.where(graph.leaf_users[id(strangers[0])][0]),
                       "model.parameters() does not list them, so no optimizer that is given those trains them, and "
                       "they are neither saved nor moved. Layers in a plain list or dict are not registered.",
@@ -111,7 +111,7 @@ def _held(named: dict[str, Any], graph: Graph, held: set[int]) -> Iterator[Findi
 def of_gradients(model: Module, graph: Graph, loss: Tensor) -> Iterator[Finding]:
     """Gradients that are not finite, all zero, vanish or explode from layer to layer."""
     named = {name: p for name, p in model.named_parameters() if p._requires_grad and id(p) in graph.leaves}
-    if not named or loss._array.size != 1:
+    if not named or loss._array.size != 1 or not graph.complete:  # a checkpoint would add to each `grad`
         return
     try:
         found = grad(loss, list(named.values()), retain_graph=True, allow_unused=True)
@@ -160,6 +160,10 @@ def _sizes(named: dict[str, Any], graph: Graph, sizes: dict[str, float]) -> Iter
                       "clip_grad_norm_ against single outliers.")
 
 
+def _parameters(found: list[Tensor]) -> str:
+    return f"{len(found)} parameter{'s' * (len(found) > 1)}"
+
+
 def _size(array: np.ndarray) -> float:
     """The root mean square."""
     wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
@@ -169,16 +173,16 @@ def _size(array: np.ndarray) -> float:
 def of_optimizer(optimizer: Optimizer) -> Iterator[Finding]:
     """Rates of 0, and parameters that are stepped twice."""
     seen: set[int] = set()
-    twice = 0
+    twice = []
     for i, group in enumerate(optimizer.param_groups):
         if float(group.get("lr", 1)) == 0:
             yield Finding("warning", "a learning rate of 0", f"group {i} of {type(optimizer).__name__}",
                           "Its parameters do not change.", "Look at the scheduler: warm-up that starts at 0 takes one "
                           "step for nothing, a decay may have reached its end.")
         for p in group["params"]:
-            twice += id(p) in seen
+            twice += [p] * (id(p) in seen)
             seen.add(id(p))
     if twice:
-        yield Finding("warning", f"the optimizer holds {twice} parameters twice", type(optimizer).__name__,
+        yield Finding("warning", f"the optimizer holds {_parameters(twice)} twice", type(optimizer).__name__,
                       "They are stepped twice, with twice the learning rate.", "Each parameter once; tied weights are "
                       "listed once by model.parameters().")

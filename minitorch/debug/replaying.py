@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -57,7 +57,7 @@ class Replay:
         self.exact = True
         self.steps = 0
         self.tensors: dict[int, Tensor] = {}  # by slot
-        self._failed: dict[str, Any] | None = None  # the step that raised now
+        self._failed: int | None = None  # the number of the step that raised now
         self._nodes: dict[int, int] = {}  # number of a node: step
         self._gradients: dict[tuple[int, int], list[dict]] = {}  # marks, by step and input
 
@@ -129,11 +129,12 @@ class Replay:
         where = place(step["source"], step["module"])
         return f"{i:4} {made or 'raised'} = {op_name(step['op'])}({given})" + (f"    {where}" if where else "")
 
-    def _name(self, step: dict[str, Any]) -> str:
+    def _name(self, number: int) -> str:
+        step = self.content["steps"][number]
         if "backward" in step:
             return "backward"
         where = place(step["source"], step["module"])
-        return f"{op_name(step['op'])}, step {self.content['steps'].index(step)}" + (f", {where}" if where else "")
+        return f"{op_name(step['op'])}, step {number}" + (f", {where}" if where else "")
 
     # Running
 
@@ -145,7 +146,7 @@ class Replay:
                 else:
                     self._call(i, step)
             except Exception as error:  # whatever an op raises is a result here
-                self.error, self._failed = error, step
+                self.error, self._failed = error, i
                 return
             self.steps += 1
 
@@ -167,7 +168,7 @@ class Replay:
         outputs = result if isinstance(result, list) else [result]
         for i, (slot, y, then) in enumerate(zip(step["out"], outputs, step["marks"])):
             self.tensors[slot] = y
-            self._compare(then, mark(y._array), f"{self._name(step)}, forward" + (f", result {i}" if i else ""))
+            self._compare(then, mark(y._array), number, "forward" + (f", result {i}" if i else ""))
 
     def _input(self, value: Any) -> Any:
         return self._tensor(value["array"]) if isinstance(value, dict) and "array" in value else \
@@ -177,38 +178,31 @@ class Replay:
         self._gradients.clear()
         roots = [(edge_of(self._tensor(slot)), self._tensor(gradient)._array) for slot, gradient in step["backward"]]
         try:
-            with around_gradients(self._kept):
+            with around_gradients(self._gradient):
                 engine.run(roots, keep=True)
         finally:
             for number, i, then in step["gradients"]:
                 found = self._gradients.get((number, i))
                 if found:
-                    at = self.content["steps"][number]
-                    params = OPS[at["op"]].params
+                    params = OPS[self.content["steps"][number]["op"]].params
                     name = f" for {params[i]}" if i < len(params) else ""
-                    self._compare(then, found.pop(0), f"{self._name(at)}, backward{name}")
+                    self._compare(then, found.pop(0), number, f"backward{name}")
 
-    def _kept(self, node: Node, functions: Any) -> Any:
+    def _gradient(self, node: Node, function: Callable, i: int, arguments: tuple) -> Any:
         number = self._nodes.get(node.number, -1)
+        found = function(*arguments)
+        for position, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], i):
+            self._gradients.setdefault((number, position), []).extend(map(mark, arrays_in(dx)[:1]))  # it may change
+        return found
 
-        def kept(function, position):
-            def call(*arguments):
-                found = function(*arguments)
-                for i, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], position):
-                    self._gradients.setdefault((number, i), []).extend(map(mark, arrays_in(dx)[:1]))  # it may change
-                return found
-            return call
-
-        return [f and kept(f, i) for i, f in enumerate(functions)] if type(functions) is list else kept(functions, 0)
-
-    def _compare(self, then: dict[str, Any], now: dict[str, Any], where: str) -> None:
+    def _compare(self, then: dict[str, Any], now: dict[str, Any], number: int, where: str) -> None:
         if self.first:
             return
         self.compared += 1
         self.exact = self.exact and now["bits"] == then["bits"]
         difference = apart(then, now, GROWN * TOLERANCES.get(then["dtype"], 0.0))
         if difference:
-            self.first = f"{where}: {difference}"
+            self.first = f"{self._name(number)}, {where}: {difference}"
 
 
 @contextmanager

@@ -140,6 +140,7 @@ class State:
         self._steps = [_KeptOptimizer(optimizer) for optimizer in self.optimizers.values()]
         self._dicts = [copy.deepcopy(other.state_dict()) for other in self.others]
         self._draws = [generator.source.get_state() for generator in self.generators]
+        self._training = [(part, part.training) for module in self.modules.values() for part in module.modules()]
         self._python = random.getstate(), np.random.get_state()
         return self
 
@@ -148,6 +149,8 @@ class State:
             kept.restore()
         for steps in self._steps:
             steps.restore()
+        for module, training in self._training:
+            module.__dict__["training"] = training
         for other, state in zip(self.others, self._dicts):
             other.load_state_dict(state)
         for generator, draws in zip(self.generators, self._draws):

@@ -89,7 +89,7 @@ class recorder:
         self._scopes = Scopes(self._state.module_names())
         self._running = ExitStack()
         for context in (self._scopes, noting(self._note), around_ops(self._forward),
-                        around_gradients(self._gradients)):
+                        around_gradients(self._gradient)):
             self._running.enter_context(context)
         self._run, engine.run = engine.run, self._backwards  # type: ignore[assignment]
         return self
@@ -155,7 +155,9 @@ class recorder:
         return result
 
     def _note(self, node: Node) -> None:
-        if self._pending is None or self._pending[0] is not node.op or self._backward is not None:
+        if self._backward is not None:  # as `checkpoint` makes some: what backward computes is compared, not repeated
+            return
+        if self._pending is None or self._pending[0] is not node.op:
             self.missing.append(f"{node.op.name}: no op that can be run again; no gradient goes through it")
             return
         (_, number, inputs), self._pending = self._pending, None
@@ -223,26 +225,16 @@ class recorder:
         finally:
             self._backward = None
 
-    def _gradients(self, node: Node, functions: Any) -> Any:
-        number = self._nodes.get(node.number, (-1,))[0]
-        step = self._backward
+    def _gradient(self, node: Node, function: Callable, i: int, arguments: tuple) -> Any:
         if node.hooks is not None or node.posthooks is not None:
             self.missing.append(f"a hook on {node.op.name}")
-        if step is None or number < 0:
-            return functions
-
-        def kept(function, position):
-            def call(*arguments):
-                found = function(*arguments)
-                for i, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], position):
-                    for array in arrays_in(dx)[:1]:
-                        step["gradients"].append([number, i, mark(array, arrays_in(arguments[0]))])
-                return found
-            return call
-
-        if type(functions) is list:
-            return [f and kept(f, i) for i, f in enumerate(functions)]
-        return kept(functions, 0)
+        found = function(*arguments)
+        if self._backward is not None and node.number in self._nodes:
+            number = self._nodes[node.number][0]
+            for position, dx in enumerate(found if isinstance(found, (list, tuple)) else [found], i):
+                for array in arrays_in(dx)[:1]:
+                    self._backward["gradients"].append([number, position, mark(array, arrays_in(arguments[0]))])
+        return found
 
 
 def _surroundings(random: np.ndarray) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A loss's graph, walked once: its nodes in order, who uses them, the parameters, and what to call a place in it."""
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ class Graph:
         self._walk(edge_of(loss))
         self.nodes = dict(sorted(self.nodes.items()))
         self.root = _node(edge_of(loss))
+        self.complete = not any(self.named("CheckpointFunction"))  # which hides its ops and parameters until backward
         self.tail = self._tail()
 
     def _walk(self, edge: Any) -> None:
@@ -82,9 +84,9 @@ class Graph:
 
     def layer(self, node: Node | None) -> str:
         """The module whose parameters went in last before a node, by name."""
-        pending, seen = [node], set()
+        pending, seen = deque([node]), set()
         while pending:
-            at = pending.pop(0)
+            at = pending.popleft()
             if not isinstance(at, Node) or at.number in seen:
                 continue
             seen.add(at.number)

@@ -1,7 +1,7 @@
 """`minitorch explain softmax --asm`: what Numba generated for a kernel, summed up, and its inner loop."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..selfcheck import Trial, dtypes_of, gradients, host, samples
 from ..tensor import Tensor
 from . import lookup
 from .calculus import kernels_of
-from .choices import _array
+from .choices import arrays_of, call
 
 LONGEST = 60  # lines of a loop that are printed
 
@@ -29,7 +29,12 @@ def text_of_code(name: str, function: str = "", dtype: str = "float32", version:
     tests that reaches it. Raises ValueError where nothing of it is compiled by Numba.
     """
     kernel, chosen = _compiled_version(name, version)
-    _run_once(kernel, chosen, dtype, shapes or [], options or {})
+    arrays = arrays_of(shapes or [], dtype)
+    calls = [lambda: call(name, arrays, options or {})] if arrays else _samples(kernel, dtype)
+    if not _reached(kernel, chosen, calls):
+        raise ValueError(f"{kernel}: " + (f"version {chosen.name} does not take these arguments" if arrays else
+                                          f"no sample of the tests reaches its version {chosen.name} in {dtype}; give "
+                                          "it arguments: --shape, --with"))
     letter = np.dtype(dtype).char
     found = {key: text for key, each in disassembly.compiled_functions(chosen.load()).items()
              if (text := disassembly.assembly(each, letter, llvm))}
@@ -106,11 +111,8 @@ def _compiled_version(name: str, wanted: str) -> tuple[str, Any]:
     raise ValueError(f"{name}: no kernel of it has a version {wanted or 'compiled by Numba'}; those of NumPy are in C")
 
 
-def _run_once(kernel: str, version: Any, dtype: str, shapes: list[str], options: dict[str, Any]) -> None:
-    if shapes:
-        version.run(*(_array(shape, dtype) for shape in shapes), **options)
-        return
-
+def _reached(kernel: str, version: Any, calls: Iterable[Callable[[], Any]]) -> bool:
+    """Run the calls until one has reached the version; whether one has."""
     def note(name, chosen, run, arguments, given):
         if name == kernel and version.refuses(*arguments, **given) is None:
             version.run(*arguments, **given)
@@ -119,12 +121,11 @@ def _run_once(kernel: str, version: Any, dtype: str, shapes: list[str], options:
 
     try:
         with table.watch(note):
-            for call in _samples(kernel, dtype):
-                call()
+            for each in calls:
+                each()
     except _Reached:
-        return
-    raise ValueError(f"{kernel}: no sample of the tests reaches its version {version.name} in {dtype}; "
-                     "give it arguments: --shape, --with")
+        return True
+    return False
 
 
 def _samples(kernel: str, dtype: str) -> Iterator[Any]:
@@ -143,10 +144,10 @@ def _samples(kernel: str, dtype: str) -> Iterator[Any]:
                 yield lambda case=case, sample=sample: _try(case, sample, dtype)
 
 
-def _call_kernel(kernel: str, call: tuple, dtype: str) -> None:
+def _call_kernel(kernel: str, sample: tuple, dtype: str) -> None:
     from ..warmup import _cast
 
-    arguments, options = _cast(call[0], dtype), _cast(call[1], dtype)
+    arguments, options = _cast(sample[0], dtype), _cast(sample[1], dtype)
     getattr(table.kernels(np), kernel)(*arguments, **options)
 
 

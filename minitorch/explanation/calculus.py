@@ -90,16 +90,27 @@ def _functions(source: Source, node: ast.Tuple, params: tuple[str, ...]) -> list
 
 def _named(source: Source, name: str, given: str = "") -> list[_Piece]:
     """What `name` is bound to: a definition or a lambda of the body, or a function from outside of it."""
-    for node in ast.walk(source.node):
-        if isinstance(node, ast.FunctionDef) and node.name == name and node is not source.node:
-            return [_Piece(source, node)]
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda) and \
-                name in [getattr(t, "id", None) for t in node.targets]:
-            return [_Piece(source, node.value, name)]
+    if name in (bound := _bound(source.node)):
+        node = bound[name]
+        return [_Piece(source, node) if isinstance(node, ast.FunctionDef) else _Piece(source, node, name)]
     value = source.value(name)
     if isinstance(value, FunctionType) and has_source(value) and Source(value).node is not None:
         return [_Piece(Source(value), Source(value).node, name)]
     return []
+
+
+@cache
+def _bound(body: ast.AST) -> dict[str, ast.FunctionDef | ast.Lambda]:
+    """The functions that a body defines, and the lambdas that it gives names."""
+    found: dict[str, ast.FunctionDef | ast.Lambda] = {}
+    for node in ast.walk(body):
+        if isinstance(node, ast.FunctionDef) and node is not body:
+            found.setdefault(node.name, node)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, node.value)
+    return found
 
 
 def _helpers(pieces: list[_Piece]) -> list[_Piece]:

@@ -44,7 +44,7 @@ def choices(name: str, shapes: list[str], dtype: str = "float32", device: str = 
     """
     options = options or {}
     kind, name, thing = lookup.find(name)
-    arrays = [_array(shape, dtype) for shape in shapes]
+    arrays = arrays_of(shapes, dtype)
     if kind == "kernel":
         return [_of_kernel(thing, arrays, options, device)]
     found: list[Choice] = []
@@ -54,13 +54,26 @@ def choices(name: str, shapes: list[str], dtype: str = "float32", device: str = 
         found.append(Choice(kernel, version, _brief(arguments, given), text))
         return run(*arguments, **given)
 
-    tensors = [_tensor(array, device) for array in arrays]
-    try:
-        with table.watch(note):
-            _run(kind, thing, tensors, options)
-    except (TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"{name}: shapes {', '.join(shapes)} do not make a call: {error}") from None
+    with table.watch(note):
+        call(name, arrays, options, device)
     return list(dict.fromkeys(found))
+
+
+def call(name: str, arrays: list[np.ndarray], options: dict[str, Any], device: str = "cpu") -> None:
+    """Run what `name` means on these arrays, or tensors of them, forward and backward.
+
+    Raises ValueError where that is no call.
+    """
+    kind, name, thing = lookup.find(name)
+    try:
+        if kind == "kernel":
+            inspect.signature(thing.reference).bind(np, *arrays, **options)
+            getattr(table.kernels(np), name)(*arrays, **options)
+        else:
+            _run(kind, thing, [_tensor(array, device) for array in arrays], options)
+    except (TypeError, IndexError, AttributeError) as error:
+        shapes = ", ".join("x".join(map(str, a.shape)) or "scalar" for a in arrays)
+        raise ValueError(f"{name}: shapes {shapes} do not make a call: {error}; options go after --with") from None
 
 
 def _of_kernel(entry: Any, arrays: list[np.ndarray], options: dict[str, Any], device: str) -> Choice:
@@ -90,6 +103,11 @@ def _run(kind: str, thing: Any, tensors: list[Tensor], options: dict[str, Any]) 
     for y in result if isinstance(result, (list, tuple)) else [result]:
         if isinstance(y, Tensor) and y.requires_grad:
             y.backward(Tensor._wrap(y._array.copy()), retain_graph=True)
+
+
+def arrays_of(shapes: list[str], dtype: str) -> list[np.ndarray]:
+    """Random numbers, or zeros as integers, of shapes as they are written for `choices`."""
+    return [_array(shape, dtype) for shape in shapes]
 
 
 def _array(text: str, dtype: str) -> np.ndarray:

@@ -54,8 +54,10 @@ class Explanation:
             found = [proof for kernel in self.kernels for proof in proofs(kernel, kernels=True)]
         else:
             found = proofs(self.name)
+        if found:
+            return found
         callers = users(self.name) if self.kind in ("op", "kernel") else self.parts if self.kind == "layer" else ()
-        return found or [proof for name in callers for proof in proofs(name)]
+        return [proof for name in callers for proof in proofs(name)]
 
     def __str__(self) -> str:
         from .text import text_of

@@ -214,8 +214,9 @@ def _imports(node: ast.AST | None) -> dict[str, tuple[ast.ImportFrom, str]]:
     """The names that imports within a function bind: the import, and the name there."""
     found: dict[str, tuple[ast.ImportFrom, str]] = {}
     for each in ast.walk(node) if node is not None else ():
-        for alias in each.names if isinstance(each, ast.ImportFrom) else ():
-            found.setdefault(alias.asname or alias.name, (each, alias.name))
+        if isinstance(each, ast.ImportFrom):
+            for alias in each.names:
+                found.setdefault(alias.asname or alias.name, (each, alias.name))
     return found
 
 

@@ -15,14 +15,14 @@ def observed(function: Any, observer: Callable) -> Any:
                                   for name, (kind, kernel) in function.calls.items() if name in cells})
 
 
-def watched(functions: Any, observer: Callable) -> Any:
-    """A node's gradient functions; of a compiled function's node, one whose kernels are observed."""
-    names = getattr(getattr(functions, "__code__", None), "co_freevars", ())
+def watched(function: Any, observer: Callable) -> Any:
+    """A gradient function; a compiled function's as one whose kernels are observed."""
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
     if "backward" not in names:
-        return functions
-    backward = functions.__closure__[names.index("backward")].cell_contents
-    return _with_cells(functions, {"backward": observed(backward, observer)}) if hasattr(backward, "calls") \
-        else functions
+        return function
+    backward = function.__closure__[names.index("backward")].cell_contents
+    return _with_cells(function, {"backward": observed(backward, observer)}) if hasattr(backward, "calls") \
+        else function
 
 
 def _observed(kind: str, name: str, run: Callable, observer: Callable) -> Callable:

@@ -38,7 +38,7 @@ class Recording:
         self.events: list[FunctionEvent] = []
         self._threads = threading.local()
         self._around = around_ops(self._op, everywhere=True), \
-            engine.around_gradients(self.timed_gradients, everywhere=True)
+            engine.around_gradients(self.gradient, everywhere=True)
 
     def start(self) -> None:
         """Begin to measure. Raises RuntimeError where another profiler runs."""
@@ -99,12 +99,15 @@ class Recording:
         if self.memory:
             event.self_cpu_memory_usage = sum([a.nbytes for a in made_by(made, owners(taken))])
 
-    def timed_gradients(self, node: Any, functions: Any) -> Any:
-        """A node's gradient functions, each (or the one for all) an event with the node's name."""
-        name = node.name()
-        if type(functions) is list:
-            return [f and self._timed(name, f, node) for f in functions]
-        return self._timed(name, functions, node)
+    def gradient(self, node: Any, function: Callable, i: int, arguments: tuple) -> Any:
+        """A node's gradient function, as an event with the node's name."""
+        event = self.enter(node.name(), arguments, op=node.op.name, node=node)
+        result = None
+        try:
+            result = function(*arguments)
+            return result
+        finally:
+            self.leave(event, arguments, result)
 
     def _op(self, op: Any, body: Callable, k: Any, arguments: tuple, options: dict) -> Any:
         event = self.enter(f"aten::{op.name}", arguments, op=op.name)
@@ -114,18 +117,6 @@ class Recording:
             return result
         finally:
             self.leave(event, arguments, result)
-
-    def _timed(self, name: str, function: Callable, node: Any) -> Callable:
-        def timed(*arguments):
-            event = self.enter(name, arguments, op=node.op.name, node=node)
-            result = None
-            try:
-                result = function(*arguments)
-                return result
-            finally:
-                self.leave(event, arguments, result)
-
-        return timed
 
     def thread(self) -> Any:
         """What the calling thread does now."""

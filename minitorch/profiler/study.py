@@ -153,9 +153,9 @@ class Study(Recording):
             event.made += sum([self.memory_made.hold(owner, event) for owner in made_by(kept, thread.taken)])
         thread.own += perf_counter_ns() - began
 
-    def timed_gradients(self, node: Any, functions: Any) -> Any:
-        """A node's gradient functions, as events; those of a compiled function with its kernels."""
-        return super().timed_gradients(node, watched(functions, self.kernel))
+    def gradient(self, node: Any, function: Any, i: int, arguments: tuple) -> Any:
+        """A node's gradient function, as an event; a compiled function's with its kernels."""
+        return super().gradient(node, watched(function, self.kernel), i, arguments)
 
     def compiled(self, compiled: Any, args: tuple, kwargs: dict) -> Any:
         """A call of a function made by `compile`: replayed, with its kernels, if it is recorded already."""

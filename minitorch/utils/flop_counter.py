@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from inspect import unwrap
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -53,7 +54,7 @@ class FlopCounterMode:
     def __enter__(self) -> FlopCounterMode:
         self.flop_counts = defaultdict(lambda: defaultdict(int))
         self._costs: WeakKeyDictionary = WeakKeyDictionary()  # of a gradient function: its operator, cost, modules
-        for context in (around_ops(self._op, everywhere=True), around_gradients(self._gradients, everywhere=True),
+        for context in (around_ops(self._op, everywhere=True), around_gradients(self._gradient, everywhere=True),
                         self._scopes):
             self._running.enter_context(context)
         return self
@@ -103,20 +104,13 @@ class FlopCounterMode:
                     self._costs[gradient] = backward, flops, tuple(self._scopes.open)
         return result
 
-    def _gradients(self, node: Any, functions: Any) -> Any:
-        return [f and self._counted(f) for f in functions] if type(functions) is list else self._counted(functions)
-
-    def _counted(self, function: Callable) -> Callable:
-        if function not in self._costs:
-            return function
-        operator, flops, modules = self._costs[function]
-
-        def counted(dy, needs=None):
-            times = 1 if needs is None else sum(needs[:2])
+    def _gradient(self, node: Any, function: Callable, i: int, arguments: tuple) -> Any:
+        cost = self._costs.get(unwrap(function))  # below what other tools have put around it
+        if cost is not None:
+            operator, flops, modules = cost
+            times = 1 if len(arguments) == 1 else sum(arguments[1][:2])  # of a function for all inputs: those needed
             self.count(operator, flops * times, modules)
-            return function(dy) if needs is None else function(dy, needs)
-
-        return counted
+        return function(*arguments)
 
 
 def _short(flops: int, power: int) -> str:
