@@ -103,7 +103,7 @@ def test_parameters_and_optimizers():
     assert "a learning rate of 0" in whats(mt.debug.lint(model, loss, mt.optim.Adam(model.parameters(), lr=0)))
     with pytest.warns(UserWarning, match="duplicate"):
         twice = mt.optim.SGD([*model.parameters(), inner.weight])
-    assert "holds 1 parameters twice" in whats(mt.debug.lint(model, loss, twice))
+    assert "holds 1 parameter twice" in whats(mt.debug.lint(model, loss, twice))
     loss().backward()
     found = mt.debug.lint(model, loss, mt.optim.SGD(model.parameters()))
     assert "gradients are there before backward: 0.weight, 0.bias, 2.weight, 2.bias" in whats(found.notes)
@@ -120,8 +120,8 @@ def test_layers_in_a_list_are_not_the_models():
 
     model = Hidden()
     found = mt.debug.lint(model, lambda: F.cross_entropy(model(X), LABELS))
-    assert whats(found) == "2 parameters of the loss are not the model's: (3, 3) in linear, (3,) in linear" or \
-        whats(found) == "2 parameters of the loss are not the model's: (3,) in linear, (3, 3) in linear"
+    assert whats(found) == "2 parameters of the loss not in the model: (3, 3) in linear, (3,) in linear" or \
+        whats(found) == "2 parameters of the loss not in the model: (3,) in linear, (3, 3) in linear"
     assert "ModuleList" in found[0].fix
 
 

@@ -50,12 +50,19 @@ def bisect(fn: Callable[[], Any], first: Choice = "numba", second: Choice = "ref
     for choice in (first, second):
         if not isinstance(choice, (str, dict)):
             raise TypeError(f"bisect: expects a backend's name or a dict of versions by kernel, got {choice!r}")
-        with _chosen(choice):  # raises where there is no such
+        with chosen(choice):  # raises where there is no such
             pass
     run = _Lockstep((first, second), rtol)
-    with State(fn) as state, _chosen(second):
+    with State(fn) as state, chosen(second):
         run.go(fn, Scopes(state.module_names()))
     return run.found
+
+
+def chosen(choice: Choice) -> table.use:
+    """The context manager for a choice; in a dict, "*" stands for all other kernels."""
+    if isinstance(choice, str):
+        return table.use(choice)
+    return table.use(choice.get("*"), **{name: version for name, version in choice.items() if name != "*"})
 
 
 class Bisection:
@@ -180,7 +187,7 @@ class _Lockstep:
         if (name, device) not in self._versions:
             entry, lists = table.get(name), []
             for choice in self.choices:
-                with _chosen(choice):
+                with chosen(choice):
                     lists.append([v for v in entry.versions
                                   if v.device == device and not entry.forbids(v) and not v.missing()])
             self._versions[name, device] = lists[0], lists[1]
@@ -294,10 +301,6 @@ def _module_of(arguments: tuple, options: dict) -> Any:
     """The array module of a call's arguments."""
     arrays = arrays_in([*arguments, *options.values()])
     return kernels_of(arrays[0]).xp if arrays else np
-
-
-def _chosen(choice: Choice) -> table.use:
-    return table.use(choice) if isinstance(choice, str) else table.use(**choice)
 
 
 def _named(choice: Choice) -> str:

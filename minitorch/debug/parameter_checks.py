@@ -160,7 +160,7 @@ def _sizes(named: dict[str, Any], graph: Graph, sizes: dict[str, float]) -> Iter
                       "clip_grad_norm_ against single outliers.")
 
 
-def _parameters(found: list[Tensor]) -> str:
+def _parameters(found: list) -> str:
     return f"{len(found)} parameter{'s' * (len(found) > 1)}"
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
-from minitorch_kernels import table
-
 from .. import dtypes, engine
 from ..engine import Node, around_gradients, noting, set_grad_enabled
 from ..errors import CheckpointError
@@ -15,7 +13,7 @@ from ..observing import arrays_in
 from ..op import OPS
 from ..serialization import load
 from ..tensor import Tensor, edge_of
-from .lockstep import TOLERANCES, Choice
+from .lockstep import TOLERANCES, Choice, chosen
 from .nonfinite import NonFiniteError, anomaly
 from .packing import apart, mark, unpacked
 from .steps import FORMAT
@@ -216,20 +214,11 @@ def _surroundings(content: dict[str, Any], backend: Choice | None) -> Iterator[N
         dtypes.set_default_dtype(getattr(dtypes, modes["default_dtype"]))
         stack.enter_context(fork_rng())
         set_rng_state(content["random"])
-        for choice in ([content["use"]] if backend is None else [backend]):
-            stack.enter_context(_chosen(choice))
+        stack.enter_context(chosen(content["use"] if backend is None else backend))
         if modes["anomaly"] is not None or (content["error"] or {}).get("type") == NonFiniteError.__name__:
             stack.enter_context(anomaly(modes["anomaly"] or ()) if modes["anomaly"] is not None
                                 else _detecting())
         yield
-
-
-def _chosen(choice: Choice) -> Any:
-    if isinstance(choice, str):
-        return table.use(choice)
-    choice = dict(choice)
-    everywhere = choice.pop("*", None)
-    return table.use(everywhere, **choice)
 
 
 def _autocast(dtype: str | None) -> Any:
