@@ -50,6 +50,8 @@ def summary(model: Any, input: Any = None, *, input_size: Any = None, dtypes: An
         return Summary(model, {}, (), depth)
     given = _zeros(model, input_size, dtypes, device) if input is None else _arguments(input)
     args, kwargs = ((), given) if isinstance(given, dict) else (given, {})
+    if args and all(isinstance(a, int) and not isinstance(a, bool) for a in args):
+        raise TypeError(f"summary: input expects tensors, got numbers {(*args,)}: a shape is given as input_size=...")
     if _is_lazy(model):
         model = copy.deepcopy(model)
         runs = _run(model, args, kwargs)

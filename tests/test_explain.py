@@ -404,6 +404,11 @@ def test_the_list_has_everything(capsys):
     assert max(map(len, text.split("\n"))) <= 160
 
 
+def test_selfcheck_of_a_name_that_no_op_has_fails(capsys):
+    assert not selfcheck.run(only="no_such_op")
+    assert "no op's name contains 'no_such_op'" in capsys.readouterr().out
+
+
 def test_selfcheck_of_one(capsys):
     assert main(["selfcheck", "--only", "softmin"]) == 0
     lines = capsys.readouterr().out.strip().split("\n")
