@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ def warm_up(families: tuple[str, ...] = (), dtype: str = "float32") -> float:
     """Run every kernel that a sample of `families` (all, if none is named) reaches, forward and backward, in `dtype`.
 
     Prints a line a family, and returns the seconds it took: about a minute at the first time, and a few seconds
-    once everything is in the cache. Raises ValueError for a family that is not there, ImportError where the samples
-    are not installed.
+    once everything is in the cache. Raises ValueError for a family that is not there, ImportError where the samples or
+    Numba are not installed.
     """
+    if find_spec("numba") is None:
+        raise ImportError("Numba is not installed, so there is nothing to compile: pip install numba")
     start, table = time.perf_counter(), samples()
     cases: dict[str, list[Any]] = {"random": []}
     for case in [*table.load(), *table.KERNEL_CASES]:

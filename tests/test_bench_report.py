@@ -259,7 +259,7 @@ def test_compare_prints(tmp_path, capsys):
     assert compare.main(paths[0], paths[0], fail_on_slower=True) == 0
     out = capsys.readouterr().out
     assert "warning" not in out and "slower" in out and "faster" in out and " same" in out
-    assert "A not trusted: spread 34 %: more than 20 %; B not trusted" in out
+    assert "neither trusted: spread 34 %: more than 20 %" in out
     assert f"only in {paths[0]}:\n  softmax 64x1000, dim -1, float32, 2 threads: torch" in out
     mean = re.search(r"minitorch: geometric mean of B / A ([\d.]+) \(([\d.]+) to ([\d.]+)\)", out)
     assert 1.09 < float(mean[1]) < 1.11 and float(mean[2]) < 1.1 < float(mean[3])

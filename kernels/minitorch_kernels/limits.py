@@ -81,8 +81,10 @@ def measure(threads: int) -> Limits:
 
     So the machine's load is kept with them: `limits` measures again once there is less.
     """
-    from .cpu import limits as measured
-
+    try:
+        from .cpu import limits as measured
+    except ImportError:
+        raise ImportError("Numba is not installed, and measures this machine's limits: pip install numba") from None
     flops = {dtype: measured.arithmetic(threads, dtype) for dtype in ("float32", "float64")}
     bandwidth = {pattern: [measured.bandwidth(threads, size, pattern) for size in SIZES] for pattern in PATTERNS}
     kept, load = keeping.read("limits"), _load()

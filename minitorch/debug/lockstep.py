@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..engine import Node, around_gradients, caller, note_source, noting
 from ..nn.scopes import Scopes
 from ..observing import around_ops, arrays_in
 from .state import State
-from .wording import numpy, op_name, place, values
+from .wording import numpy, op_name, place, values, wrapped
 
 Choice = str | dict[str, str]
 # Relative to an element's size and to its array's root mean square: some hundred roundings of a long sum.
@@ -52,6 +53,8 @@ def bisect(fn: Callable[[], Any], first: Choice = "numba", second: Choice = "ref
             raise TypeError(f"bisect: expects a backend's name or a dict of versions by kernel, got {choice!r}")
         with chosen(choice):  # raises where there is no such
             pass
+        if isinstance(choice, str) and choice in table.BACKENDS and find_spec(table.BACKENDS[choice]) is None:
+            raise ImportError(f"bisect: {choice!r} needs {table.BACKENDS[choice]}, which is not installed")
     run = _Lockstep((first, second), rtol)
     with State(fn) as state, chosen(second):
         run.go(fn, Scopes(state.module_names()))
@@ -91,7 +94,7 @@ class Bisection:
     def __repr__(self) -> str:
         a, b = map(_named, self.choices)
         if not self.parted:
-            return "\n".join([f"{a} and {b} agree: {self._counted()}", *self._tolerated()])
+            return wrapped("\n".join([f"{a} and {b} agree: {self._counted()}", *self._tolerated()]))
         lines = [f"{a} and {b} part in {op_name(self.op)}, {self.direction}: kernel {self.kernel}, "
                  f"{self.versions[0]} against {self.versions[1]}"]
         where = place(self.source, self.module)
@@ -101,7 +104,7 @@ class Bisection:
         params = table.get(self.kernel).reference.__code__.co_varnames[1:]  # type: ignore[attr-defined]
         named = [*zip([*params, *"?" * len(self.arguments)], self.arguments), *self.options.items()]
         lines += [f"    {name}: {values(array)}" for name, value in named for array in arrays_in(value)[:4]]
-        return "\n".join([*lines, f"    before it: {self._counted()}"])
+        return wrapped("\n".join([*lines, f"    before it: {self._counted()}"]))
 
     def _counted(self) -> str:
         if not self.calls:

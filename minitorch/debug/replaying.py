@@ -17,7 +17,7 @@ from .lockstep import TOLERANCES, Choice, chosen
 from .nonfinite import NonFiniteError, anomaly
 from .packing import apart, mark, unpacked
 from .steps import FORMAT
-from .wording import indented, op_name, place
+from .wording import indented, op_name, place, wrapped
 
 GROWN = 10  # tolerances of a single op: rounding adds up along a step
 
@@ -89,8 +89,8 @@ class Replay:
         lines += [f"    {line}" for line in self._errors()]
         lines += [f"    not repeated: {what}" for what in c["missing"][:5]]
         versions = ", ".join(f"{name} {version}" for name, version in c["versions"].items())
-        return "\n".join([*lines, f"    recorded with {versions} on {c['machine']['system']}, "
-                          f"{c['machine']['threads']} threads"])
+        return wrapped("\n".join([*lines, f"    recorded with {versions} on {c['machine']['system']}, "
+                                  f"{c['machine']['threads']} threads"]))
 
     def _numbers(self) -> str:
         if self.first:

@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import linecache
 import os
+import textwrap
 from typing import Any
 
 import numpy as np
 
 LINE = 100  # characters of a source line that are shown
+WIDTH = 100  # of what is printed
 # what the ops behind a function are called where a person reads it
 _FUNCTIONS = {"cross_entropy_classes": "cross_entropy", "nll_loss_classes": "nll_loss", "squared_error": "mse_loss",
               "bernoulli_entropy": "binary_cross_entropy", "scale_by_bits": "dropout", "batch_norm_train": "batch_norm",
@@ -74,6 +76,16 @@ def first(where: Any) -> tuple[int, ...]:
 def numpy(array: Any) -> np.ndarray:
     """The array in the memory of the CPU."""
     return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+def wrapped(text: str) -> str:
+    """Lines longer than WIDTH go on below, further in."""
+    lines = []
+    for line in text.split("\n"):
+        inner = " " * (len(line) - len(line.lstrip()) + 4)
+        lines += textwrap.wrap(line, WIDTH, subsequent_indent=inner, break_long_words=False, drop_whitespace=True,
+                               break_on_hyphens=False) if len(line) > WIDTH else [line]
+    return "\n".join(lines)
 
 
 def indented(text: str, by: str = "    ") -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import importlib
 import inspect
 import textwrap
@@ -18,6 +17,7 @@ import numpy as np
 from minitorch_kernels import table
 
 from .facts import SIMPLE, UNKNOWN, Array, is_simple
+from .trees import Put, copied, named, pairs
 
 FOLDED = (bool, str, type(None))  # constants that take the place of a name; numbers keep theirs
 
@@ -70,7 +70,7 @@ class Folded(ast.NodeTransformer):
         self.doc, self.comments = ast.get_docstring(source.tree), source.comments
         self.also: str | None = None  # the docstring of a function whose body this has taken over
         self.params: list[str] = []
-        body = _copied(source.tree).body
+        body = copied(source.tree).body
         self.body = self.block(body[1:] if self.doc else body)
 
     # What is known
@@ -85,12 +85,42 @@ class Folded(ast.NodeTransformer):
                 if n.id not in bound:
                     return UNKNOWN
         try:
-            value = eval(compile(ast.fix_missing_locations(ast.Expression(_copied(node))), "<fold>", "eval"),
+            value = eval(compile(ast.fix_missing_locations(ast.Expression(copied(node))), "<fold>", "eval"),
                          {**self.source.space, **self.known})
         except Exception:  # what is known did not suffice
             return UNKNOWN
         value = value.item() if isinstance(value, np.bool_) else value
         return value if is_simple(value) or isinstance(value, (Array, np.dtype)) else UNKNOWN
+
+    def sampled(self, node: ast.AST) -> Any:
+        """The type of the array that an expression makes, which it also makes of arrays with one element."""
+        space = dict(self.source.space)
+        for n in ast.walk(node):
+            if isinstance(n, ast.Name) and (n.id in self.known or n.id in self.local):
+                fact = self.known.get(n.id, UNKNOWN)
+                if fact is UNKNOWN or (isinstance(fact, Array) and fact.key[1] is None):
+                    return UNKNOWN
+                space[n.id] = np.ones((1,) * (fact.key[2] or 0), fact.dtype) if isinstance(fact, Array) else fact
+        try:
+            with np.errstate(all="ignore"):
+                made = eval(compile(ast.fix_missing_locations(ast.Expression(copied(node))), "<fold>", "eval"), space)
+        except Exception:  # it needs more elements
+            return UNKNOWN
+        return Array(None, made.dtype, None, False) if isinstance(made, (np.ndarray, np.generic)) else UNKNOWN
+
+    def fact(self, node: Any) -> Any:
+        """What is known of the value of an expression, if only its type."""
+        if isinstance(node, ast.Name) and node.id in self.known:
+            return self.known[node.id]
+        value = self.value(node)
+        if value is UNKNOWN and isinstance(node, ast.Call) and getattr(
+                self._callee(node.func), "__name__", "") == "widen":
+            return self.fact(node.args[0])
+        if value is UNKNOWN and isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Call)):
+            value = self.sampled(node)
+            if value is UNKNOWN and (not isinstance(node, ast.Call) or isinstance(node.func, ast.Attribute)):
+                value = Array(None, None, None, False)  # whatever it is, it is not None
+        return UNKNOWN if isinstance(value, np.dtype) else value
 
     # Statements
 
@@ -133,7 +163,7 @@ class Folded(ast.NodeTransformer):
             self.known.pop(name, None)
         if hoped:
             before = dict(self.known)
-            trial = _copied(s)
+            trial = copied(s)
             trial.body = self.block(trial.body)
             if not all(n in self.known and self.known[n] is None for n in hoped):
                 hoped = set()
@@ -169,17 +199,17 @@ class Folded(ast.NodeTransformer):
         return [s] if s.orelse or not isinstance(s.body[0], ast.Pass) else []
 
     def _assign(self, s: ast.Assign) -> list[Any]:
-        target, original = s.targets[0], _copied(s.value)
+        target, original = s.targets[0], copied(s.value)
         fresh = isinstance(s.value, ast.Call) and isinstance(s.value.func, ast.Name) and \
             _is_plain_class(self.source.space.get(s.value.func.id))
-        values = {n: self.value(v) for n, v in _pairs(target, original)} if len(s.targets) == 1 else {}
+        values = {n: self.fact(v) for n, v in pairs(target, original)} if len(s.targets) == 1 else {}
         s.value = self.visit(s.value) if not fresh else ast.Call(ast.Name("SimpleNamespace", ast.Load()), [], [])
         if fresh:
             self.imports["SimpleNamespace"] = SimpleNamespace
         s.targets = [self.visit(t) if not isinstance(t, (ast.Name, ast.Tuple)) else t for t in s.targets]
-        pairs = _pairs(target, s.value) if len(s.targets) == 1 else []
+        single = pairs(target, s.value) if len(s.targets) == 1 else []
         arrays = {}
-        for name, value in pairs:
+        for name, value in single:
             if isinstance(value, ast.Name) and value.id in self.known:
                 arrays[name] = self.known[value.id]
             elif isinstance(value, ast.Constant) and isinstance(value.value, SIMPLE):
@@ -188,8 +218,8 @@ class Folded(ast.NodeTransformer):
         for name, value in {**values, **arrays}.items():
             if value is not UNKNOWN:
                 self.known[name] = value
-        left = [(n, v) for n, v in pairs if not (isinstance(v, ast.Name) and v.id == n)]
-        if pairs and len(left) < len(pairs):
+        left = [(n, v) for n, v in single if not (isinstance(v, ast.Name) and v.id == n)]
+        if single and len(left) < len(single):
             if not left:
                 return []
             names: list[Any] = [ast.Name(n, ast.Store()) for n, _ in left]
@@ -220,7 +250,7 @@ class Folded(ast.NodeTransformer):
         function = function_of(value)
         if function is not None:
             self.calls.append((function, {}))
-            return _named(function)
+            return named(function)
         if isinstance(value, ModuleType) and value.__name__ == "numpy":
             return ast.Name("np", ast.Load())
         self.imports[node.id] = value
@@ -236,7 +266,7 @@ class Folded(ast.NodeTransformer):
                 function = function_of(found)
                 if function is not None:
                     self.calls.append((function, {}))
-                    return _named(function)
+                    return named(function)
                 if isinstance(found, SIMPLE):
                     return ast.Constant(found)
         return self.generic_visit(node)
@@ -251,10 +281,10 @@ class Folded(ast.NodeTransformer):
         value = self.value(node.test)
         if value is not UNKNOWN and not isinstance(value, (Array, np.dtype)):
             return self.visit(node.body if value else node.orelse)
-        test, otherwise = node.test, self.visit(_copied(node.orelse))
+        test, otherwise = node.test, self.visit(copied(node.orelse))
         if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and isinstance(node.body, ast.Constant) \
                 and node.body.value is None and \
-                ast.unparse(self.visit(_copied(test.left))) == ast.unparse(otherwise):
+                ast.unparse(self.visit(copied(test.left))) == ast.unparse(otherwise):
             return otherwise  # None if g is None else g
         return self.generic_visit(node)
 
@@ -278,7 +308,7 @@ class Folded(ast.NodeTransformer):
                 function = function_of(container[key])
                 if function is not None:
                     self.calls.append((function, {}))
-                    return _named(function)
+                    return named(function)
         return self.generic_visit(node)
 
     def visit_ListComp(self, node: Any) -> Any:
@@ -288,7 +318,7 @@ class Folded(ast.NodeTransformer):
                 isinstance(one.target, ast.Name):
             made, simpler, calls = [], False, list(self.calls)
             for item in one.iter.elts:
-                put = Put(one.target.id, item).visit(_copied(node.elt))
+                put = Put(one.target.id, item).visit(copied(node.elt))
                 folded = self.visit(put)
                 simpler = simpler or isinstance(folded, (ast.Name, ast.Constant))
                 made.append(folded)
@@ -334,38 +364,26 @@ class Folded(ast.NodeTransformer):
             folded = [a for arg in args for a in self._unstarred(arg)]
             if any(isinstance(a, ast.Starred) for a in folded):
                 self.calls.append((function, {}))
-                made: Any = ast.Call(_named(function), [self.visit(a) for a in args], [])
+                made: Any = ast.Call(named(function), [self.visit(a) for a in args], [])
                 made.loose = function
                 return made
             args = folded
         bound = {**dict(zip(params, args)), **{k.arg: k.value for k in node.keywords}}
-        facts = {p: self._fact(bound[p]) if p in bound else self._default(source, p) for p in params}
+        facts = {p: self.fact(bound[p]) if p in bound else self._default(source, p) for p in params}
         alone = self.sources.result(function, facts)
         if alone is not UNKNOWN:
             return ast.Constant(alone)
         self.calls.append((function, facts))
         bound = {p: self.visit(v) for p, v in bound.items()}
-        made = ast.Call(_named(function), [], [ast.keyword(p, v) for p, v in bound.items()])
+        made = ast.Call(named(function), [], [ast.keyword(p, v) for p, v in bound.items()])
         made.bound, made.callee = bound, function
         return made
 
     def _unstarred(self, arg: Any) -> list[Any]:
         if isinstance(arg, ast.Starred):
-            inner = self.visit(_copied(arg.value))
+            inner = self.visit(copied(arg.value))
             return inner.elts if isinstance(inner, (ast.Tuple, ast.List)) else [arg]
         return [arg]
-
-    def _fact(self, node: Any) -> Any:
-        if isinstance(node, ast.Name) and node.id in self.known:
-            return self.known[node.id]
-        value = self.value(node)
-        if value is UNKNOWN and (isinstance(node, (ast.BinOp, ast.UnaryOp)) or (
-                isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))):
-            return Array(None, None, None, False)  # whatever it is, it is not None
-        if value is UNKNOWN and isinstance(node, ast.Call) and getattr(
-                self._callee(node.func), "__name__", "") == "widen":
-            return self._fact(node.args[0])
-        return UNKNOWN if isinstance(value, np.dtype) else value
 
     def _default(self, source: Source, param: str) -> Any:
         return ast.literal_eval(source.defaults[param]) if param in source.defaults else UNKNOWN
@@ -389,44 +407,7 @@ class Folded(ast.NodeTransformer):
         return None
 
 
-class Put(ast.NodeTransformer):
-    """An expression in the place of a name."""
-
-    def __init__(self, name: str, item: Any):
-        self.name, self.item = name, item
-
-    def generic_visit(self, node: Any) -> Any:
-        if hasattr(node, "bound"):  # a call whose arguments are chosen at the end
-            node.bound = {p: self.visit(v) for p, v in node.bound.items()}
-        return super().generic_visit(node)
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        return _copied(self.item) if node.id == self.name and isinstance(node.ctx, ast.Load) else node
-
-
-def _pairs(target: Any, value: Any) -> list[tuple[str, Any]]:
-    """(name, expression) for an assignment to names, where each has an expression of its own."""
-    if isinstance(target, ast.Name):
-        return [(target.id, value)]
-    if isinstance(target, ast.Tuple) and isinstance(value, (ast.Tuple, ast.List)) and \
-            len(target.elts) == len(value.elts):
-        names = [t.id for t in target.elts if isinstance(t, ast.Name)]
-        return list(zip(names, value.elts)) if len(names) == len(value.elts) else []
-    return []
-
-
-def _named(function: Any) -> ast.Name:
-    """A name for a function, which is chosen at the end."""
-    node: Any = ast.Name(function.__name__, ast.Load())
-    node.function = function
-    return node
-
-
 def _is_plain_class(value: Any) -> bool:
     """A class that only holds attributes."""
     return isinstance(value, type) and value.__module__.startswith("minitorch_kernels") and \
         "__slots__" in vars(value) and "__init__" not in vars(value)
-
-
-def _copied(node: Any) -> Any:
-    return copy.deepcopy(node)

@@ -13,9 +13,10 @@ from minitorch_kernels import table
 
 from ..capture.arrays import Slot, Step, slots_in
 from .facts import UNKNOWN, Array, alike, joined
-from .folding import FOLDED, Folded, Put, Source
+from .folding import FOLDED, Folded, Source
 from .layout import wrapped
 from .pruning import live, loaded_in, overwritten
+from .trees import Put
 from .writing import docstring, written
 
 
@@ -244,7 +245,8 @@ class Library:
                   all(q in source.defaults for q in folded.params[i:]) else p for i, p in enumerate(folded.params)]
         body = _Renaming(self._names).visit(ast.Module(copy.deepcopy(folded.body), []))
         lines = [f"def {self._names[function]}({', '.join(params)}):",
-                 *docstring(folded.doc, folded.also, source, folded.params, self._kept_results[function] is not None),
+                 *docstring(folded.doc, folded.also, source, folded.params, self._kept_results[function] is not None,
+                            any("is None" in ast.unparse(s) or "is not None" in ast.unparse(s) for s in folded.body)),
                  *written(ast.fix_missing_locations(body).body, 1, folded.comments)]
         return "\n".join(w for line in lines for w in wrapped(line))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from .folding import Put
+from .trees import Put
 
 
 def loaded_in(body: list[Any]) -> set[str]:

@@ -11,14 +11,15 @@ import numpy as np
 
 from ..capture.arrays import Slot, Step, slots_in
 from .expressions import ATOM, Text, constant, expression, statement, text_of
-from .layout import WIDTH, wrapped
+from .layout import BODY, aligned, in_brackets, joined, unpacked, wrapped
 from .library import Library
 from .names import Names, chosen, identifier
 from .rolling import Roll, rolls
 from .simplify import Aliases, needed, simplified, uses
 from .tape import Run
 
-LONG = 96  # characters from which an expression is said in several lines
+SHAPING = {"reshape", "swapaxes", "transpose", "squeeze", "expand_dims", "moveaxis"}
+LONG = 84  # characters from which an expression is said in several lines
 RESERVED = {"np", "p", "grads", "saved", "load", "forward", "backward", "loss_and_grads", "main", "math", "Path",
             "check_gradients", "inputs", "EXPECTED", "product", "prod", "SimpleNamespace"}
 
@@ -63,6 +64,9 @@ class Script:
         self.unwritten: dict[Slot, str] = {}  # of values that have no line of their own, for their gradients
         self.constants: dict[str, np.ndarray] = {}
         self.parameters: dict[str, Any] = {}
+        self.given_to = {slot: f"{_short(self.tape.paths.get(id(step), ''))}.{name}".lstrip(".")
+                         for step in self.steps if step.kind == "kernel"
+                         for name, slot in step.kwargs.items() if isinstance(slot, Slot)}
         self._name_outside(tensors)
         self.labels: dict[Slot, list[str]] = {}
         for slot, labels in tape.labels.items():
@@ -76,6 +80,7 @@ class Script:
         self.template: tuple[str, str] | None = None  # the name of the block that it is written from, and its kind
         self.functions: list[str] = []  # of the modules that are repeated
         self.kept_by_rolls: list[str] = []
+        self.passing = set(self._passing())
         self._name_values()
         self._name_gradients(self.backward_steps)
         self.forward_ids = {id(step) for step in self.forward_steps}
@@ -155,12 +160,28 @@ class Script:
             else:
                 self.called[self.run.dys[i].slot] = "d_out"
 
+    def _passing(self) -> Iterator[Slot]:
+        """Values that nobody named, which only show another in a new shape on the way to a third."""
+        given: dict[Any, list[Step]] = {}  # the gradients that each value gets
+        for step in self.backward_steps:
+            if step.kind == "give":
+                given.setdefault(step.function, []).append(step)
+        for step in self.forward_steps:
+            slot = step.out
+            if step.name not in SHAPING or not isinstance(slot, Slot) or self.uses[slot] != 1 or slot in self.outputs:
+                continue
+            gives = given.get(slot, [])
+            once = all(self.uses[g.out] == 1 and isinstance(getattr(self.makers.get(g.args[0]), "out", None), Slot)
+                       for g in gives)
+            if once and len(gives) < 2 and chosen(self.labels.get(slot, ["", "", ""]))[1]:
+                yield slot
+
     def _name_results(self, steps: list[Step]) -> None:
         for step in steps:
             first = ""
             for slot, name in zip_longest(slots_in(step.out), self.library.result_names(step)
                                           if step.kind == "kernel" else []):
-                if slot is None or slot in self.called:
+                if slot is None or slot in self.called or slot in self.passing:
                     continue
                 if slot in self.values or slot in self.labels:
                     labels = self.labels.get(slot, ["", "", step.name])
@@ -172,7 +193,7 @@ class Script:
 
     def _name_gradients(self, steps: list[Step]) -> None:
         for step in steps:
-            if step.kind == "give" and id(step) not in self.rolled:
+            if step.kind == "give" and id(step) not in self.rolled and step.function not in self.passing:
                 self.called[step.out] = self._gradient_name(step.function)
         for roll in self.rolls:
             self.called[roll.dx] = self._gradient_name(roll.x)
@@ -253,7 +274,7 @@ class Script:
                                   np.array_equal(known, array)):
                 return self.called.setdefault(slot, f'p["{name}"]'), ATOM
         path = self.tape.drawn.get(slot)
-        base = "constant" if path is None else f"{_short(path)}.random".lstrip(".")
+        base = self.given_to.get(slot, "constant") if path is None else f"{_short(path)}.random".lstrip(".")
         name, n = base, 2
         while name in self.constants or name in self.parameters:
             name, n = f"{base}{n}", n + 1
@@ -268,7 +289,7 @@ class Script:
             roll = next((roll for roll in self.rolls if id(step) in roll.ids), None)
             if roll is not None and roll not in self.inside:
                 if step in (roll.forward[0][0], roll.backward[-1][0]):
-                    yield from _aligned(block)
+                    yield from aligned(block)
                     block, path = [], None
                     yield from ["", *self._loop(roll, shapes), ""]
                 continue
@@ -279,14 +300,14 @@ class Script:
                 continue
             now = self.tape.paths.get(id(step), "")
             if now != path:
-                yield from _aligned(block)
+                yield from aligned(block)
                 block = []
                 if path is not None:
                     yield ""
-                yield from self._heading(now)
+                yield from self._heading(now, shapes)
                 path = now
             block += [(_generic(code, *self.template), comment) for code, comment in lines] if self.template else lines
-        yield from _aligned(block)
+        yield from aligned(block)
 
     def _loop(self, roll: Roll, forward: bool) -> Iterator[str]:
         """The calls of the function for a row of blocks; going forward, that function is written first."""
@@ -330,7 +351,7 @@ class Script:
         self.called.setdefault(roll.y, self.names.new("y"))
         self.called[roll.dy] = f"d_{self.called[roll.y]}"
         for step in roll.backward[0]:
-            if step.kind == "give":
+            if step.kind == "give" and step.function not in self.passing:
                 self.called[step.out] = self._gradient_name(step.function)
         inline, direct = self.inline, self._direct
         self.inline = {slot for slot in self.makers if self._inlined(slot)}
@@ -353,12 +374,12 @@ class Script:
         text = _generic("\n".join(ahead), first, kind), _generic("\n".join(back), first, kind)
         self.functions.append(joined(
             f"def {roll.name}(p, name, {self.called[roll.x]}{others}):",
-            f"One {kind}, from {first} to {last}: its result, and what backward needs.",
-            [*text[0].split("\n"), "", *wrapped(f"saved = {in_brackets(saved)}"), f"return {y}, saved"]))
+            f"{kind} for {first} to {last}: its result, and what backward needs.",
+            [*text[0].split("\n"), "", *wrapped(f"saved = {in_brackets(saved)}", BODY), f"return {y}, saved"]))
         self.functions.append(joined(
             f"def {roll.name}_backward(p, name, saved, grads, {dy}):",
             "The gradient of its x; those of its parameters go into `grads`.",
-            [*wrapped(f"{in_brackets(saved)} = saved"), "", *text[1].split("\n"), f"return {dx}"]))
+            [*unpacked(saved), "", *text[1].split("\n"), f"return {dx}"]))
         self.inline, self._direct = inline, direct
         self.called, self.names, self.rolled = outer, outer_names, gone
         self.inside.pop()
@@ -374,12 +395,13 @@ class Script:
                 self.called[slot] = self.names.new("filled")
                 yield f"{self.called[slot]} = {text}" + ".copy()" * text.startswith("p["), ""
 
-    def _heading(self, path: str) -> Iterator[str]:
+    def _heading(self, path: str, options: bool) -> Iterator[str]:
         module = self.tape.scopes.kinds.get(path)
         if module is None or "." not in path:
             return
-        text = repr(module)
-        yield f"# {_short(path)}: {text if chr(10) not in text and len(text) < 90 else type(module).__name__}"
+        text = f"# {_short(path)}: {module!r}"
+        fits = options and "\n" not in text and len(text) <= BODY
+        yield text if fits else f"# {_short(path)}: {type(module).__name__}"
 
     def _step_lines(self, step: Step, shapes: bool) -> Iterator[tuple[str, str]]:
         if step.writes:
@@ -404,9 +426,10 @@ class Script:
             return
         shown = [slot for slot in outs if isinstance(slot, Slot)]
         comment = str(shown[0].shape) if shapes and shown else ""
-        if len(targets) + len(text) + len(comment) > WIDTH - 12 and self._expression(step)[1] < ATOM:
+        length = len(f"{targets} = {text}") + len(f"  # {comment}") * bool(comment)
+        if length > BODY and self._expression(step)[1] < ATOM:
             text = f"({text})"  # so that it can be broken
-        if len(shown) > 1 and len(targets) > WIDTH // 2 and len(targets) + len(text) > WIDTH - 8:
+        if len(targets) + len(text.partition("(")[0]) + 4 > BODY:
             targets = f"({targets})"
         yield f"{targets} = {text}", comment
 
@@ -423,19 +446,11 @@ def _generic(text: str, prefix: str, kind: str) -> str:
     return re.sub(rf"^# {re.escape(prefix)}: .*$", f"# {kind}", text, flags=re.M)
 
 
-def in_brackets(names: list[str]) -> str:
-    return f"({', '.join(names)}{',' * (len(names) == 1)})"
-
-
-def joined(head: str, doc: str, lines: list[str]) -> str:
-    return "\n".join([head, f'    """{doc}"""', *(f"    {line}".rstrip() for line in lines)])
-
-
 def _check(steps: list[Step]) -> None:
     """Raise NotImplementedError for what plain NumPy in float32 or float64 cannot say."""
     for step in steps:
         for slot in (*uses(step), *slots_in(step.out)):
-            if slot.dtype.kind == "c" or slot.dtype.char in "eEV" or slot.dtype.kind == "V":
+            if slot.dtype.char in "eEV" or slot.dtype.kind == "V":
                 raise NotImplementedError(f"extract: {step.name} works on {slot.dtype}: float32 and float64 only")
 
 
@@ -445,26 +460,3 @@ def _short(path: str) -> str:
 
 def _note(step: Step) -> str:
     return "moves with each call" if any(slot.kind == "tensor" for slot in step.writes) else ""
-
-
-def _aligned(lines: list[tuple[str, str]]) -> Iterator[str]:
-    """Lines with their comments in one column."""
-    width = max((len(code) for code, comment in lines if comment and len(code) < 72), default=0) + 2
-    for code, comment in lines:
-        yield from wrapped(f"{code:{width}}# {comment}" if comment and len(code) < width else
-                           f"{code}  # {comment}" if comment else code)
-
-
-def imports(found: dict[str, Any]) -> list[str]:
-    """Import statements, and lines for constants."""
-    lines, values = [], []
-    for name, value in sorted(found.items()):
-        if hasattr(value, "__name__") and not hasattr(value, "__module__"):
-            lines.append(f"import {value.__name__}" + (f" as {name}" if value.__name__ != name else ""))
-        elif hasattr(value, "__module__") and hasattr(value, "__name__"):
-            lines.append(f"from {value.__module__} import {value.__name__}")
-        else:
-            values.append(f"{name} = {value!r}")
-    return [*sorted(lines), *values]
-
-

@@ -13,7 +13,7 @@ import numpy as np
 from minitorch_kernels import table
 from minitorch_kernels.elementwise import BINARY, UNARY
 
-from ..capture.arrays import Slot, Step, Traced, plain
+from ..capture.arrays import Slot, Step, Traced, plain, root_of
 from ..capture.trace import Recorder, _numpy
 from ..engine import Node, Output, _fit, noting
 from ..errors import ShapeError
@@ -46,6 +46,8 @@ class Tape(Recorder):
         self.fixed: list[str] = []  # what was decided by values, and so is fixed in the script
         self.before: dict[int, np.ndarray] = {}  # values of tensors from outside, as they were
         self._path: str | None = None  # of the node whose gradients are computed
+        self._bases: dict[int, Traced] = {}  # memory: the first array that shows all of it
+        self._gathered: set[int] = set()  # the storages of what was shown through strides
         self._fresh: list[Traced] = []  # stored since the last node was made
         self._results: dict[int, list[Traced]] = {}
 
@@ -57,6 +59,9 @@ class Tape(Recorder):
 
     def apply(self, kind: str, name: str, function: Any, args: tuple, kwargs: dict, writes: tuple = ()) -> Any:
         result = super().apply(kind, name, function, args, kwargs, writes)
+        if any(slot.storage in self._gathered for slot in self.steps[-1].writes):
+            raise NotImplementedError("extract: what as_strided (or unfold) shows is written to, as as_strided_scatter "
+                                      "does: use scatter or slices")
         self.paths[id(self.steps[-1])] = self.scopes.path if self._path is None else self._path
         return result
 
@@ -68,6 +73,25 @@ class Tape(Recorder):
         if name.endswith(("_step", "_steps")):
             raise NotImplementedError("extract: an optimizer's step is no part of fn: give extract(fn, optimizer=...)")
         return self.apply("kernel", name, partial(_in_order, partial(table.get(name).reference, np)), args, kwargs)
+
+    def adopt(self, array: np.ndarray, kind: str, source: Any) -> Traced:
+        traced = super().adopt(array, kind, source)
+        if traced.slot.whole and traced.slot.contiguous:
+            self._bases.setdefault(id(root_of(array)), traced)
+        return traced
+
+    def constant(self, array: np.ndarray) -> Traced:
+        """A constant; or, where it shows the memory of a known array through strides of its own, elements of that."""
+        base = self._bases.get(id(root_of(array)))
+        if base is None or base.dtype != array.dtype or not array.size:
+            return super().constant(array)
+        first = (array.ctypes.data - base.plain.ctypes.data) // array.itemsize
+        places = np.arange(first, base.size)
+        strides = tuple(stride // array.itemsize * places.itemsize for stride in array.strides)
+        places = np.lib.stride_tricks.as_strided(places, array.shape, strides).copy()
+        found: Any = base.reshape(-1)[places]
+        self._gathered.add(found.slot.storage)
+        return found
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -289,6 +313,9 @@ class Run:
             self.dys = [tape.adopt(_gradient(t, g), "dy", None) for t, g in zip(wanted, given, strict=True)]
             self.grads = tape.backward([(edge_of(t), g) for t, g in zip(wanted, self.dys)])
             self.backward = tape.steps
+        for array in (*self.outputs, *(grad for _, grad in self.grads.values())):
+            if array.dtype.kind == "c":
+                raise NotImplementedError(f"extract: a result or gradient is {array.dtype}: expected real numbers")
         set_rng_state(state)
         self._restore()
 

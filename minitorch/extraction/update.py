@@ -49,7 +49,7 @@ def _adam(group: dict[str, Any]) -> Iterator[str]:
     options = f"lr={float(group['lr'])!r}, beta1={beta1!r}, beta2={beta2!r}, eps={float(group['eps'])!r}" + \
         f", weight_decay={decay!r}" * bool(decay)
     yield f"def {'adamw' if decoupled else 'adam'}(p, grads, state, {options}):"
-    yield '    """A step by the mean of the gradients over the root of that of their squares. Kingma and Ba, 2015."""'
+    yield '    """A step by the mean gradient over the root of the mean squared one. Kingma and Ba, 2015."""'
     yield '    t = state["step"] = state.get("step", 0) + 1'
     yield "    for name, g in grads.items():"
     yield from ["        g = -g"] * bool(group["maximize"])

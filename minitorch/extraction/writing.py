@@ -9,14 +9,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from .folding import Source
+from .layout import WIDTH
 
 
-def docstring(doc: str | None, also: str | None, source: Source, params: list[str], trimmed: bool) -> list[str]:
-    """The docstring, without examples and sentences that speak of what is gone; `also` is of what it was made of."""
+def docstring(doc: str | None, also: str | None, source: Source, params: list[str], trimmed: bool,
+              optional: bool) -> list[str]:
+    """The docstring, without examples and sentences that speak of what is gone; `also` is of what it was made of.
+
+    `trimmed`: some results are gone, `optional`: some arguments may be None.
+    """
     gone = [p for p in source.params if p not in params and p != "xp"]
     paragraphs: list[str] = []
     for text in (doc, also):
-        for n, paragraph in enumerate((text or "").split(">>>")[0].strip().split("\n\n")):
+        text = re.sub(r"[:;,] [^.:;]*\bthis file\b", "", text or "")  # the script is another
+        text = re.sub(r',? or, for "\w+",[^.,]*', "", text) if gone else text  # an option that was not taken
+        if not optional:
+            text = re.sub(r" \([^()]*\bNone\b[^()]*\)|,? or (are )?None\b|, each of which\s+may be\s+None", "", text)
+        for n, paragraph in enumerate(text.split(">>>")[0].strip().split("\n\n")):
             if trimmed:
                 paragraph = re.sub(r"[;:] (gives |returns )?\(.*?\)(?=[.,])", "", paragraph, flags=re.S)
             sentences = re.split(r"(?<=\.)\s+(?=[A-Z`])", paragraph.strip())
@@ -26,7 +35,7 @@ def docstring(doc: str | None, also: str | None, source: Source, params: list[st
                 left = [", ".join([first, *(c for c in clauses if "`" not in c)]) + ".", *left]
             if left and left[0]:
                 prose = not any(line.startswith(" ") for line in paragraph.split("\n"))
-                paragraphs.append(textwrap.fill(" ".join(left), 100) if prose else " ".join(left))
+                paragraphs.append(textwrap.fill(" ".join(left), WIDTH - 10) if prose else " ".join(left))
     if not paragraphs:
         return []
     lines = "\n\n".join(paragraphs).split("\n")
@@ -56,8 +65,11 @@ def written(body: list[Any], depth: int, comments: dict[int, str]) -> Iterator[s
                 yield space + "else:"
                 yield from written(otherwise, depth + 1, comments)
             continue
-        comment = comments.get(getattr(s, "end_lineno", 0) or 0, "")
-        yield space + _quotes(_statement(s)) + (f"  {comment}" if comment else "")
+        comment, line = comments.get(getattr(s, "end_lineno", 0) or 0, ""), space + _quotes(_statement(s))
+        if comment and len(line) + len(comment) > WIDTH - 2:
+            yield space + comment
+            comment = ""
+        yield line + (f"  {comment}" if comment else "")
 
 
 def _statement(s: Any) -> str:
