@@ -97,6 +97,14 @@ def test_what_is_not_trusted_is_drawn_apart():
     assert "0 of 39" in page and "as fast as" not in page.split("</style>")[1].split("<h2>")[0]
 
 
+def test_variants_of_a_kernel_have_lines_of_their_own_in_a_sweep():
+    run = bench_runs.run(threads=(1,), dtypes=("float32",))
+    ours = [r for r in run["results"] if r["size"] and r["contestant"] == "minitorch blas"]
+    plot = plots.sweep({**run, "results": [{**r, "case": f"{name}, {r['size']}"} for r in ours
+                                           for name in ("Adam", "AdamW")]}, "matmul", width=640)
+    assert "minitorch blas, Adam:" in plot and "minitorch blas, AdamW:" in plot
+
+
 def test_names_are_escaped():
     page = report.html(awkward()["named"])
     assert NASTY[:5] not in page and "alert(1)</script>" not in page and "&lt;b&gt;&amp;" in page

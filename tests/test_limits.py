@@ -132,3 +132,11 @@ def test_watched_calls():
     assert seen == [("matmul", "blas"), ("softmax", "reference")]
     k.matmul(ones(2, 2), ones(2, 2))
     assert len(seen) == 2 and k.matmul.__qualname__ == before.__qualname__
+
+
+def test_what_is_added_or_picked_counts_not_the_table_it_goes_to_or_comes_from():
+    x, index, table = np.ones((64, 16), np.float32), np.zeros(64, np.int64), np.ones((1000, 16), np.float32)
+    assert cost("embedding_dw", (x, index, table.shape), table)[:2] == (64 * 16, x.nbytes + index.nbytes + table.nbytes)
+    places = np.zeros((5, 16), np.int64)
+    assert cost("gather", (table, places, 0), table[:5])[:2] == (0, 2 * 5 * 16 * 4 + places.nbytes)
+    assert cost("nll_loss", (x, index, None, -100, "mean"), np.float32(0)).moved == 64 * (4 + 8) + 4
