@@ -9,7 +9,8 @@ k = kernels(np)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.bool_, np.complex64])
-@pytest.mark.parametrize("index", [np.s_[:], np.s_[:, ::2], np.s_[::-1], np.s_[..., ::-1], np.s_[1:, :, 3:], np.s_[..., :1]])
+@pytest.mark.parametrize("index", [np.s_[:], np.s_[:, ::2], np.s_[::-1], np.s_[..., ::-1], np.s_[1:, :, 3:],
+                                   np.s_[..., :1]])
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
 def test_any_order(axes, index, dtype):
     x = (np.arange(70 * 41 * 37) % 251).reshape(70, 41, 37).astype(dtype).transpose(axes)[index]

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import inspect
-import os
 import json
+import os
 import re
 import shutil
 import xml.etree.ElementTree as ET
