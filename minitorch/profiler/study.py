@@ -213,15 +213,15 @@ class Study(Recording):
             thread.own += perf_counter_ns() - end
 
     def _cost(self, name: str, key: Any, arguments: tuple, result: Any) -> Cost | None:
-        found = self._costs.get((name, key), self)
-        if found is self:
-            found = None
-            if name not in _FREE:
-                with contextlib.suppress(AttributeError, IndexError, TypeError, ValueError):  # called in its own way
-                    found = cost(name, arguments, result)
-                    if name.startswith("fused "):  # its results are among its arguments
-                        found = found._replace(pattern="write")
-            self._costs[name, key] = found
+        if (name, key) in self._costs:
+            return self._costs[name, key]
+        found = None
+        if name not in _FREE:
+            with contextlib.suppress(AttributeError, IndexError, TypeError, ValueError):  # called in its own way
+                found = cost(name, arguments, result)
+                if name.startswith("fused "):  # its results are among its arguments
+                    found = found._replace(pattern="write")
+        self._costs[name, key] = found
         return found
 
 
