@@ -118,7 +118,7 @@ def test_softmax():
     (case,) = [case for case in CASES if case.name == "softmax"]
     assert [(p.name, p.samples, p.errors) for p in found.proofs] == [("softmax", len(case.samples), len(case.errors))]
     assert "float32" in found.proofs[0].dtypes and found.proofs[0].checks[-1] == "second derivatives"
-    assert found.proofs[0].location.startswith("samples/softmax.py:")
+    assert found.proofs[0].location.partition("/")[2].startswith("softmax.py:")
 
 
 def test_conv2d_resolves_the_names_that_its_factory_gives():

@@ -202,8 +202,8 @@ class Run:
                 print(f"minitorch bench: --threads {threads} is more than the {cores} cores here: "
                       "threads will wait for each other", file=sys.stderr)
             if self.options.limits:
-                limits.measure(threads)
-            found = self.results["limits"][str(threads)] = measure.limits(threads).results()
+                limits.measure(min(threads, cores))
+            found = self.results["limits"][str(threads)] = measure.limits(min(threads, cores)).results()
             print(f"\n{terminal.limits(threads, found)}")
             explained: set[str] = set()
             for dtype in self.options.dtype:

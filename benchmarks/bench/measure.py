@@ -91,7 +91,7 @@ def contest(entry: Entry, shape: tuple, dtype: str, threads: int, choices: list[
         busy = others.cores()
         _check_timed(entry, case, running, dtype, settings)
         cold = _cold(running) if settings.cold else {}
-        found = limits(threads)
+        found = limits(min(threads, turnabout.cores()))  # more threads do not reach more
         rows = []
         for one in everyone:
             row = {**_row(entry, case, given, dtype, threads, size, one, cost), "judge": by}
