@@ -55,6 +55,20 @@ def test_a_number_that_occurs_twice_is_one_operand():
     assert [line[0] for line in chain.lines] == ["greater", "mul", "sub", "where"]
 
 
+def test_many_numbers():
+    def reference(xp, x):
+        """A polynomial."""
+        y = x * 0 + 12
+        for i in range(11):
+            y = y * x + i
+        return y
+
+    entry = Kernel(reference)
+    one_pass(entry, least=1)
+    x = np.linspace(-1, 1, 7)
+    np.testing.assert_allclose(entry.versions[0].run(x), reference(np, x), rtol=1e-12)
+
+
 def test_a_branch_on_a_value_is_refused():
     def reference(xp, x):
         """x."""

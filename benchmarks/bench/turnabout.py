@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from minitorch_kernels import keeping
+
 BLOCK = 0.05  # seconds that the calls of one turn last at least: a clock's tick and a look at it are nothing beside
 TURNS = 5  # at least
 FEW = 3  # turns of what takes long
@@ -42,20 +44,12 @@ def machine() -> dict[str, Any]:
 
     versions = {"python": platform.python_version(), "numpy": numpy.__version__, "numba": numba.__version__,
                 **{name: framework.__version__ for name, framework in frameworks().items()}}
-    return {"processor": processor(), "cores": cores(), "date": time.strftime("%Y-%m-%d"), "versions": versions}
+    return {"processor": keeping.processor(), "cores": cores(), "date": time.strftime("%Y-%m-%d"), "versions": versions}
 
 
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def block(function: Callable[[], Any], seconds: float = BLOCK, keep: Callable[[Any], Any] | None = None,

@@ -33,7 +33,8 @@ def one_pass(entry: Kernel, least: int = POOLED) -> None:
         kinds = "".join(["a" if isinstance(x, np.ndarray) and x.ndim else "n" for x in operands])
         chain, constants = written(entry.reference, kinds, like.dtype.name)
         out, rows = empty(like.shape, like.dtype), like.size
-        given = [x if kind == "a" else like.dtype.type(x) for x, kind in zip((*operands, *constants), kinds + "n" * 9)]
+        given = [x if kind == "a" else like.dtype.type(x) for x, kind in zip(operands, kinds)]
+        given += map(like.dtype.type, constants)
         build(chain)(-(-rows // PART), rows * chain.cost(), PART, 1, rows, *given, out)
         return out
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
-from minitorch_kernels import table
+from minitorch_kernels import keeping, table
 
 from .. import engine
 from ..engine import Node, Output, around_gradients, caller, mode, noting
@@ -246,7 +246,7 @@ def _surroundings(random: np.ndarray) -> dict[str, Any]:
         "use": dict(table._choice), "random": Tensor._wrap(random),
         "modes": {"default_dtype": get_default_dtype().name, "anomaly": None if strict is None else sorted(strict)},
         "versions": {"minitorch": __version__, "numpy": np.__version__, "python": platform.python_version()},
-        "machine": {"processor": platform.processor() or platform.machine(), "system": platform.platform(),
+        "machine": {"processor": keeping.processor(), "system": platform.platform(),
                     "threads": get_num_threads()}, "error": None,
     }
 
