@@ -34,6 +34,14 @@ def torch():
     return pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
 
 
+@pytest.fixture(scope="session")
+def calls():
+    """The kernel calls that the samples of ops make, on arrays of the CPU."""
+    from kernel_calls import recorded_calls
+
+    return recorded_calls()
+
+
 @pytest.fixture(autouse=True)
 def quick_calls():
     """Calls are quick again after a test, or its file, has defined a class with a `__torch_function__`."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import memory
 from .elementwise import POOLED, compiled, plain, spread
+from .layout import reason
 from .onepass import one_pass
 from .special import erf as erf_kernel
 from .table import kernel
@@ -324,3 +325,17 @@ for _entry in (leaky_relu, leaky_relu_dx, elu, elu_dx, hardtanh, hardtanh_dx, ha
 relu_dx.version("numba", "cpu", "minitorch_kernels.cpu.activation:relu_dx", refuses=_unlike)
 dropout.version("numba", "cpu", "minitorch_kernels.cpu.activation:dropout", refuses=_no_line)
 masked_scale.version("numba", "cpu", "minitorch_kernels.cpu.activation:masked_scale", refuses=_not_large)
+
+
+# Versions for the GPU
+
+def _gaps(x, bits, scale):
+    return None if x.dtype.char in "fdeE" and x.flags.c_contiguous else "contiguous floats only"
+
+
+for _entry in (sigmoid, sigmoid_dx, tanh_dx, relu, relu_dx, silu, silu_dx):
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.elementwise:{_entry.name}", refuses=reason())
+gelu.version("cuda", "cuda", "minitorch_kernels.cuda.elementwise:gelu", refuses=reason(arrays=1))
+gelu_dx.version("cuda", "cuda", "minitorch_kernels.cuda.elementwise:gelu_dx", refuses=reason(arrays=2))
+masked_scale.version("cuda", "cuda", "minitorch_kernels.cuda.elementwise:masked_scale", refuses=reason(mask=1))
+dropout.version("cuda", "cuda", "minitorch_kernels.cuda.elementwise:dropout", refuses=_gaps)

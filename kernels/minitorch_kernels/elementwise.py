@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import memory, parallel
+from .layout import reason
 from .table import kernel
 
 # kernel: the array modules' name of it
@@ -34,6 +35,8 @@ BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "
           "logaddexp": "logaddexp", "copysign": "copysign", "nextafter": "nextafter"}
 
 COMPILED = {"add", "sub", "mul", "div", "exp", "log", "tanh"}  # cpu/elementwise.py has them too
+ON_GPU = {"add", "sub", "mul", "div", "neg", "abs", "square", "sqrt", "reciprocal", "exp", "expm1", "log", "log1p",
+          "tanh", "maximum", "minimum"}  # one launch of our own costs the host less than CuPy's dispatch
 POOLED = 1 << 16  # elements from which a result comes from the pool
 PART = 1 << 18  # elements a thread takes at a time: some MiB, a share of the last-level cache
 
@@ -137,7 +140,10 @@ def _enter(name: str, theirs: str, pooled: Callable) -> None:
         return getattr(xp, theirs)(*operands)
 
     reference.__name__, reference.__doc__ = name, f"Elementwise {theirs}."
-    kernel(reference).version("pooled", "cpu", pooled, backend="numpy")
+    entry = kernel(reference)
+    entry.version("pooled", "cpu", pooled, backend="numpy")
+    if name in ON_GPU:
+        entry.version("cuda", "cuda", f"minitorch_kernels.cuda.elementwise:{name}", reason())
 
 
 for _name in UNARY:
@@ -167,5 +173,12 @@ def _not_chosen(mask: Any, a: Any, b: Any) -> str | None:
     return None if same else "a number of another dtype"
 
 
+def _no_pass(total: Any, x: Any) -> str | None:
+    whole = total.dtype == x.dtype and total.shape == x.shape and total.flags.c_contiguous and x.flags.c_contiguous
+    return None if whole and total.dtype.char in "fdeE" else "contiguous floats of one shape and dtype only"
+
+
 where.version("numba", "cpu", "minitorch_kernels.cpu.elementwise:where", refuses=_not_chosen)
+where.version("cuda", "cuda", "minitorch_kernels.cuda.elementwise:where", refuses=reason(mask=0))
 add_into.version("numba", "cpu", "minitorch_kernels.cpu.elementwise:add_into", refuses=_no_line)
+add_into.version("cuda", "cuda", "minitorch_kernels.cuda.elementwise:add_into", refuses=_no_pass)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .elementwise import POOLED, plain
+from .layout import KINDS, reason
 from .memory import empty
 from .table import Kernel
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 
 def one_pass(entry: Kernel, least: int = POOLED) -> None:
-    """Enter a version of an elementwise kernel for arrays of one shape, of `least` elements, and numbers.
+    """Enter versions of an elementwise kernel: for the CPU, where `least` elements are worth it, and for the GPU.
 
+    The CPU's takes arrays of one shape, and numbers; the GPU's what `layout.lay` describes.
     Its reference may use operators, comparisons, and the functions of FUNCTIONS; a number may only be computed with.
     """
     def version(*operands: Any) -> np.ndarray:
@@ -39,11 +41,12 @@ def one_pass(entry: Kernel, least: int = POOLED) -> None:
         return out
 
     entry.version("fused", "cpu", version, lambda *operands: _refuses(least, operands), backend="numba")
+    entry.version("cuda", "cuda", f"minitorch_kernels.cuda.elementwise:{entry.name}", reason())
 
 
 @cache
 def written(reference: Callable, kinds: str, dtype: str) -> tuple[Chain, tuple[float, ...]]:
-    """The chain of a reference's operations, and the numbers in it; `kinds` has a letter for each argument: a, n.
+    """The chain of a reference's operations, and the numbers in it; `kinds` has a letter of KINDS for each argument.
 
     >>> chain, numbers = written(lambda xp, x: xp.maximum(x, 0) * 2, "a", "float32")
     >>> chain.lines, numbers
@@ -67,7 +70,7 @@ def written(reference: Callable, kinds: str, dtype: str) -> tuple[Chain, tuple[f
 
     xp = SimpleNamespace(**{name: _function(write, name) for name in FUNCTIONS})
     result = reference(xp, *[_Symbol(f"x{i}", write) for i in range(len(kinds))])
-    indexed = tuple(["full" if kind == "a" else "scalar" for kind in kinds] + ["scalar"] * len(constants))
+    indexed = tuple([KINDS[kind] for kind in kinds] + ["scalar"] * len(constants))
     return Chain(dtype, indexed, tuple(lines), (int(result.name[1:]),), (None,)), tuple(constants)
 
 

@@ -114,12 +114,9 @@ class Generator(Rejection):
         """
         dtype = np.dtype(dtype)
         if dtype.kind == "c":
-            return self.uniform(*_parts(shape, dtype), low, high).view(dtype)[..., 0]
+            return self.uniform(*parts(shape, dtype), low, high).view(dtype)[..., 0]
         work = work_dtype("uniform", dtype)
-        if not low <= high:
-            raise RuntimeError(f"uniform: expects low <= high, got low={low}, high={high}")
-        if max(abs(low), abs(high), high - low) > limits(dtype)[1]:
-            raise RuntimeError(f"uniform: low={low}, high={high} are out of bounds for {dtype}")
+        check_uniform(low, high, dtype)
         start, scale = work(low), work(high) - work(low)
         first, last = cast(start, dtype), cast(work(high), dtype)
 
@@ -146,7 +143,7 @@ class Generator(Rejection):
         """
         dtype = np.dtype(dtype)
         if dtype.kind == "c":
-            return self.normal(*_parts(shape, dtype), mean, std / math.sqrt(2), blocks).view(dtype)[..., 0]
+            return self.normal(*parts(shape, dtype), mean, std / math.sqrt(2), blocks).view(dtype)[..., 0]
         work = work_dtype("normal", dtype)
         if not std >= 0:
             raise RuntimeError(f"normal: expects std >= 0, got std={std}")
@@ -273,10 +270,7 @@ class Generator(Rejection):
         step.
         """
         dtype = np.dtype(dtype)
-        if n < 0:
-            raise RuntimeError(f"randperm: expects n >= 0, got n={n}")
-        if n - 1 > last_integer("randperm", dtype):
-            raise RuntimeError(f"randperm: n={n} is too large for {dtype}")
+        check_permutation(n, dtype)
         if n < _WORD_IS_COARSE:
             steps = np.arange(max(n - 1, 0))
             targets = self.random_raw32(steps.size) % (n - steps) + steps
@@ -346,20 +340,7 @@ class Generator(Rejection):
 
     def _integers(self, op: str, shape: Shape, dtype: np.dtype, low: int | None,
                   high: int | None) -> np.ndarray:
-        last = last_integer(op, dtype)
-        if low is None and high is None:
-            first, size, wide = 0, last + 1, dtype.itemsize == 8
-        else:
-            first, end = low or 0, last + 1 if high is None else high
-            least, most = limits(dtype)
-            if first < least or end - 1 > most:
-                raise RuntimeError(f"{op}: low={low}, high={high} are out of bounds for {dtype}")
-            first, end = narrowed(first, end, dtype)
-            if first >= end:
-                raise RuntimeError(f"{op}: expects low < high, got low={low}, high={high} for {dtype}")
-            size, wide = end - first, end - first >= 2**28
-            if size == 2**64:
-                first = 0  # the words as they are
+        first, size, wide = integer_range(op, dtype, low, high)
 
         def transform(words: np.ndarray) -> np.ndarray:
             if size < 2**64:
@@ -369,6 +350,41 @@ class Generator(Rejection):
             return x.view(np.int64)
 
         return self._fill(shape, dtype, np.float64 if wide else np.float32, transform)
+
+
+# What the GPU's generator (cuda/random.py) shares with this one
+
+def integer_range(op: str, dtype: np.dtype, low: int | None, high: int | None) -> tuple[int, int, bool]:
+    """The first integer, how many there are, and whether a draw takes 64 bits. Raises RuntimeError for bad bounds."""
+    last = last_integer(op, dtype)
+    if low is None and high is None:
+        return 0, last + 1, dtype.itemsize == 8
+    first, end = low or 0, last + 1 if high is None else high
+    least, most = limits(dtype)
+    if first < least or end - 1 > most:
+        raise RuntimeError(f"{op}: low={low}, high={high} are out of bounds for {dtype}")
+    first, end = narrowed(first, end, dtype)
+    if first >= end:
+        raise RuntimeError(f"{op}: expects low < high, got low={low}, high={high} for {dtype}")
+    size = end - first
+    return (0 if size == 2**64 else first), size, size >= 2**28  # all of 64 bits: the words as they are
+
+
+def check_uniform(low: float, high: float, dtype: np.dtype) -> None:
+    """Raises RuntimeError for bounds in the wrong order, or that dtype does not hold."""
+    work_dtype("uniform", dtype)
+    if not low <= high:
+        raise RuntimeError(f"uniform: expects low <= high, got low={low}, high={high}")
+    if max(abs(low), abs(high), high - low) > limits(dtype)[1]:
+        raise RuntimeError(f"uniform: low={low}, high={high} are out of bounds for {dtype}")
+
+
+def check_permutation(n: int, dtype: np.dtype) -> None:
+    """Raises RuntimeError where 0 to n - 1 are no numbers of dtype."""
+    if n < 0:
+        raise RuntimeError(f"randperm: expects n >= 0, got n={n}")
+    if n - 1 > last_integer("randperm", dtype):
+        raise RuntimeError(f"randperm: n={n} is too large for {dtype}")
 
 
 _PIECE = 1 << 15  # words, at a time
@@ -397,7 +413,7 @@ def _pieces(flat: np.ndarray) -> Iterator[np.ndarray]:
     return (flat[start:start + _PIECE] for start in range(0, flat.size, _PIECE))
 
 
-def _parts(shape: Shape, dtype: np.dtype) -> tuple[tuple[int, ...], np.dtype]:
+def parts(shape: Shape, dtype: np.dtype) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype of the real and imaginary parts of a complex array."""
     return (*np.broadcast_shapes(shape), 2), np.dtype(f"f{dtype.itemsize // 2}")
 

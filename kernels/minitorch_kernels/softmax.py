@@ -70,3 +70,6 @@ softmax_dx.version("numba", "cpu", "minitorch_kernels.cpu.softmax:softmax_dx", r
 log_softmax.version("numba", "cpu", "minitorch_kernels.cpu.softmax:log_softmax", refuses=_refuses)
 log_softmax_dx.version("numba", "cpu", "minitorch_kernels.cpu.softmax:log_softmax_dx", refuses=_refuses_dx)
 logsumexp.version("numba", "cpu", "minitorch_kernels.cpu.softmax:logsumexp", refuses=_refuses)
+for _entry in (softmax, softmax_dx, log_softmax, log_softmax_dx):
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.softmax:{_entry.name}",
+                   refuses=_refuses_dx if _entry.name.endswith("_dx") else _refuses)

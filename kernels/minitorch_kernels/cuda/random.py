@@ -1,0 +1,284 @@
+"""Random numbers on the GPU by Philox (random.cu): a generator that is a seed and an offset.
+
+The numbers are those that PyTorch's CUDA generator draws from the same seed by the same calls on a GPU with as many
+multiprocessors: bit for bit for uniform numbers, integers, `bernoulli` and dropout, but for the last bits for normal and
+exponential ones. `randperm` and distributions that PyTorch draws by rejection, and those that are drawn on the CPU here
+(cauchy, log_normal, geometric, multinomial, Poisson, ...), are others.
+"""
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .. import random as on_cpu
+from ..rounding import work_dtype
+from .build import FLOATS, Program, ctype
+
+DEFAULT_SEED = on_cpu.DEFAULT_SEED
+THREADS = 256  # a block
+NUMBERS = ("Uniform", "Normal", "Exponential", "Bernoulli")
+INTEGERS = ("Integers<unsigned>", "Integers<u64>")
+program = Program("random.cu", {"numbers": ((*NUMBERS, *INTEGERS), (*FLOATS, "bool", "int", "long long")),
+                                "bernoulli_each": ((*FLOATS, "bool"), FLOATS),
+                                "dropout": (FLOATS, (1, 2, 4, 8)), "put": ()})
+
+
+class Philox:
+    """A source of random arrays on the current GPU, with the methods of `minitorch_kernels.random.Generator`.
+
+    `seed` and `offset` say where it stands; `offset` counts the words that each thread has drawn.
+    """
+
+    def __init__(self, seed: int = DEFAULT_SEED):
+        self._lock = threading.Lock()
+        self._place: Any = None  # while a graph is captured: where its kernels will read seed and offset
+        self.manual_seed(seed)
+
+    # Seeds and states
+
+    def manual_seed(self, seed: int) -> Philox:
+        """Start again from `seed`, -2^63 to 2^64 - 1; returns the generator."""
+        with self._lock:
+            self._seed, self._offset = seed % 2**64, 0
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed of the operating system's entropy, and return that seed."""
+        seed = int.from_bytes(os.urandom(8), "little")
+        self.manual_seed(seed)
+        return seed
+
+    def initial_seed(self) -> int:
+        """The seed that the generator last started from."""
+        return self._seed
+
+    def get_state(self) -> np.ndarray:
+        """Seed and offset as 16 bytes (uint8), as PyTorch's CUDA generator has them."""
+        with self._lock:
+            return np.array([self._seed, self._offset], np.uint64).view(np.uint8)
+
+    def set_state(self, state: np.ndarray) -> Philox:
+        """Continue from what `get_state` gave. Raises TypeError or RuntimeError for anything else."""
+        if state.dtype != np.uint8:
+            raise TypeError(f"set_state: state expects bytes (uint8), got {state.dtype}")
+        if state.shape not in ((8,), (16,)):
+            raise RuntimeError(f"set_state: RNG state is wrong size: expected 16 bytes, got shape {state.shape}")
+        found = np.ascontiguousarray(state).view(np.uint64).tolist()
+        with self._lock:
+            self._seed, self._offset = found[0], found[1] if len(found) > 1 else 0
+        return self
+
+    def clone(self) -> Philox:
+        """A second generator in the same state."""
+        return Philox().set_state(self.get_state())
+
+    def __reduce__(self) -> tuple:
+        return _restored, (self.get_state(),)
+
+    # Captured graphs
+
+    @contextmanager
+    def capturing(self) -> Iterator[Replays]:
+        """Within the block kernels are made to read seed and offset from device memory; for the capture of a graph.
+
+        What it yields is to be asked to `prepare` before each replay.
+        """
+        import cupy
+
+        replays = Replays(self, cupy.zeros(2, np.uint64))
+        with self._lock:
+            kept, self._place, self._offset = self._offset, replays.place, 0
+        try:
+            yield replays
+        finally:
+            with self._lock:
+                replays.drawn, self._place, self._offset = self._offset, None, kept
+
+    def advance(self, words: int) -> tuple[int, int]:
+        """Seed and offset, which then moves on by as many words a thread, in steps of four."""
+        with self._lock:
+            offset = self._offset
+            self._offset += -(-words // 4) * 4
+            return self._seed, offset
+
+    # Distributions
+
+    def uniform(self, shape: Any, dtype: Any = np.float32, low: float = 0, high: float = 1) -> Any:
+        """Uniform in [low, high). A complex dtype has both parts uniform."""
+        dtype = np.dtype(dtype)
+        if dtype.kind == "c":
+            return self.uniform(*on_cpu.parts(shape, dtype), low, high).view(dtype)[..., 0]
+        on_cpu.check_uniform(low, high, dtype)
+        return self._numbers("Uniform", shape, dtype, np.float64(low), np.float64(high))
+
+    def normal(self, shape: Any, dtype: Any = np.float32, mean: float = 0, std: float = 1, blocks: bool = True) -> Any:
+        """Normal with `mean` and `std`. The parts of a complex dtype have standard deviation std / sqrt(2)."""
+        dtype = np.dtype(dtype)
+        if dtype.kind == "c":
+            return self.normal(*on_cpu.parts(shape, dtype), mean, std / 2**0.5).view(dtype)[..., 0]
+        work_dtype("normal", dtype)
+        if not std >= 0:
+            raise RuntimeError(f"normal: expects std >= 0, got std={std}")
+        return self._numbers("Normal", shape, dtype, np.float64(mean), np.float64(std))
+
+    def exponential(self, shape: Any, dtype: Any = np.float32, lambd: float = 1) -> Any:
+        """Exponential with rate `lambd`."""
+        dtype = np.dtype(dtype)
+        work_dtype("exponential", dtype)
+        if not lambd > 0:
+            raise RuntimeError(f"exponential: expects lambd > 0, got lambd={lambd}")
+        return self._numbers("Exponential", shape, dtype, np.float64(lambd), np.float64(0))
+
+    def bernoulli(self, p: Any, shape: Any = None, dtype: Any = None) -> Any:
+        """1 with probability `p`, else 0: a number, or an array of them, which is broadcast to `shape`.
+
+        Elements of an array are not looked at first, which would wait for the GPU: below 0 counts as 0, above 1 as 1.
+        """
+        import cupy
+
+        if isinstance(p, cupy.ndarray):
+            work_dtype("bernoulli", p.dtype)
+            p = cupy.ascontiguousarray(p if shape is None else cupy.broadcast_to(p, shape))
+            out, dtype = _result(p.shape, np.dtype(dtype or p.dtype), (*"fdeE?",), "?")
+            if out.size:
+                blocks = -(-out.size // (4 * THREADS))
+                self._launch("bernoulli_each", (ctype(out), ctype(p)), min(blocks, 1 << 16), 12, p, out,
+                             np.uint64(out.size))
+            return out.astype(dtype, copy=False)
+        if not 0 <= p <= 1:
+            raise RuntimeError(f"bernoulli: expects 0 <= p <= 1, got p={p}")
+        shape = () if shape is None else shape
+        return self._numbers("Bernoulli", shape, np.dtype(dtype or np.float32), np.float64(p), np.float64(0))
+
+    def random_(self, shape: Any, dtype: Any = np.float32, low: int | None = None, high: int | None = None) -> Any:
+        """Integers in [0, m], [0, high), [low, high) or [low, m]; m and the way of drawing are as on the CPU."""
+        return self._integers("random_", shape, np.dtype(dtype), low, high)
+
+    def randint(self, low: int, high: int, shape: Any, dtype: Any = np.int64) -> Any:
+        """Integers in [low, high): remainders of 32 bits, of 64 for 2^28 numbers or more, as PyTorch draws them."""
+        return self._integers("randint", shape, np.dtype(dtype), low, high)
+
+    def randperm(self, n: int, dtype: Any = np.int64) -> Any:
+        """The numbers 0 to n - 1 in the order of random keys of 63 bits."""
+        import cupy
+
+        dtype = np.dtype(dtype)
+        on_cpu.check_permutation(n, dtype)
+        keys = self._numbers(INTEGERS[1], n, np.dtype(np.int64), np.uint64(0), np.uint64(2**63))
+        return cupy.argsort(keys).astype(dtype, copy=False)
+
+    def dropout(self, x: Any, p: float) -> tuple[Any, Any, float]:
+        """(y, bits, scale): x / (1 - p) or, with probability `p` < 1, 0; and what `k.dropout` takes for the gradient."""
+        import cupy
+
+        x = cupy.ascontiguousarray(x)
+        number = np.float64 if x.dtype.char == "d" else np.float32
+        keep = number(1 - p)
+        scale = number(1.0 / float(keep))
+        y, bits = cupy.empty(x.shape, x.dtype), cupy.empty(-(-x.size // 8), np.uint8)
+        if x.size:
+            wide = 16 // x.itemsize
+            while wide > 1 and (x.size % wide or x.data.ptr % (wide * x.itemsize)):
+                wide //= 2
+            threads = _blocks(x.size) * THREADS
+            self._launch("dropout", (ctype(x), wide), min(-(-bits.size // THREADS), 1 << 14), _words(x.size, threads, 4),
+                         x, y, bits, np.uint64(x.size), np.uint64(threads), keep, scale)
+        return y, bits, float(scale)
+
+    def __getattr__(self, name: str) -> Any:
+        """Distributions without a kernel: drawn on the CPU, by a generator that the next offset seeds."""
+        if name.startswith("_") or not hasattr(on_cpu.Generator, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+        def draw(*arguments: Any, **options: Any) -> Any:
+            import cupy
+
+            if self._place is not None:
+                raise RuntimeError(f"{name}: draws on the CPU, which a graph of the GPU cannot repeat")
+            seed, offset = self.advance(4)
+            source = on_cpu.Generator((seed + 0x9E3779B97F4A7C15 * (offset + 1)) % 2**64)
+            drawn = getattr(source, name)(*map(_on_cpu, arguments), **options)
+            return cupy.asarray(drawn)
+
+        return draw
+
+    # What the distributions share
+
+    def _numbers(self, kind: str, shape: Any, dtype: np.dtype, a: Any, b: Any) -> Any:
+        made = "il" if kind in INTEGERS else "fdeE?" if kind == "Bernoulli" else "fdeE"
+        out, dtype = _result(shape, dtype, made, made[-1])
+        if out.size:
+            blocks, count = _blocks(out.size), 2 if kind == INTEGERS[1] or out.dtype.char == "d" else 4
+            self._launch("numbers", (kind, ctype(out)), blocks, _words(out.size, blocks * THREADS, count), out,
+                         np.uint64(out.size), a, b)
+        return out.astype(dtype, copy=False)
+
+    def _integers(self, op: str, shape: Any, dtype: np.dtype, low: int | None, high: int | None) -> Any:
+        first, size, wide = on_cpu.integer_range(op, dtype, low, high)
+        return self._numbers(INTEGERS[wide], shape, dtype, np.uint64(first % 2**64), np.uint64(size % 2**64))
+
+    def _launch(self, name: str, types: tuple, blocks: int, words: int, *arguments: Any) -> None:
+        seed, offset = self.advance(words)
+        program.launch(name, types, (blocks,), (THREADS,),
+                       (*arguments, np.uint64(seed), np.uint64(offset), self._place if self._place is not None else NULL))
+
+
+class Replays:
+    """What a captured graph draws: `prepare` gives the next replay its place in the stream, and is not captured."""
+
+    def __init__(self, source: Philox, place: Any):
+        self.source, self.place, self.drawn = source, place, 0
+
+    def prepare(self) -> None:
+        """Put seed and offset where the graph's kernels read them; the generator moves on by what they draw."""
+        seed, offset = self.source.advance(self.drawn)
+        program.launch("put", (), (1,), (1,), (self.place, np.uint64(seed), np.uint64(offset)))
+
+
+NULL = np.uint64(0)  # a pointer to nothing
+
+
+def _result(shape: Any, dtype: np.dtype, made: Any, other: str) -> tuple[Any, np.dtype]:
+    """An array of `dtype`, or of the type `other` where no kernel makes it, and `dtype`."""
+    import cupy
+
+    return cupy.empty(shape, dtype if dtype.char in made else np.dtype(other)), dtype
+
+
+def _blocks(size: int) -> int:
+    """As many as PyTorch launches: what the GPU can hold at once."""
+    return min(-(-size // THREADS), _resident())
+
+
+def _words(size: int, threads: int, count: int) -> int:
+    """How far a thread's offset moves: four for each time that all of them draw `count` numbers."""
+    return ((size - 1) // (threads * count) + 1) * 4
+
+
+def _resident() -> int:
+    from cupy.cuda import runtime
+
+    return _resident_on(runtime.getDevice())
+
+
+@cache
+def _resident_on(device: int) -> int:
+    from cupy.cuda import runtime
+
+    found = runtime.getDeviceProperties(device)
+    return found["multiProcessorCount"] * (found["maxThreadsPerMultiProcessor"] // THREADS)
+
+
+def _on_cpu(x: Any) -> Any:
+    return x.get() if hasattr(x, "get") else x
+
+
+def _restored(state: np.ndarray) -> Philox:
+    return Philox().set_state(state)

@@ -1,0 +1,78 @@
+"""Every CUDA version of every kernel against the kernel's reference on the CPU, on calls that samples make."""
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from kernel_calls import narrow, same, widened
+from minitorch_kernels import table
+from minitorch_kernels.table import explain, get, use
+
+VERSIONS = [pytest.param(name, version, id=f"{name}-{version.name}")
+            for name in table.names() for version in get(name).versions if version.device == "cuda"]
+EACH = {"float32": 8, "float64": 1, "float16": 1, "bfloat16": 1}  # calls of a dtype: each may be compiled anew
+LARGEST = 20_000  # elements: without a GPU threads run one after the other
+
+
+@pytest.mark.parametrize("name, version", VERSIONS)
+def test_version(device, calls, name, version):
+    """The version takes some call that the samples make, is then what runs, and gives what the reference gives."""
+    accepted = dict.fromkeys(EACH, 0)
+    with use(**{name: version.name}):
+        for arguments, options in calls.get(name, []):
+            dtype = dtype_of(arguments)
+            if size_of(arguments) > LARGEST or accepted.get(dtype, 0) == EACH.get(dtype, 8):
+                continue
+            there, there_too = moved(arguments), moved(options)
+            if version.refuses(*there, **there_too) is not None:
+                continue
+            accepted[dtype] = accepted.get(dtype, 0) + 1
+            line = next(s for s in explain(name, *there, device="cuda", **there_too).splitlines()
+                        if s.split()[0] == version.name)
+            assert line.split()[1] == "runs", line
+            compare(version, get(name), arguments, options)
+    assert any(accepted.values()), f"no sample reaches {name}'s version {version.name!r}"
+
+
+def compare(version, entry, arguments, options):
+    """The version's results on the GPU, and its effects on the arguments, are those of the reference on the CPU."""
+    slow, fast = copy.deepcopy((arguments, options)), moved((arguments, options))
+    with np.errstate(all="ignore"):
+        wide = widened(slow) if narrow(slow) else None  # before the call: it may write
+        expected = entry.reference(np, *slow[0], **slow[1])
+        exact = entry.reference(np, *wide[0], **wide[1]) if wide else expected
+        found = version.load()(*fast[0], **fast[1])
+    same(entry.name, found, expected, exact)
+    same(f"{entry.name}: arguments after it", fast[0], slow[0], wide[0] if wide else slow[0])
+
+
+def moved(value):
+    """A copy on the GPU that keeps the layout in memory: contiguous arrays stay so, others stay what they are."""
+    import cupy
+
+    if isinstance(value, np.ndarray):
+        if value.flags.c_contiguous or not value.ndim:
+            return cupy.asarray(value)
+        spaced = cupy.zeros((*value.shape[:-1], 2 * value.shape[-1]), value.dtype)[..., ::2]
+        spaced[...] = cupy.asarray(np.ascontiguousarray(value))
+        return spaced
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(moved, value))
+    return {k: moved(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def arrays_in(value):
+    if isinstance(value, (list, tuple)):
+        return [a for v in value for a in arrays_in(v)]
+    return [value] if isinstance(value, np.ndarray) else []
+
+
+def dtype_of(arguments):
+    """The dtype of the first array of numbers."""
+    return next((a.dtype.name for a in arrays_in(arguments) if a.dtype.name in EACH), "other")
+
+
+def size_of(arguments):
+    return sum(math.prod(a.shape) for a in arrays_in(arguments))
