@@ -199,7 +199,7 @@ def gpt(torch):
             self.head = nn.Linear(width, characters)
 
         def forward(self, tokens):
-            x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1]))
+            x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
             return self.head(self.norm(self.blocks(x)))
 
     net = GPT()

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
+from .device import is_pinned as lies_pinned
+from .device import pinned_empty
 from .limits import finfo, iinfo
 from .op import FUNCTIONS, composite
 from .shapes import axis
@@ -189,14 +191,21 @@ def get_device(self):
 
 @method
 def pin_memory(self, device=None):
-    """Itself: memory is not pinned here."""
-    return self
+    """A copy of it in page-locked memory, from which copies to a GPU can run while the CPU goes on; itself where it
+    lies there already. Raises RuntimeError for a tensor that is not on the CPU, NoCudaError where there is no GPU."""
+    if not isinstance(self._array, np.ndarray):
+        raise RuntimeError(f"cannot pin '{self.type()}' only dense CPU tensors can be pinned")
+    if is_pinned(self):
+        return self
+    array = pinned_empty(self._array.shape, self._array.dtype)
+    array[...] = self._array
+    return Tensor._wrap(array)
 
 
 @method
 def is_pinned(self, device=None):
-    """False: memory is not pinned here."""
-    return False
+    """Whether it lies in page-locked memory."""
+    return lies_pinned(self._array)
 
 
 @method

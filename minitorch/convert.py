@@ -9,7 +9,7 @@ import numpy as np
 
 from . import dtypes
 from .device import device as as_device
-from .device import device_of, move
+from .device import device_of, gpu_number, gpus, move
 from .dtypes import dtype as Dtype
 from .errors import DeviceError
 from .inplace import write
@@ -22,19 +22,22 @@ method = functools.partial(composite, function=False)
 # To other types and devices
 
 @op(method=False, function=False)
-def to_copy(k, x, /, dtype=None, where=None):
+def to_copy(k, x, /, dtype=None, where=None, non_blocking=False):
     """A copy as `dtype` (NumPy's) on the device `where`. The gradient travels back the same way."""
     origin = device_of(x) if where is not None else None
     if dtype is not None and dtype.itemsize == 1 and dtype.name == "float8_e4m3fn":  # has no infinity: it saturates
         x = k.xp.clip(x, -448, 448)
-    y = x.astype(dtype or x.dtype, order="C") if where is None else move(x, where).astype(dtype or x.dtype)
+    y = x if where is None else move(x, where, non_blocking and dtype is None)
+    if y is x or dtype is not None:
+        y = y.astype(dtype or x.dtype, order="C")
     return y, lambda dy: dy if origin is None else dy.to(origin) if isinstance(dy, Tensor) else move(dy, origin)
 
 
 @method
 def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, memory_format=None, other=None):
     """This tensor on another device, as another type, or both: `to("cuda")`, `to(float64)`, `to("cpu", int32)`,
-    `to(other)`. Itself where nothing changes, unless `copy`.
+    `to(other)`. Itself where nothing changes, unless `copy`. With `non_blocking` a copy from pinned memory to a GPU is
+    only begun, and one to the CPU goes into pinned memory, where it is to be had after `cuda.synchronize()`.
 
     >>> from minitorch import tensor, int32
     >>> tensor([1.7]).to(int32)
@@ -46,7 +49,8 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
         elif isinstance(arg, (Dtype, type, np.dtype)):
             dtype = arg
         elif isinstance(arg, bool):  # the positional form of the flags
-            copy = copy or (arg and i == len(args) - 1 and isinstance(args[i - 1], bool))
+            second = i == len(args) - 1 and isinstance(args[i - 1], bool)
+            copy, non_blocking = copy or (arg and second), non_blocking or (arg and not second)
         elif arg is not None:
             device = as_device(arg)
     if other is not None:
@@ -59,12 +63,15 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
     where = None if device is None else as_device(device)
     if where is not None and _is_there(where, self._array):
         where = None
-    return self if wanted is None and where is None and not copy else to_copy(self, wanted, where)
+    return self if wanted is None and where is None and not copy else to_copy(self, wanted, where, non_blocking)
 
 
 def _is_there(where: Any, array: Any) -> bool:
     here = device_of(array)
-    return here.type == where.type and (where.index is None or here.index == where.index or here.type == "cpu")
+    if here.type != where.type or here.type != "cuda":
+        return here.type == where.type
+    return here.index == (gpu_number(where) if where.index is None and gpus.several else
+                          where.index if where.index is not None else here.index)
 
 
 def _as(name: str, d: Dtype) -> None:
@@ -93,7 +100,7 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     """This tensor on a GPU. Raises MissingError or DeviceError where there is none, or `device` is no GPU."""
     if getattr(device, "type", device) == "cpu":
         raise DeviceError("cuda: Invalid device, must be cuda device, got cpu")
-    return to(self, device="cuda" if device is None else device)
+    return to(self, device="cuda" if device is None else device, non_blocking=non_blocking)
 
 
 @method
@@ -126,7 +133,7 @@ def copy_(self, src, non_blocking=False):
     self._check_inplace("copy_")
     if not isinstance(src, Tensor):
         src = Tensor._wrap(np.asarray(src))
-    src = to(src, self)
+    src = to(src, self, non_blocking=non_blocking)
     return write(self, src if src._array.shape == self._array.shape else src.expand(self._array.shape))
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,10 @@ from .errors import DeviceError, NoCudaError, NotStrided
 cpu_kernels = kernels(np)
 
 KINDS = ("cpu", "cuda", "meta", "mps", "xpu", "xla", "hpu", "ipu", "mtia", "hip", "vulkan")  # the first three work here
+QUICK: dict[type, Any] = {np.ndarray: cpu_kernels}  # the kernels of an array, where its type alone tells them
+ARRAYS: set[type] = {np.ndarray}  # the types of arrays that hold values: CuPy's is among them once CuPy is loaded
+gpus = SimpleNamespace(several=False,  # whether more than one has been used: until then nothing asks which is current
+                       capturing=None)  # while a graph is recorded: who takes over copies from the CPU's memory
 _defaults: list[device] = []  # the devices of `with device(...)`, and of `set_default_device` before them
 
 
@@ -98,11 +104,14 @@ def device_of(array: Any) -> device:
         return CPU
     if hasattr(array, "is_meta"):
         return META
-    return device_of(array.veils) if hasattr(array, "veils") else device("cuda", array.device.id)
+    return device_of(array.veils) if hasattr(array, "veils") else device("cuda", array.data.device_id)
 
 
 def kernels_of(array: Any) -> Any:
     """The kernels of the device that holds `array`."""
+    found = QUICK.get(type(array))
+    if found is not None:
+        return found
     if isinstance(array, (np.ndarray, np.generic)):
         return cpu_kernels
     if hasattr(array, "is_meta"):
@@ -113,31 +122,27 @@ def kernels_of(array: Any) -> Any:
 
 
 def common_kernels(name: str, arrays: list[Any]) -> Any:
-    """The kernels for arrays that must share a device; 0-d CPU arrays go anywhere. Raises DeviceError."""
-    found = [a for a in arrays if hasattr(a, "dtype") and hasattr(a, "shape")]
-    placed = [a for a in found if a.shape != ()] or found
+    """The kernels for arrays that must share a device. 0-d CPU arrays go anywhere: in `arrays` copies that lie beside
+    the others take their places. Raises DeviceError."""
+    kinds = {type(a) for a in arrays} - _NUMBERS
+    if len(kinds) == 1:
+        found = QUICK.get(*kinds)
+        if found is not None:
+            return found
+    present = [a for a in arrays if hasattr(a, "dtype") and hasattr(a, "shape")]
+    placed = [a for a in present if a.shape != () or device_of(a).type != "cpu"] or present
     where = {str(device_of(a)) for a in placed}
     if len(where) > 1:
         raise DeviceError(f"{name}: expected all tensors to be on the same device, but found at least two devices, "
                           + " and ".join(sorted(where)))
     if placed and hasattr(placed[0], "is_meta"):
         raise NotStrided(placed[0], f"{name}: meta tensors have no values")  # and run in their own way
-    return kernels_of(placed[0]) if placed else cpu_kernels
-
-
-def move(array: Any, where: device) -> Any:
-    """`array` on the device `where`, itself if it is there already. Raises DeviceError without that device."""
-    if hasattr(array, "is_meta") or where.type == "meta":
-        from .meta import meta_array, moved
-
-        return moved(array, where) if hasattr(array, "is_meta") else meta_array(array.shape, array.dtype)
-    if where.type == "cpu":
-        return array if isinstance(array, np.ndarray) else array.get()
-    if where.type == "cuda":
+    if placed and len(placed) < len(present) and device_of(placed[0]).type == "cuda":
         cp = cupy()
-        with cp.cuda.Device(where.index or 0):
-            return cp.asarray(array)
-    raise DeviceError(f"to: there is no device {str(where)!r} here")
+        with cp.cuda.Device(placed[0].data.device_id):  # the value travels as an argument of a kernel, not as a copy
+            arrays[:] = [cp.full((), a.item(), a.dtype) if isinstance(a, np.ndarray) and a.shape == () else a
+                         for a in arrays]
+    return kernels_of(placed[0]) if placed else cpu_kernels
 
 
 def array_module(where: device) -> Any:
@@ -147,6 +152,103 @@ def array_module(where: device) -> Any:
     return cupy() if where.type == "cuda" else np
 
 
+# Copies between devices
+
+def move(array: Any, where: device, non_blocking: bool = False) -> Any:
+    """`array` on the device `where`, itself if it is there already. Raises DeviceError without that device.
+
+    With `non_blocking` a copy between pinned memory and a GPU is only begun, on the current stream: to the GPU from
+    pinned memory, and to the CPU into memory that is pinned for it, whose values are there after `synchronize`.
+    """
+    if hasattr(array, "is_meta") or where.type == "meta":
+        from .meta import meta_array, moved
+
+        return moved(array, where) if hasattr(array, "is_meta") else meta_array(array.shape, array.dtype)
+    if where.type == "cpu":
+        return array if isinstance(array, np.ndarray) else _to_cpu(array, non_blocking)
+    if where.type != "cuda":
+        raise DeviceError(f"to: there is no device {str(where)!r} here")
+    cp = cupy()
+    here = None if isinstance(array, np.ndarray) else array.data.device_id
+    there = gpu_number(where, use=True)
+    if here == there:
+        return array
+    if not gpus.several and here is None:
+        return _to_gpu(cp, array, non_blocking)
+    with cp.cuda.Device(there):
+        if here is None:
+            return _to_gpu(cp, array, non_blocking)
+        with cp.cuda.Device(here):
+            made = cp.cuda.get_current_stream().record()
+        cp.cuda.get_current_stream().wait_event(made)
+        return cp.asarray(array)
+
+
+def gpu_number(where: device, use: bool = False) -> int:
+    """The number of a GPU; of "cuda" that of the current one. Raises DeviceError where there is none of that number.
+
+    `use`: something will lie there, or happen there, although another one is current."""
+    cp = cupy()
+    current = cp.cuda.runtime.getDevice()
+    if where.index is None or where.index == current:
+        return current
+    count = cp.cuda.runtime.getDeviceCount()
+    if where.index >= count:
+        raise DeviceError(f"CUDA error: invalid device ordinal: {where} does not exist; there "
+                          f"{'is 1 GPU' if count == 1 else f'are {count} GPUs'}, from cuda:0 on")
+    if use:
+        _use_several()
+    return where.index
+
+
+def pinned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A NumPy array in page-locked memory, which a GPU copies from and to while the CPU goes on."""
+    dtype = np.dtype(dtype)
+    size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    memory = cupy().cuda.alloc_pinned_memory(max(size, 1))
+    return np.ndarray(shape, dtype, memory)
+
+
+def is_pinned(array: Any) -> bool:
+    """Whether an array lies in memory that `pinned_empty` gave."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return type(getattr(array, "obj", array)).__name__ == "PinnedMemoryPointer"
+
+
+def _to_gpu(cp: Any, array: np.ndarray, non_blocking: bool) -> Any:
+    if gpus.capturing is not None:
+        return gpus.capturing.copied(cp, array)
+    if not (non_blocking and is_pinned(array)):
+        return cp.asarray(array, order="C")
+    array = np.ascontiguousarray(array)
+    y = cp.empty(array.shape, array.dtype)
+    y.data.copy_from_host_async(array.ctypes.data, array.nbytes)
+    _keep(cp, array)
+    return y
+
+
+def _to_cpu(array: Any, non_blocking: bool) -> np.ndarray:
+    if not non_blocking:
+        return array.get()
+    cp = cupy()
+    with cp.cuda.Device(array.data.device_id):
+        array = cp.ascontiguousarray(array)
+        y = pinned_empty(array.shape, array.dtype)
+        array.data.copy_to_host_async(y.ctypes.data, array.nbytes)
+        _keep(cp, y)
+    return y
+
+
+def _keep(cp: Any, array: np.ndarray) -> None:
+    """Let pinned memory live until the copy that was begun is done."""
+    while _copying and _copying[0][0].done:
+        _copying.popleft()
+    _copying.append((cp.cuda.get_current_stream().record(), array))
+
+
+# CuPy
+
 def cuda_used() -> bool:
     """Whether any CuPy array can exist: CuPy has been imported."""
     return "cupy" in sys.modules
@@ -154,6 +256,11 @@ def cuda_used() -> bool:
 
 def cupy() -> Any:
     """CuPy, imported now. Raises NoCudaError where it is not installed, or no GPU answers."""
+    return _cupy or _load()
+
+
+def _load() -> Any:
+    global _cupy
     try:
         import cupy as cp
     except ImportError:
@@ -162,4 +269,33 @@ def cupy() -> Any:
     if not cp.is_available():
         raise NoCudaError("device 'cuda': CuPy is installed, but finds no usable GPU and driver "
                           "(nvidia-smi shows whether the driver sees one)")
+    _cupy = cp
+    ARRAYS.add(cp.ndarray)
+    if np.ndarray in QUICK:
+        QUICK[cp.ndarray] = kernels(cp)
+    from .cuda import memory
+
+    memory.install(cp)
     return cp
+
+
+def _use_several() -> None:
+    """From now on each op, gradient and kernel runs on the GPU that its arrays lie on, whichever is current."""
+    if not gpus.several:
+        gpus.several = True
+        QUICK.pop(_cupy.ndarray, None)
+        from .cuda import placing
+
+        placing.install(_cupy)
+
+
+def beside(arrays: list[Any], function: Any, *args: Any, **kwargs: Any) -> Any:
+    """`function(*args, **kwargs)` while the GPU of the arrays is the current one."""
+    from .cuda.placing import beside
+
+    return beside(arrays, function, *args, **kwargs)
+
+
+_cupy: Any = None
+_copying: deque[tuple[Any, np.ndarray]] = deque()  # copies from and to pinned memory that may not be done
+_NUMBERS = {int, float, bool, complex, type(None)}

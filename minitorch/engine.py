@@ -19,6 +19,7 @@ from typing import Any
 
 from numpy import asarray, generic, ndarray
 
+from .device import ARRAYS
 from .errors import GraphError
 from .modes import enable_grad as enable_grad  # the modes, under the engine's name too
 from .modes import inference_mode as inference_mode
@@ -32,6 +33,7 @@ profiling: Any = None  # a profiler's recording, while it runs: named blocks and
 gradients: tuple[around_gradients, ...] = ()
 hooked = False  # whether any node has got a hook that sees its results
 sparse = False  # whether there have been sparse gradients
+placing: Any = None  # once there are several GPUs: makes the one that an array lies on the current one
 next_number = count(1).__next__
 _changing = threading.Lock()
 LARGE = 1 << 18  # bytes of a gradient from which adding is a kernel's work
@@ -165,6 +167,14 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
     """
     if mode.recorder is not None:
         mode.recorder.on_backward(keep, lifted)
+    if placing is None:
+        _run(roots, keep, lifted, targets)
+    else:
+        with placing:
+            _run(roots, keep, lifted, targets)
+
+
+def _run(roots: Iterable[tuple[Any, Any]], keep: bool, lifted: bool, targets: dict[int, Any] | None) -> None:
     grads: dict[int, Any] = {}  # by node number; of a node with several outputs a list
     nodes: dict[int, Any] = {}
     owned: set[int] = set()  # keys whose gradient is a private array, to which can be added in place
@@ -247,6 +257,8 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
                 from .nodes import with_hooks
 
                 functions = with_hooks(node, functions, k, lifted)
+        if placing is not None:
+            placing(dy)
         if type(functions) is list:
             dxs = [None if edge is None else function(dy) for edge, function in zip(edges, functions)]
         else:
@@ -255,7 +267,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             if edge is None or dx is None:
                 continue
             kind, fits = type(edge), False
-            if type(dx) is ndarray and kind is not Output:  # most need no conversion
+            if type(dx) in ARRAYS and kind is not Output:  # most need no conversion
                 like = edge if kind is Node else edge._array
                 fits = dx.shape == like.shape and dx.dtype is like.dtype
                 if fits and kind is Node and waiting is None:
@@ -270,7 +282,7 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             if waiting is not None and (kind is Node or kind is Output or issubclass(kind, Node)):
                 deliver(*waiting, False, k)
                 waiting = None
-            if fits and dx.base is None and type(dy) is ndarray:
+            if fits and dx.base is None and type(dy) in ARRAYS:
                 deliver(edge, dx, dx is not dy, k)
             else:
                 deliver(edge, *_fit(k, edge, dx, dy, lifted), k)
@@ -281,6 +293,8 @@ def run(roots: Iterable[tuple[Any, Any]], keep: bool = False, lifted: bool = Fal
             grads[key] = leaf._call_hooks(grads[key])
             owned.discard(key)  # the hook may have kept it
     for key, leaf in leaves.items():
+        if placing is not None:
+            placing(grads[key])
         if targets is None:
             leaf._accumulate(grads[key], key in owned)
         elif id(leaf) in targets:
@@ -420,7 +434,7 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
         if tuple(dx.shape) != shape:
             dx = k.unbroadcast(dx, shape)
         return (dx if dx._array.dtype == dtype else _real(dx, dtype).to(dtype)), False
-    if type(dx) is not ndarray:
+    if type(dx) not in ARRAYS:
         dx = k.xp.asarray(dx)  # NumPy turns 0-d results into scalars
     if dx.shape != shape:
         dx = k.unbroadcast(dx, shape)

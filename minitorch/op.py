@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from .casting import aware
-from .device import common_kernels, cpu_kernels
+from .device import ARRAYS, QUICK, beside, common_kernels, cpu_kernels, gpus
 from .engine import Node, Output, captured, is_array, lifted_kernels, mode, next_number
 from .errors import GraphError, NotStrided, nearest
 from .inplace import check_out, write
@@ -54,8 +54,10 @@ HANDED_OVER = frozenset("""
 """.split())  # noqa: SIM905
 overriding: Any = None  # `overrides.dispatch`, once a class or a mode has a `__torch_function__`
 wrappers: tuple = ()  # of `observing.around_ops`: each makes of an op and its body the one to run
+quickest: Any = np.ndarray  # the type of arrays for which an op looks no further; None once all ops look closely
 NOTHING = object()  # what it answers where nobody takes the call over
-PLAIN = {Tensor, int, float, bool, complex, NoneType, np.ndarray}  # types that have no `__torch_function__`
+NUMBERS = {int, float, bool, complex, NoneType}  # what an op takes in the place of an array
+PLAIN = {Tensor, np.ndarray, *NUMBERS}  # types that have no `__torch_function__`
 _ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim"}
 _OF_NUMBERS = ("add", "sub", "mul", "div", "floor_divide")  # ops that take two numbers, too
 
@@ -170,6 +172,7 @@ class Op:
         which are most, have a way without loops.
         """
         body, n, variadic, finish, cpu = self.body, len(self.params), self.variadic, self.finisher(), cpu_kernels
+        kernels_by_type = QUICK.get
 
         def general(*args, **kwargs):
             if overriding is not None:
@@ -195,7 +198,10 @@ class Op:
             needed = any([isinstance(x, Tensor) and (x._requires_grad or needs_grad(x)) for x in inputs])
             try:
                 k = common_kernels(self.name, arrays) if "cupy" in modules else cpu
-                result = body(k, *arrays, *attributes, **kwargs)
+                if gpus.several:
+                    result = beside(arrays, body, k, *arrays, *attributes, **kwargs)
+                else:
+                    result = body(k, *arrays, *attributes, **kwargs)
             except NotStrided as error:
                 return error.run(self.name, args, kwargs)
             except (ValueError, AttributeError) as error:
@@ -205,34 +211,46 @@ class Op:
             return finish(k, inputs, result, needed, attributes, kwargs)
 
         def one(x=_MISSING, /, *attributes, **kwargs):
-            if kwargs or "cupy" in modules or not isinstance(x, Tensor):
+            if kwargs or not isinstance(x, Tensor):
                 return general(*(() if x is _MISSING else (x,)), *attributes, **kwargs)
             if attributes and Tensor in map(type, attributes):
                 attributes = _numbers(attributes)
-            needed = x._requires_grad or (x._base is not None and needs_grad(x))
             try:
-                return finish(cpu, (x,), body(cpu, x._array, *attributes), needed, attributes)
+                array = x._array
+                k = cpu if type(array) is quickest else kernels_by_type(type(array))
+                if k is not None:
+                    needed = x._requires_grad or (x._base is not None and needs_grad(x))
+                    return finish(k, (x,), body(k, array, *attributes), needed, attributes)
             except NotStrided as error:
                 return error.run(self.name, (x, *attributes), kwargs)
+            return general(x, *attributes)
 
         def two(a=_MISSING, b=_MISSING, /, *attributes, **kwargs):
-            if kwargs or b is _MISSING or "cupy" in modules:
+            if kwargs or b is _MISSING:
                 return general(*[x for x in (a, b) if x is not _MISSING], *attributes, **kwargs)
             if attributes and Tensor in map(type, attributes):
                 attributes = _numbers(attributes)
-            x, y, needed = a, b, False
+            x, y, needed, kind = a, b, False, None
             try:
                 if isinstance(a, Tensor):
                     x, needed = a._array, a._requires_grad or (a._base is not None and needs_grad(a))
-                elif type(a) not in PLAIN:
+                    kind = type(x)
+                elif type(a) not in NUMBERS:
                     return general(a, b, *attributes)
                 if isinstance(b, Tensor):
                     y = b._array
+                    if type(y) is not kind:
+                        if kind is not None:
+                            return general(a, b, *attributes)
+                        kind = type(y)
                     if b._requires_grad or (b._base is not None and needs_grad(b)):
                         needed = True
-                elif type(b) not in PLAIN:
+                elif type(b) not in NUMBERS:
                     return general(a, b, *attributes)
-                return finish(cpu, (a, b), body(cpu, x, y, *attributes), needed, attributes)
+                k = cpu if kind is quickest else kernels_by_type(kind)
+                if k is None:
+                    return general(a, b, *attributes)
+                return finish(k, (a, b), body(k, x, y, *attributes), needed, attributes)
             except NotStrided as error:
                 return error.run(self.name, (a, b, *attributes), kwargs)
             except (ValueError, AttributeError) as error:
@@ -241,27 +259,41 @@ class Op:
                 raise
 
         def three(a=_MISSING, b=_MISSING, c=_MISSING, /, *attributes, **kwargs):
-            if kwargs or c is _MISSING or "cupy" in modules:
+            if kwargs or c is _MISSING:
                 return general(*[x for x in (a, b, c) if x is not _MISSING], *attributes, **kwargs)
             if attributes and Tensor in map(type, attributes):
                 attributes = _numbers(attributes)
-            x, y, z, needed = a, b, c, False
+            x, y, z, needed, kind = a, b, c, False, None
             try:
                 if isinstance(a, Tensor):
                     x, needed = a._array, a._requires_grad or (a._base is not None and needs_grad(a))
-                elif type(a) not in PLAIN:
+                    kind = type(x)
+                elif type(a) not in NUMBERS:
                     return general(a, b, c, *attributes)
                 if isinstance(b, Tensor):
                     y = b._array
+                    if type(y) is not kind:
+                        if kind is not None:
+                            return general(a, b, c, *attributes)
+                        kind = type(y)
                     if b._requires_grad or (b._base is not None and needs_grad(b)):
                         needed = True
-                elif type(b) not in PLAIN:
+                elif type(b) not in NUMBERS:
                     return general(a, b, c, *attributes)
                 if isinstance(c, Tensor):
                     z = c._array
+                    if type(z) is not kind:
+                        if kind is not None:
+                            return general(a, b, c, *attributes)
+                        kind = type(z)
                     if c._requires_grad or (c._base is not None and needs_grad(c)):
                         needed = True
-                return finish(cpu, (a, b, c), body(cpu, x, y, z, *attributes), needed, attributes)
+                elif type(c) not in NUMBERS:
+                    return general(a, b, c, *attributes)
+                k = cpu if kind is quickest else kernels_by_type(kind)
+                if k is None:
+                    return general(a, b, c, *attributes)
+                return finish(k, (a, b, c), body(k, x, y, z, *attributes), needed, attributes)
             except NotStrided as error:
                 return error.run(self.name, (a, b, c, *attributes), kwargs)
             except (ValueError, AttributeError) as error:
@@ -290,13 +322,13 @@ class Op:
     def finisher(self) -> Callable:
         """The function that makes a tensor of what the body returned, and records it where a gradient is needed."""
         record, many, view = self.record, self._many, self.view
-        new, array_type = object.__new__, np.ndarray
+        new, arrays = object.__new__, ARRAYS
 
         def finish(k, inputs, result, needed, attributes=(), kwargs=_NO_KEYWORDS):
             if type(result) is not tuple:
                 return [_tensor(k, y) for y in result] if type(result) is list else _tensor(k, result)
             y = result[0]
-            if type(y) is not array_type:
+            if type(y) not in arrays:
                 if type(y) is list:
                     return many(k, inputs, result)
                 if not hasattr(y, "is_meta"):
@@ -465,7 +497,9 @@ class Op:
 
 def look_closely() -> None:
     """Let all ops go their long way from now on, which asks where their inputs lie and who takes them over."""
-    global modules
+    global modules, quickest
+    QUICK.clear()
+    quickest = None
     modules = {"cupy": modules.get("cupy") or modules[__name__]}  # as if that were there
 
 
@@ -521,7 +555,7 @@ def _input_tensor(value: Any, edge: Any) -> Any:
 
 def _tensor(k: Any, y: Any) -> Tensor:
     t = Tensor.__new__(Tensor)
-    t._array = y if type(y) is np.ndarray else k.xp.asarray(y)
+    t._array = y if type(y) in ARRAYS else k.xp.asarray(y)
     if mode.inference:
         t._inference = True
     return t

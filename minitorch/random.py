@@ -5,18 +5,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .ops.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .ops.random import (
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    put_back,
+    seed,
+    set_rng_state,
+    states,
+)
 
 
 @contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True, device_type: str = "cuda") -> Iterator[None]:
-    """After the block the generator stands where it stood before."""
-    state = get_rng_state() if enabled else None
+    """After the block the generators, those of the GPUs too, stand where they stood before."""
+    before = states() if enabled else []
     try:
         yield
     finally:
-        if state is not None:
-            set_rng_state(state)
+        put_back(before)
 
 
 __all__ = ["default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]

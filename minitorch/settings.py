@@ -47,7 +47,7 @@ def set_float32_matmul_precision(precision: str) -> None:
         warnings.warn(f"{precision} is not one of 'highest', 'high', or 'medium'; the current "
                       "setFloat32MatmulPrecision call has no effect.", stacklevel=2)
         return
-    cuda._state["precision"] = precision
+    cuda._set_precision(precision)
 
 
 def get_float32_matmul_precision() -> str:

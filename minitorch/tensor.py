@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes, engine, roots
-from .device import device, device_of
+from .device import QUICK, device, device_of
 from .engine import Node, mode
 from .errors import DTypeError, GraphError, ShapeError
 
@@ -249,8 +249,10 @@ class Tensor:
         """
         array = self._array
         if gradient is None and inputs is None and not create_graph and self._requires_grad and \
-                type(array) is np.ndarray and array.ndim == 0 and array.dtype.kind == "f":  # the usual loss
-            engine.run([(edge_of(self), np.array(1, array.dtype))], bool(retain_graph))
+                type(array) in QUICK and array.ndim == 0 and array.dtype.kind == "f":  # the usual loss
+            xp = np if type(array) is np.ndarray else QUICK[type(array)].xp
+            engine.run([(edge_of(self), xp.array(1, array.dtype) if xp is np else xp.ones((), array.dtype))],
+                       bool(retain_graph))
             return
         from .autograd import backward
 

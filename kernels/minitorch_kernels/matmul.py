@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import blas
+from .cuda import cublaslt
 from .norm import cast, widen
 from .table import kernel
 
@@ -71,6 +72,24 @@ linear.version("numba", "cpu", "minitorch_kernels.cpu.dense:linear", _linear_for
 linear.version("blas", "cpu", blas.linear, backend="numpy")
 linear_relu.version("numba", "cpu", "minitorch_kernels.cpu.dense:linear_relu", _linear_for_blas)
 linear_relu.version("blas", "cpu", blas.linear_relu, backend="numpy")
+
+
+def _for_cublaslt(a: Any, b: Any) -> str | None:
+    if a.dtype.char != b.dtype.char or a.dtype.char not in cublaslt.TYPES:
+        return "not floats of one dtype"
+    return cublaslt.missing()
+
+
+def _linear_for_cublaslt(x: Any, w: Any, b: Any) -> str | None:
+    if b is not None and (b.dtype != x.dtype or b.shape != w.shape[:1]):
+        return "the bias is not one number for each output, of the same type"
+    return _for_cublaslt(x, w)
+
+
+matmul.version("cublaslt", "cuda", "minitorch_kernels.cuda.matmul:matmul", _for_cublaslt, backend="cuda")
+linear.version("cublaslt", "cuda", "minitorch_kernels.cuda.matmul:linear", _linear_for_cublaslt, backend="cuda")
+linear_relu.version("cublaslt", "cuda", "minitorch_kernels.cuda.matmul:linear_relu", _linear_for_cublaslt,
+                    backend="cuda")
 
 
 def _too_slow(a: Any, b: Any) -> str | None:

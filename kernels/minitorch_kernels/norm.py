@@ -47,7 +47,7 @@ def batch_norm_backward(xp, dy, x, w, eps, stats=None):
     """
     axes = _all_but_channel(x)
     xhat, g, rstd = _standard_and_scaled(xp, dy, x, _channels(xp, w, x.ndim), axes, eps)
-    return _gradients(xp, dy, x, xhat, g, rstd, axes, axes)
+    return _gradients(xp, dy, x, w, xhat, g, rstd, axes, axes)
 
 
 @kernel
@@ -76,7 +76,7 @@ def batch_norm_apply_backward(xp, dy, x, w, mean, var, eps):
     rstd = 1 / xp.sqrt(widen(var) + eps)
     g = widen(dy)
     dw, db = _summed(xp, g * (widen(x) - mean) * rstd, axes), _summed(xp, g, axes)
-    return cast(_scaled(g * rstd, scale, None), x.dtype), cast(dw, x.dtype), cast(db, x.dtype)
+    return cast(_scaled(g * rstd, scale, None), x.dtype), *_as_weights(x, w, dw, db)
 
 
 @kernel
@@ -105,7 +105,7 @@ def layer_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
     """
     axes = _last(x, ndim)
     xhat, g, rstd = _standard_and_scaled(xp, dy, x, w, axes, eps)
-    return _gradients(xp, dy, x, xhat, g, rstd, axes, range(x.ndim - ndim))
+    return _gradients(xp, dy, x, w, xhat, g, rstd, axes, range(x.ndim - ndim))
 
 
 @kernel
@@ -141,7 +141,7 @@ def group_norm_backward(xp, dy, x, w, groups, eps, stats=None):
     xhat = (rows - mean) * rstd
     dx = xp.reshape(_projected(xp, g, xhat, rstd, (2,)), x.shape)
     dw, db = _summed(xp, widen(dy) * xp.reshape(xhat, x.shape), axes), _summed(xp, widen(dy), axes)
-    return cast(dx, x.dtype), cast(dw, x.dtype), cast(db, x.dtype)
+    return cast(dx, x.dtype), *_as_weights(x, w, dw, db)
 
 
 @kernel
@@ -167,7 +167,7 @@ def rms_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
     rstd = _reciprocal_rms(xp, wide, axes, eps)
     xhat, g = wide * rstd, _scaled(dy, w, None)
     dx = rstd * (g - xhat * _mean(xp, g * xhat, axes))
-    return cast(dx, x.dtype), cast(_summed(xp, dy * xhat, range(x.ndim - ndim)), x.dtype)
+    return cast(dx, x.dtype), *_as_weights(x, w, _summed(xp, dy * xhat, range(x.ndim - ndim)))
 
 
 def widen(x: Any) -> Any:
@@ -190,11 +190,15 @@ def _standard_and_scaled(xp, dy, x, w, axes, eps):
     return (wide - mean) * rstd, _scaled(widen(dy), w, None), rstd
 
 
-def _gradients(xp, dy, x, xhat, g, rstd, axes, others):
+def _gradients(xp, dy, x, w, xhat, g, rstd, axes, others):
     """(dx, dw, db) of a norm over `axes` whose w and b are broadcast over the axes `others`."""
     dx, dy = _projected(xp, g, xhat, rstd, axes), widen(dy)
-    dw, db = _summed(xp, dy * xhat, others), _summed(xp, dy, others)
-    return cast(dx, x.dtype), cast(dw, x.dtype), cast(db, x.dtype)
+    return cast(dx, x.dtype), *_as_weights(x, w, _summed(xp, dy * xhat, others), _summed(xp, dy, others))
+
+
+def _as_weights(x, w, *gradients):
+    """Gradients in the type of the weights: under autocast x has 16 bits, and they do not."""
+    return [cast(g, (x if w is None else w).dtype) for g in gradients]
 
 
 def _projected(xp, g, xhat, rstd, axes):
@@ -262,6 +266,25 @@ def _refuses(x, *arguments, **options):
     return None
 
 
+def _refuses_cuda(x, w=None, b=None, *arguments, **options):
+    char = x.dtype.char
+    if char not in "fdeE":
+        return "float16, bfloat16, float32 and float64 only"
+    if x.size == 0:
+        return "no elements"
+    own = [a.dtype for a in (w, b) if hasattr(a, "dtype")]
+    if own and (own[0] != own[-1] or (own[0] != x.dtype and (own[0] != F32 or char not in "eE"))):
+        return "weights of x's dtype, or of float32 beside 16 bits, only"
+    return None
+
+
+def _refuses_cuda_dx(dy, x, w=None, *arguments, **options):
+    return "dy and x of one dtype only" if dy.dtype != x.dtype else _refuses_cuda(x, w)
+
+
 for _entry in (batch_norm, batch_norm_backward, batch_norm_apply, batch_norm_apply_backward, layer_norm,
                layer_norm_backward, group_norm, group_norm_backward, rms_norm, rms_norm_backward):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.norm:{_entry.name}", refuses=_refuses)
+    _module = "batch_norm" if _entry.name.startswith("batch_norm") else "norm"
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.{_module}:{_entry.name}",
+                   refuses=_refuses_cuda_dx if _entry.name.endswith("_backward") else _refuses_cuda)

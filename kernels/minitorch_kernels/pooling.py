@@ -46,8 +46,11 @@ def max_pool(xp, x, kernel, stride, padding, dilation, ceil_mode, narrow=False):
 
 
 @kernel
-def max_pool_dx(xp, dy, index, x_shape):
+def max_pool_dx(xp, dy, index, x_shape, windows=None):
     """The gradient of max pooling: each `dy` is added to the element of x that `index` names; -1 names none.
+
+    `windows` says where elements may have been picked from, by which a GPU finds those of an element of x: (kernel,
+    stride, padding, dilation) of `max_pool`, or () for the cells of `adaptive_max_pool`.
 
     >>> max_pool_dx(np, np.ones((1, 1, 2)), np.array([[[2, 2]]]), (1, 1, 4))
     array([[[0., 0., 2., 0.]]])
@@ -283,12 +286,32 @@ def _not_planes(x, *arguments, **options):
     return None if x.size < 1 << 31 else "fewer than 2**31 elements only"  # positions are int32 on the way
 
 
-def _not_positions(dy, index, x_shape):
+def _not_positions(dy, index, x_shape, windows=None):
     if (index.dtype != I64 and index.dtype != I16) or index.shape != dy.shape:
         return "int64 or int16 positions of dy's shape only"
     return _not_planes(dy)
 
 
+def _not_gpu_planes(x, *arguments, **options):
+    if x.dtype.char not in "fdeE":
+        return "float16, bfloat16, float32 and float64 only"
+    if not 3 <= x.ndim <= 5:
+        return "1 to 3 spatial axes only"
+    if x.size >= 1 << 31 and math.prod(x.shape[2:]) >= 1 << 31:
+        return "planes of fewer than 2**31 elements only"
+    return None if x.size else "no elements"
+
+
+def _not_gpu_positions(dy, index, x_shape, windows=None):
+    if windows is None:
+        return "positions of known windows only"
+    if (index.dtype != I64 and index.dtype != I16) or index.shape != dy.shape:
+        return "int64 or int16 positions of dy's shape only"
+    return _not_gpu_planes(dy)
+
+
 for _entry in (max_pool, avg_pool, avg_pool_dx, adaptive_avg_pool, adaptive_avg_pool_dx, adaptive_max_pool):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.pooling:{_entry.name}", refuses=_not_planes)
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.pooling:{_entry.name}", refuses=_not_gpu_planes)
+max_pool_dx.version("cuda", "cuda", "minitorch_kernels.cuda.pooling:max_pool_dx", refuses=_not_gpu_positions)
 max_pool_dx.version("numba", "cpu", "minitorch_kernels.cpu.pooling:max_pool_dx", refuses=_not_positions)

@@ -292,15 +292,7 @@ class Generator(Rejection):
         Without, and for one sample: the largest of probs / q, q exponential; the first k in that order are a
         sample without replacement (Efraimidis and Spirakis, Inf. Process. Lett. 97, 2006).
         """
-        work = work_dtype("multinomial", probs.dtype)
-        if probs.ndim not in (1, 2):
-            raise RuntimeError(f"multinomial: probs expects 1 or 2 dimensions, got shape {probs.shape}")
-        n = probs.shape[-1]
-        if num_samples <= 0:
-            raise RuntimeError(f"multinomial: expects num_samples > 0, got {num_samples}")
-        if n == 0 or (not replacement and num_samples > n):
-            raise RuntimeError(f"multinomial: num_samples={num_samples} do not fit {n} categories, "
-                               f"replacement={replacement}")
+        work, n = check_multinomial(probs, num_samples, replacement), probs.shape[-1]
         if not np.all((probs >= 0) & (probs < np.inf)):
             raise RuntimeError("multinomial: probs expects numbers >= 0, got a negative one, inf or nan")
         if not np.all(np.any(probs > 0, -1)):
@@ -377,6 +369,20 @@ def check_uniform(low: float, high: float, dtype: np.dtype) -> None:
         raise RuntimeError(f"uniform: expects low <= high, got low={low}, high={high}")
     if max(abs(low), abs(high), high - low) > limits(dtype)[1]:
         raise RuntimeError(f"uniform: low={low}, high={high} are out of bounds for {dtype}")
+
+
+def check_multinomial(probs: Any, num_samples: int, replacement: bool) -> type:
+    """Raises NotImplementedError or RuntimeError for weights or a number of samples that do not fit."""
+    work = work_dtype("multinomial", probs.dtype)
+    if probs.ndim not in (1, 2):
+        raise RuntimeError(f"multinomial: probs expects 1 or 2 dimensions, got shape {probs.shape}")
+    n = probs.shape[-1]
+    if num_samples <= 0:
+        raise RuntimeError(f"multinomial: expects num_samples > 0, got {num_samples}")
+    if n == 0 or (not replacement and num_samples > n):
+        raise RuntimeError(f"multinomial: num_samples={num_samples} do not fit {n} categories, "
+                           f"replacement={replacement}")
+    return work
 
 
 def check_permutation(n: int, dtype: np.dtype) -> None:

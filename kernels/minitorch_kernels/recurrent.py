@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .cuda import cublaslt
 from .norm import cast, widen
 from .table import kernel
 
@@ -200,11 +201,19 @@ def _in_time(xp, arrays, backwards):
 def _refuses(x, h, c, w, b, p, *rest, **options):
     if x.dtype != F32 and x.dtype != F64:
         return "float32 and float64 only"
-    if p is not None:
-        return "projections"
+    return "projections" if p is not None else _not_alike(x, h, c, w, b)
+
+
+def _refuses_cuda(x, h, c, w, b, p, *rest, **options):
+    if x.dtype.char not in cublaslt.TYPES:
+        return "floats only"
+    return cublaslt.missing() or _not_alike(x, h, c, w, b, p)
+
+
+def _not_alike(x, *others):
     if x.size == 0:
         return "no elements"
-    for other in (h, c, w, b):
+    for other in others:
         if other is not None and other.dtype != x.dtype:
             return "arrays of one dtype only"
     return None
@@ -214,6 +223,13 @@ def _refuses_backward(dy, dh, dc, *arguments, **options):
     return _refuses(*arguments)
 
 
+def _refuses_backward_cuda(dy, dh, dc, *arguments, **options):
+    return _refuses_cuda(*arguments)
+
+
 recurrent.version("numba", "cpu", "minitorch_kernels.cpu.recurrent:recurrent", refuses=_refuses)
 recurrent_backward.version("numba", "cpu", "minitorch_kernels.cpu.recurrent:recurrent_backward",
                            refuses=_refuses_backward)
+recurrent.version("cuda", "cuda", "minitorch_kernels.cuda.recurrent:recurrent", refuses=_refuses_cuda)
+recurrent_backward.version("cuda", "cuda", "minitorch_kernels.cuda.recurrent:recurrent_backward",
+                           refuses=_refuses_backward_cuda)

@@ -4,12 +4,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..device import cupy
+from ..device import cupy, gpu_number
 from ..device import device as _device
 from ..errors import NoAttributeError, NoCudaError
 from ..legacy import CUDA_TYPES
+from ..ops.random import default_on_gpu
 from ..tensor import Tensor
-from .graphs import CUDAGraph, graph, is_current_stream_capturing
+from .graphs import CUDAGraph, graph, graph_pool_handle, is_current_stream_capturing
 from .memory import (
     OutOfMemoryError,
     empty_cache,
@@ -23,12 +24,33 @@ from .memory import (
     memory_reserved,
     memory_stats,
     memory_summary,
+    reset_accumulated_memory_stats,
     reset_max_memory_allocated,
     reset_max_memory_cached,
     reset_peak_memory_stats,
     set_per_process_memory_fraction,
 )
-from .streams import Event, Stream, StreamContext, current_stream, default_stream, set_stream, stream
+from .random import (
+    get_rng_state,
+    get_rng_state_all,
+    initial_seed,
+    manual_seed,
+    manual_seed_all,
+    seed,
+    seed_all,
+    set_rng_state,
+    set_rng_state_all,
+)
+from .streams import (
+    Event,
+    ExternalStream,
+    Stream,
+    StreamContext,
+    current_stream,
+    default_stream,
+    set_stream,
+    stream,
+)
 
 globals().update(CUDA_TYPES)  # torch.cuda.FloatTensor and its kind
 
@@ -49,12 +71,13 @@ def device_count() -> int:
 
 def current_device() -> int:
     """The number of the GPU that `device("cuda")` means. Raises NoCudaError where there is none."""
-    return cupy().cuda.Device().id
+    return cupy().cuda.runtime.getDevice()
 
 
 def set_device(device: Any) -> None:
-    """Make a GPU the current one, by number or device."""
-    cupy().cuda.Device(_number(device)).use()
+    """Make a GPU the current one, by number or device; numbers below 0 change nothing."""
+    if not (isinstance(device, int) and device < 0):
+        cupy().cuda.Device(_number(device, use=True)).use()
 
 
 def synchronize(device: Any = None) -> None:
@@ -70,12 +93,12 @@ class device:
 
     def __enter__(self) -> None:
         if self.idx >= 0:
-            self._before = cupy().cuda.Device()
+            self._before = [*getattr(self, "_before", ()), cupy().cuda.Device()]
             set_device(self.idx)
 
     def __exit__(self, *exception: Any) -> None:
         if self.idx >= 0:
-            self._before.use()
+            self._before.pop().use()
 
 
 class device_of(device):
@@ -97,11 +120,17 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
 
 
 class _Properties:
-    """A GPU's properties: name, major, minor, total_memory (bytes), multi_processor_count."""
+    """A GPU's properties: name, major, minor, total_memory (bytes), multi_processor_count and others of PyTorch's."""
 
     def __init__(self, found: dict):
         self.name, self.major, self.minor = found["name"].decode(), found["major"], found["minor"]
         self.total_memory, self.multi_processor_count = found["totalGlobalMem"], found["multiProcessorCount"]
+        self.warp_size, self.L2_cache_size = found["warpSize"], found["l2CacheSize"]
+        self.max_threads_per_multi_processor = found["maxThreadsPerMultiProcessor"]
+        self.regs_per_multiprocessor = found["regsPerMultiprocessor"]
+        self.shared_memory_per_block = found["sharedMemPerBlock"]
+        self.shared_memory_per_block_optin = found["sharedMemPerBlockOptin"]
+        self.shared_memory_per_multiprocessor = found["sharedMemPerMultiprocessor"]
 
     def __repr__(self) -> str:
         return (f"_CudaDeviceProperties(name='{self.name}', major={self.major}, minor={self.minor}, "
@@ -141,76 +170,16 @@ def is_initialized() -> bool:
     return cuda_used() and is_available()
 
 
-# Random numbers for the GPU are drawn on the CPU, from the one default generator. So where there is no GPU, seeding it
-# does nothing, as in PyTorch.
-
-def manual_seed(seed: int) -> None:
-    """`minitorch.manual_seed` where there is a GPU, and nothing where there is none."""
-    if is_available():
-        from ..ops.random import manual_seed as seed_generator
-
-        seed_generator(seed)
-
-
-manual_seed_all = manual_seed
-
-
-def seed() -> None:
-    """Seed from the system's entropy, where there is a GPU."""
-    if is_available():
-        from ..ops.random import seed as seed_generator
-
-        seed_generator()
-
-
-seed_all = seed
-
-
-def initial_seed() -> int:
-    """The seed that the generator last started from. Raises NoCudaError without a GPU."""
-    cupy()
-    from ..ops.random import initial_seed as first
-
-    return first()
-
-
-def get_rng_state(device: Any = "cuda") -> Tensor:
-    """The generator's state. Raises NoCudaError without a GPU."""
-    cupy()
-    from ..ops.random import get_rng_state as state
-
-    return state()
-
-
-def get_rng_state_all() -> list[Tensor]:
-    """The generator's state, once a GPU."""
-    return [get_rng_state() for _ in range(device_count())]
-
-
-def set_rng_state(new_state: Tensor, device: Any = "cuda") -> None:
-    """Go back to a state. Raises NoCudaError without a GPU."""
-    cupy()
-    from ..ops.random import set_rng_state as put
-
-    put(new_state)
-
-
-def set_rng_state_all(new_states: Any) -> None:
-    """Go back to the states that `get_rng_state_all` gave."""
-    for state in new_states:
-        set_rng_state(state)
-
-
 def __getattr__(name: str) -> Any:
     if name in ("amp", "random", "nvtx"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "default_generators":
+        return tuple(map(default_on_gpu, range(device_count())))
     raise NoAttributeError(f"module 'torch.cuda' has no attribute '{name}'", name, lambda: globals())
 
 
-def _number(where: Any) -> int:
-    if where is None:
-        return current_device()
-    found = _device(where)
+def _number(where: Any, use: bool = False) -> int:
+    found = _device("cuda" if where is None else where)
     if found.type != "cuda":
-        raise ValueError(f"cuda: expected a cuda device, got {found}")
-    return current_device() if found.index is None else found.index
+        raise ValueError(f"Expected a cuda device, but got: {found}")
+    return gpu_number(found, use)

@@ -1,21 +1,225 @@
-"""The names of PyTorch's CUDA graphs, for annotations and questions: `minitorch.compile` records graphs by itself."""
+"""CUDA graphs: work that is recorded once and launched as one, by hand as in PyTorch; `compile` uses them too."""
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
+
+from ..device import cuda_used, cupy, gpus
+from ..engine import mode
+from .memory import counted
+from .streams import Stream, StreamContext
 
 
 class CUDAGraph:
-    """Not to be made here. Raises RuntimeError, which names what records a step's work on the GPU."""
+    """Work on the GPU, recorded between `capture_begin` and `capture_end`, that `replay` launches as one.
 
-    def __init__(self, *_: Any, **__: Any):
-        raise RuntimeError(f"cuda.{type(self).__name__} is not in minitorch, which records no graph by hand; the "
-                           "nearest: minitorch.compile(model), which records a step's work on the GPU by itself")
+    What is recorded does not run. A replay works with the memory that the recording worked with: copy new inputs into
+    the old ones before it, and take what you want to keep of the results before the next. Random numbers are others at
+    each replay, and optimizers count their steps and read their learning rates anew.
+
+    >>> CUDAGraph()                                    # where there is no GPU
+    Traceback (most recent call last):
+    minitorch.errors.NoCudaError: ...
+    """
+
+    def __init__(self, keep_graph: bool = False):
+        cupy()
+        self.before: list[Callable[[], Any]] = []  # what a replay does first, on the CPU
+        self._graph: Any = None
+        self._pool: Any = None
+        self._kept: list[Any] = []
+
+    def capture_begin(self, pool: Any = None, capture_error_mode: str = "global") -> None:
+        """Record what the current stream is given from now on. `pool` is another graph's `pool()`, or None.
+
+        Raises RuntimeError on the default stream, or while this thread records already.
+        """
+        if capture_error_mode not in ("global", "thread_local", "relaxed"):
+            raise RuntimeError("Unknown capture error mode. Expected `global`, `thread_local`, or `relaxed`, got "
+                               f"{capture_error_mode}")
+        cp = cupy()
+        stream = cp.cuda.get_current_stream()
+        if stream.ptr in (0, 1, 2):
+            raise RuntimeError("CUDA graphs must be captured on a non-default stream. (However, after capture, it's ok "
+                               "to replay them on the default stream.)")
+        if self._graph is not None:
+            raise RuntimeError("This CUDAGraph instance already owns a captured graph. To capture a new graph, create "
+                               "a new instance.")
+        if gpus.capturing is not None:
+            raise RuntimeError("capture_begin: this process records a graph already")
+        self._pool = pool if isinstance(pool, Pool) else Pool()
+        self._capture = Capture(self, cp, stream)
+        self._capture.begin()
+
+    def capture_end(self) -> None:
+        """Stop recording. Raises RuntimeError where something was done that cannot be recorded."""
+        self._graph = self._capture.end()
+
+    def replay(self) -> None:
+        """Run the recorded work on the current stream. Raises RuntimeError before `capture_end`."""
+        if self._graph is None:
+            raise RuntimeError("Called CUDAGraph::replay without a preceding successful capture.")
+        for prepare in self.before:
+            prepare()
+        self._graph.launch()
+
+    def launch(self) -> None:
+        """Run the recorded work as it is, without what a replay does before."""
+        self._graph.launch()
+
+    def reset(self) -> None:
+        """Forget what was recorded, and let its memory go."""
+        self._graph = self._pool = None
+        self.before, self._kept = [], []
+
+    def pool(self) -> Pool:
+        """Where its memory comes from, for graphs that share it: they must run in the order of their recording."""
+        if self._pool is None:
+            raise RuntimeError("Called CUDAGraph::pool() without a preceding successful capture.")
+        return self._pool
+
+    def instantiate(self) -> None:
+        """Nothing: `capture_end` does it."""
+
+    def enable_debug_mode(self) -> None:
+        """Nothing: `debug_dump` works without it."""
+
+    def debug_dump(self, debug_path: str) -> None:
+        """Write the graph to a file, in the language of Graphviz."""
+        with open(debug_path, "w", encoding="utf-8") as file:
+            file.write(self._graph.debug_dot_str())
 
 
-class graph(CUDAGraph):
-    """Not to be made here, like CUDAGraph."""
+class Pool:
+    """Memory that belongs to graphs alone, since they have its addresses in them."""
+
+    def __init__(self) -> None:
+        cp = cupy()
+        self.memory = cp.cuda.MemoryPool()
+        self.allocate = counted(cp, self.memory)
+
+
+def graph_pool_handle() -> Pool:
+    """Memory for several graphs, `capture_begin(pool=...)`."""
+    return Pool()
+
+
+class graph:
+    """Within `with graph(g):` work is recorded into the CUDAGraph `g`, on `stream` or one of its own."""
+
+    def __init__(self, cuda_graph: CUDAGraph, pool: Any = None, stream: Stream | None = None,
+                 capture_error_mode: str = "global"):
+        self.graph, self.options = cuda_graph, (pool, capture_error_mode)
+        self.stream = StreamContext(Stream() if stream is None else stream)
+
+    def __enter__(self) -> None:
+        cupy().cuda.Device().synchronize()
+        self.stream.__enter__()
+        try:
+            self.graph.capture_begin(*self.options)
+        except BaseException:
+            self.stream.__exit__(None, None, None)
+            raise
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            self.graph._capture.end() if kind else self.graph.capture_end()
+        except Exception:
+            if kind is None:
+                raise
+        finally:
+            self.stream.__exit__(kind, error, trace)
+
+
+class Capture:
+    """What the framework meets in `mode.recorder` while a graph is recorded.
+
+    Arrays come out of the graph's pool. What the CPU does for the GPU's work at each run, a generator's next numbers
+    and an optimizer's step count, goes into `graph.before`. Values from the CPU are constants of the graph.
+    """
+
+    paused = False
+
+    def __init__(self, graph: CUDAGraph, cp: Any, stream: Any):
+        self.graph, self.cp, self.stream = graph, cp, stream
+        self._left = ExitStack()
+        self._generators: set[int] = set()
+
+    def begin(self) -> None:
+        self._left.enter_context(self.cp.cuda.using_allocator(self.graph._pool.allocate))
+        self._before, mode.recorder, gpus.capturing = mode.recorder, self._before_or_self(), self
+        self.stream.begin_capture(self.cp.cuda.runtime.streamCaptureModeRelaxed)
+
+    def end(self) -> Any:
+        """The recorded graph. Raises RuntimeError where there is none."""
+        mode.recorder, gpus.capturing = self._before, None
+        try:
+            graph = self.stream.end_capture()
+        except Exception as error:
+            raise RuntimeError(f"CUDA graph: what was done cannot be recorded: {error}") from error
+        finally:
+            self._left.close()
+        return graph
+
+    def _before_or_self(self) -> Any:
+        return self if mode.recorder is None else mode.recorder
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within the block work is done at once, and not recorded."""
+        stream = self.cp.cuda.Stream(non_blocking=True)
+        with stream:
+            yield
+        stream.synchronize()
+
+    def copied(self, cp: Any, array: Any) -> Any:
+        """An array of the CPU on the GPU: a constant of the graph."""
+        with self.aside():
+            y = cp.asarray(array, order="C")
+        self.graph._kept.append(y)
+        return y
+
+    # What the framework asks a recorder
+
+    def source(self, generator: Any) -> Any:
+        """Where random numbers come from. Raises RuntimeError for those that are drawn on the CPU."""
+        source = generator.source
+        if not hasattr(source, "capturing"):
+            raise RuntimeError("CUDA graph: random numbers are drawn on the CPU, the same for all replays: give the "
+                               "GPU's generator")
+        if id(source) not in self._generators:
+            self._generators.add(id(source))
+            with self.aside():
+                replays = self._left.enter_context(source.capturing())
+            self.graph.before.append(replays.prepare)
+        return source
+
+    def whole(self, function: Callable, args: tuple, kwargs: dict) -> Any:
+        """A function of real objects: an optimizer's step prepares each replay, others run now alone."""
+        result = function(*args, **kwargs)
+        if hasattr(args[0], "param_groups"):
+            self.graph.before.append(lambda: prepare_step(function, args, kwargs))
+        return result
+
+    def check(self, function: Callable, args: tuple, kwargs: dict) -> None:
+        """Values cannot be looked at here."""
+
+    def on_backward(self, keep: bool, lifted: bool) -> None:
+        """The engine runs as ever."""
+
+    def refuse(self, reason: str) -> None:
+        """What `compile` does not replay can be recorded here."""
+
+
+def prepare_step(function: Callable, args: tuple, kwargs: dict) -> None:
+    """Run an optimizer's step for what it does on the CPU: its kernels are in the graph."""
+    raise NotImplementedError
 
 
 def is_current_stream_capturing() -> bool:
-    """False: no graph is recorded by hand."""
-    return False
+    """Whether the current stream records a graph."""
+    return gpus.capturing is not None and cuda_used() and cupy().cuda.get_current_stream().is_capturing()
+
+
+__all__ = ["CUDAGraph", "graph", "graph_pool_handle", "is_current_stream_capturing"]

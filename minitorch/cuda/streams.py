@@ -1,20 +1,32 @@
 """Streams and events of the GPU, over CuPy's. Raising NoCudaError where there is none is CuPy's loader's work."""
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from ..device import cupy
+from ..device import cupy, gpu_number
+from ..device import device as as_device
+from ..tensor import Tensor
 
 
 class Stream:
-    """A queue of work on the GPU."""
+    """A queue of work on a GPU. Streams that show the same queue are equal."""
 
-    def __init__(self, device: Any = None, priority: int = 0, _stream: Any = None):
-        self._stream = cupy().cuda.Stream(non_blocking=True) if _stream is None else _stream
+    def __init__(self, device: Any = None, priority: int = 0, _stream: Any = None, **_: Any):
+        cp = cupy()
+        self.device_index = _number(device)
+        if _stream is None:
+            with cp.cuda.Device(self.device_index):
+                _stream = cp.cuda.Stream(non_blocking=True, priority=max(min(priority, 0), -1))
+        self._stream, self.priority = _stream, priority
 
     @property
     def cuda_stream(self) -> int:
         return self._stream.ptr
+
+    @property
+    def device(self) -> as_device:
+        return as_device("cuda", self.device_index)
 
     def synchronize(self) -> None:
         """Wait until its work is done."""
@@ -32,34 +44,72 @@ class Stream:
 
     def wait_event(self, event: Event) -> None:
         """Let its further work wait for an event."""
-        self._stream.wait_event(event._event)
+        if event._recorded:
+            self._stream.wait_event(event._event)
 
     def wait_stream(self, stream: Stream) -> None:
         """Let its further work wait for what another stream has been given."""
         self.wait_event(stream.record_event())
 
+    def __enter__(self) -> Stream:
+        self._context = [*getattr(self, "_context", ()), StreamContext(self)]
+        self._context[-1].__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._context.pop().__exit__(*exception)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and (self.device_index, self.cuda_stream) == (other.device_index,
+                                                                                       other.cuda_stream)
+
+    def __hash__(self) -> int:
+        return hash((self.device_index, self.cuda_stream))
+
+    def __repr__(self) -> str:
+        return f"<torch.cuda.Stream device={self.device} cuda_stream={self.cuda_stream:#x}>"
+
+
+class ExternalStream(Stream):
+    """A queue that another library made, by the address of its handle."""
+
+    def __init__(self, stream_ptr: int, device: Any = None, **_: Any):
+        number = _number(device)
+        super().__init__(number, _stream=cupy().cuda.ExternalStream(stream_ptr, number))
+
 
 class Event:
     """A mark in a stream; with `enable_timing` the time between two can be read."""
 
-    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False):
+    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, **_: Any):
         self._event = cupy().cuda.Event(block=blocking, disable_timing=not enable_timing)
+        self._timed, self._recorded = enable_timing, False
+
+    @property
+    def cuda_event(self) -> int:
+        return self._event.ptr
 
     def record(self, stream: Stream | None = None) -> None:
         """Put the mark behind the work given to the stream so far."""
-        self._event.record(None if stream is None else stream._stream)
+        self._event.record((current_stream() if stream is None else stream)._stream)
+        self._recorded = True
 
     def elapsed_time(self, end_event: Event) -> float:
         """Milliseconds between this event and `end_event`."""
+        if not (self._timed and end_event._timed):
+            raise ValueError("Both events must be created with argument 'enable_timing=True'.")
+        if not (self._recorded and end_event._recorded):
+            raise ValueError("Both events must be recorded before calculating elapsed time.")
         return cupy().cuda.get_elapsed_time(self._event, end_event._event)
 
     def synchronize(self) -> None:
         """Wait for it."""
-        self._event.synchronize()
+        if self._recorded:
+            self._event.synchronize()
 
     def query(self) -> bool:
-        """Whether it has happened."""
-        return self._event.done
+        """Whether it has happened; True where it was never recorded."""
+        return not self._recorded or self._event.done
 
     def wait(self, stream: Stream | None = None) -> None:
         """Let a stream's further work wait for it."""
@@ -67,18 +117,21 @@ class Event:
 
 
 class StreamContext:
-    """Within the block work goes to this stream; None changes nothing."""
+    """Within the block work goes to this stream, and its GPU is the current one; None changes nothing."""
 
     def __init__(self, stream: Stream | None):
         self.stream = stream
 
     def __enter__(self) -> None:
         if self.stream is not None:
+            self._device = cupy().cuda.Device(self.stream.device_index)
+            self._device.__enter__()
             self.stream._stream.__enter__()
 
     def __exit__(self, *exception: Any) -> None:
         if self.stream is not None:
             self.stream._stream.__exit__(*exception)
+            self._device.__exit__(*exception)
 
 
 def stream(stream: Stream | None) -> StreamContext:
@@ -88,14 +141,42 @@ def stream(stream: Stream | None) -> StreamContext:
 
 def set_stream(stream: Stream) -> None:
     """Let work go to this stream from now on."""
-    stream._stream.use()
+    if stream is not None:
+        stream._stream.use()
 
 
 def current_stream(device: Any = None) -> Stream:
-    """The stream that work goes to."""
-    return Stream(_stream=cupy().cuda.get_current_stream())
+    """The stream that work on a GPU goes to."""
+    cp, number = cupy(), _number(device)
+    return Stream(number, _stream=cp.cuda.get_current_stream(number))
 
 
 def default_stream(device: Any = None) -> Stream:
     """The stream that work goes to where none was chosen."""
-    return Stream(_stream=cupy().cuda.Stream.null)
+    return Stream(_number(device), _stream=cupy().cuda.Stream.null)
+
+
+def record_stream(self: Tensor, stream: Stream) -> None:
+    """Say that `stream` works with this tensor: its memory is not given to others before that work is done, however
+    early the tensor goes."""
+    _sweep()
+    array = self._array
+    if hasattr(array.data, "mem") and array.data.mem is not None:
+        _used_elsewhere.append([array.data.mem, stream, None])
+
+
+Tensor.record_stream = record_stream  # type: ignore[attr-defined]
+_used_elsewhere: list[list] = []  # memory, the stream that uses it, and once nobody else holds it, what to wait for
+
+
+def _sweep() -> None:
+    """Let go of the memory that nobody else holds, and with which the streams are done."""
+    for entry in list(_used_elsewhere):
+        if entry[2] is None and sys.getrefcount(entry[0]) <= 2:
+            entry[2] = entry[1]._stream.record()
+        if entry[2] is not None and entry[2].done:
+            _used_elsewhere.remove(entry)
+
+
+def _number(where: Any) -> int:
+    return gpu_number(as_device("cuda" if where is None else where))

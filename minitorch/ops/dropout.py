@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import CPU, device_of, move
+from ..device import device_of, kernels_of, move
 from ..op import FUNCTIONS, composite, op
 from ..tensor import Tensor
 from .random import source_of
@@ -19,6 +19,20 @@ def scale_by_bits(k, x, bits, /, scale):
         return scale_by_bits(dy, bits, scale) if isinstance(dy, Tensor) else k.dropout(dy, bits, scale)
 
     return k.dropout(x, bits, scale), dx
+
+
+@op(method=False, function=False)
+def drawn_dropout(k, x, /, source, p):
+    """x / (1 - p), or 0 with probability p: drawn and multiplied by one kernel of the GPU, which keeps the choice."""
+    number = np.float64 if x.dtype.char == "d" else np.float32
+    keep = number(1 - p)
+    scale = float(number(1 / float(keep)))
+    y, bits = source.dropout(x, keep, scale)
+
+    def dx(dy):
+        return scale_by_bits(dy, Tensor._wrap(bits), scale) if isinstance(dy, Tensor) else k.dropout(dy, bits, scale)
+
+    return y, dx
 
 
 @op(method=False, function=False)
@@ -44,6 +58,8 @@ def dropout(input, p=0.5, train=True):
         order = sorted(range(array.ndim), key=lambda dim: -array.strides[dim])
         if order != list(range(array.ndim)):
             return dropout(input.permute(order), p).permute([order.index(dim) for dim in range(array.ndim)])
+    if p < 1 and device_of(array).type == "cuda":
+        return drawn_dropout(input, source_of(None, array), p)
     bits = np.zeros(-(-array.size // 8), np.uint8) if p == 1 else source_of(None).bernoulli_bits(1 - p, array.size)
     return scale_by_bits(input, Tensor._wrap(move(bits, device_of(array))), _scale(array, p))
 
@@ -87,10 +103,14 @@ def rrelu(input, lower=0.125, upper=1 / 3, training=False, inplace=False, *, gen
         slope = (lower + upper) / 2
         return input.leaky_relu_(slope) if inplace else FUNCTIONS["leaky_relu"](input, slope)
     array = input._array
-    slopes, below = np.ones(array.shape, array.dtype), move(array, CPU) <= 0
     low, high = (float(array.dtype.type(bound)) for bound in (lower, upper))
-    slopes[below] = source_of(generator).uniform(int(below.sum()), np.float64, low, high)
-    slopes = Tensor._wrap(move(slopes, device_of(array)))
+    source, below = source_of(generator, array), array <= 0
+    if isinstance(array, np.ndarray):  # only as many as there are places for
+        slopes = np.ones(array.shape, array.dtype)
+        slopes[below] = source.uniform(int(below.sum()), np.float64, low, high)
+    else:
+        slopes = kernels_of(array).where(below, source.uniform(array.shape, array.dtype, low, high), 1.0)
+    slopes = Tensor._wrap(slopes)
     return input.mul_(slopes) if inplace else input * slopes
 
 
@@ -116,7 +136,7 @@ def _mask(x: Tensor, p: float, shape: tuple[int, ...]) -> Tensor:
     """True with probability 1 - p."""
     if p == 1:
         return Tensor._wrap(np.zeros(shape, bool))
-    return Tensor._wrap(move(source_of(None).bernoulli(1 - p, shape, np.dtype(bool)), device_of(x._array)))
+    return Tensor._wrap(source_of(None, x._array).bernoulli(1 - p, shape, np.dtype(bool)))
 
 
 def _channels(name: str, x: Tensor) -> tuple[int, ...]:

@@ -16,16 +16,16 @@ def max_pool(k, x, /, kernel, stride, padding, dilation, ceil_mode):
     y[p] = max over q of x[stride p + dilation q - padding], q running over the window
     """
     y, index = k.max_pool(x, kernel, stride, padding, dilation, ceil_mode, True)
-    shape = x.shape
-    return y, lambda dy: k.max_pool_dx(dy, index, shape)
+    shape, windows = x.shape, (kernel, stride, padding, dilation)
+    return y, lambda dy: k.max_pool_dx(dy, index, shape, windows)
 
 
 @op(method=False, function=False)
 def max_pool_indices(k, x, /, kernel, stride, padding, dilation, ceil_mode):
     """The largest value of each window, and its place within the plane."""
     values, index = k.max_pool(x, kernel, stride, padding, dilation, ceil_mode)
-    shape = x.shape
-    return [values, index], lambda dy: k.max_pool_dx(dy[0], index, shape)
+    shape, windows = x.shape, (kernel, stride, padding, dilation)
+    return [values, index], lambda dy: k.max_pool_dx(dy[0], index, shape, windows)
 
 
 @op(method=False, function=False)
@@ -33,13 +33,13 @@ def adaptive_max_pool_indices(k, x, /, output_size):
     """The largest value of each of `output_size` windows, and its place within the plane."""
     values, index = k.adaptive_max_pool(x, output_size)
     shape = x.shape
-    return [values, index], lambda dy: k.max_pool_dx(dy[0], index, shape)
+    return [values, index], lambda dy: k.max_pool_dx(dy[0], index, shape, ())
 
 
 @op(method=False, function=False)
-def max_pool_dx(k, dy, /, index, x_shape):
+def max_pool_dx(k, dy, /, index, x_shape, windows=None):
     """Each gradient carried to the place its value came from."""
-    return k.max_pool_dx(dy, index, x_shape), lambda g: k.max_unpick(g, index)
+    return k.max_pool_dx(dy, index, x_shape, windows), lambda g: k.max_unpick(g, index)
 
 
 @op(method=False, function=False)

@@ -1,21 +1,24 @@
-"""Random tensors: the generator, and the numbers that PyTorch's CPU generator draws from the same seed.
+"""Random tensors: the generators, and the numbers that PyTorch's draw from the same seed.
 
-Tensors on a GPU get the same numbers, drawn on the CPU.
+Each GPU has a default generator of its own (`minitorch_kernels.cuda.random`), which draws there.
 """
 from __future__ import annotations
 
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from minitorch_kernels import random as kernels
 
 from .. import dtypes
+from ..device import cuda_used, cupy, device_of, move
 from ..device import device as as_device
-from ..device import device_of, move
 from ..engine import mode, no_grad, whole
+from ..errors import NoCudaError
 from ..inplace import write
 from ..op import FUNCTIONS, composite
 from ..shapes import broadcast
@@ -27,6 +30,8 @@ from .gather import into_apart
 class Generator:
     """A source of random numbers with a state of its own, for the `generator=` of the functions here.
 
+    It serves tensors on its own kind of device, "cpu" or "cuda".
+
     >>> g = Generator().manual_seed(0)
     >>> rand(2, generator=g)
     tensor([0.4963, 0.7682])
@@ -34,7 +39,7 @@ class Generator:
 
     def __init__(self, device: Any = "cpu"):
         self.device = as_device(device)
-        self.source = kernels.Generator()
+        self.source = _philox() if self.device.type == "cuda" else kernels.Generator()
 
     @whole
     def manual_seed(self, seed: int) -> Generator:
@@ -54,7 +59,7 @@ class Generator:
 
     @whole
     def get_state(self) -> Tensor:
-        """The state, as the 5056 bytes that PyTorch's generator has."""
+        """The state, as the 5056 bytes that PyTorch's generator has; for a GPU 16, seed and offset."""
         return Tensor._wrap(self.source.get_state())
 
     @whole
@@ -98,29 +103,83 @@ default_generator = DefaultGenerator()
 FUNCTIONS.update(Generator=Generator, default_generator=default_generator)
 
 
-def source_of(generator: Generator | None) -> kernels.Generator:
-    """The kernel behind `generator`, or behind the default one. Raises TypeError for anything else."""
+def source_of(generator: Generator | None, place: Any = np) -> Any:
+    """The kernel behind `generator`, or behind the default one, for the array module or the device of `place`.
+
+    Raises TypeError for what is no generator, RuntimeError for one of another kind of device.
+    """
+    if isinstance(place, ModuleType):
+        on_gpu, number = place.__name__ == "cupy", None
+    else:
+        found = device_of(place)
+        on_gpu, number = found.type == "cuda", found.index
     if generator is None:
-        generator = default_generator
+        generator = default_on_gpu(number) if on_gpu else default_generator
     elif not isinstance(generator, Generator):
         raise TypeError(f"generator: expects a Generator, got {type(generator).__name__}")
+    elif (generator.device.type == "cuda") != on_gpu:
+        raise RuntimeError(f"Expected a '{'cuda' if on_gpu else 'cpu'}' device type for generator but found "
+                           f"'{generator.device.type}'")
     if mode.drawing is not None:
         mode.drawing(generator)
     return generator.source if mode.recorder is None else mode.recorder.source(generator)
 
 
-# The default generator
+# The default generators
+
+_gpus: dict[int, Generator] = {}  # by the GPU's number, made when first asked for
+_first = {"seed": kernels.DEFAULT_SEED}  # what those that are still to be made start from
+
+
+def default_on_gpu(number: int | None = None) -> Generator:
+    """The default generator of a GPU, of the current one unless said."""
+    number = cupy().cuda.runtime.getDevice() if number is None else number
+    if number not in _gpus:
+        _gpus[number] = Generator(as_device("cuda", number))
+        _gpus[number].source.manual_seed(_first["seed"])
+    return _gpus[number]
+
+
+def seed_gpus(seed: int) -> None:
+    """Start the default generators of all GPUs again from `seed`."""
+    _first["seed"] = _seed(seed)
+    for generator in list(_gpus.values()):
+        generator.manual_seed(seed)
+
+
+def states() -> list[tuple[Generator, Tensor]]:
+    """The default generators, those of GPUs that have been used too, with their states."""
+    if cuda_used():
+        with suppress(NoCudaError):
+            default_on_gpu()  # which may be used for the first time after this
+    return [(generator, generator.get_state()) for generator in (default_generator, *_gpus.values())]
+
+
+def put_back(states: list[tuple[Generator, Tensor]]) -> None:
+    """Set generators to the states that `states` found."""
+    for generator, state in states:
+        generator.set_state(state)
+
+
+def _philox() -> Any:
+    from minitorch_kernels.cuda.random import Philox  # here: a process without a GPU has no use for it
+
+    return Philox()
+
 
 @composite(method=False)
 def manual_seed(seed):
-    """Start the default generator again from `seed`; returns it."""
+    """Start the default generators, those of the GPUs too, again from `seed`; returns the CPU's."""
+    seed_gpus(seed)
     return default_generator.manual_seed(seed)
 
 
 @composite(method=False)
 def seed():
-    """Start the default generator again from the system's entropy; returns the seed."""
-    return default_generator.seed()
+    """Start the default generators again from the system's entropy; returns the seed."""
+    found = default_generator.seed()
+    seed_gpus(found)
+    return found
 
 
 @composite(method=False)
@@ -153,13 +212,13 @@ def _seed(seed: Any) -> int:
 @factory(sized=True)
 def rand(xp, size, *, dtype, generator=None):
     """Uniform in [0, 1)."""
-    return source_of(generator).uniform(size, dtype)
+    return source_of(generator, xp).uniform(size, dtype)
 
 
 @factory(sized=True)
 def randn(xp, size, *, dtype, generator=None):
     """Normal with mean 0 and variance 1."""
-    return source_of(generator).normal(size, dtype)
+    return source_of(generator, xp).normal(size, dtype)
 
 
 @factory
@@ -176,7 +235,7 @@ def randint(xp, low=0, high=None, size=None, *, dtype=None, generator=None):
         low, high = 0, low
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}")
-    return source_of(generator).randint(int(low), int(high), sizes("randint", size), dtype or np.dtype("int64"))
+    return source_of(generator, xp).randint(int(low), int(high), sizes("randint", size), dtype or np.dtype("int64"))
 
 
 @composite(method=False)
@@ -194,7 +253,7 @@ def randint_like(input, low=0, high=None, *, generator=None, dtype=None, device=
 @factory
 def randperm(xp, n, *, dtype=None, generator=None):
     """The numbers 0 to n - 1 in random order."""
-    return source_of(generator).randperm(n, dtype or np.dtype("int64"))
+    return source_of(generator, xp).randperm(n, dtype or np.dtype("int64"))
 
 
 @composite(method=False)
@@ -223,8 +282,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     """1 with probability `p`, or where that is None with the probability that the element is, else 0."""
     if input.is_meta:
         return FUNCTIONS["empty_like"](input)
-    array = _on_cpu(input)
-    drawn = source_of(generator).bernoulli(array if p is None else p, array.shape, array.dtype)
+    array = input._array
+    drawn = source_of(generator, array).bernoulli(array if p is None else p, array.shape, array.dtype)
     return into_apart("bernoulli", out, _placed(drawn, input, None), input)
 
 
@@ -233,7 +292,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     """`num_samples` indices of categories for each row of `input`, weights that need not sum to 1."""
     if input.is_meta:
         return FUNCTIONS["empty"](*input.shape[:-1], num_samples, dtype=dtypes.int64, device=input.device)
-    drawn = source_of(generator).multinomial(_on_cpu(input), num_samples, replacement)
+    drawn = source_of(generator, input._array).multinomial(input._array, num_samples, replacement)
     return into_apart("multinomial", out, _placed(drawn, input, None), input)
 
 
@@ -242,12 +301,12 @@ def poisson(input, generator=None):
     """A Poisson number for each element, which is its rate."""
     if input.is_meta:
         return FUNCTIONS["empty_like"](input)
-    rates = _on_cpu(input)
+    rates = input._array
     if rates.dtype.kind not in "fV":
         raise NotImplementedError(f'"poisson" not implemented for {input.dtype}')
     if (rates < 0).any():
         raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
-    return _placed(source_of(generator).poisson(rates), input, None)
+    return _placed(source_of(generator, rates).poisson(rates), input, None)
 
 
 # In place
@@ -261,7 +320,7 @@ def _drawing(name: str, **parameters: float | None) -> None:
         self._check_inplace(name + "_")
         if self.is_meta:
             return self
-        draw, values = getattr(source_of(generator), name), list(map(float, given.values()))
+        draw, values = getattr(source_of(generator, self._array), name), list(map(float, given.values()))
         if name == "normal" and isinstance(self._array, np.ndarray) and not self._array.flags.c_contiguous:
             values.append(False)  # PyTorch draws one number after the other then
         return _replaced(self, lambda shape: draw(shape, self._array.dtype, *values))
@@ -285,10 +344,10 @@ def bernoulli_(self, p=0.5, *, generator=None):
     self._check_inplace("bernoulli_")
     if self.is_meta:
         return self
-    dtype, source = self._array.dtype, source_of(generator)
+    dtype, source = self._array.dtype, source_of(generator, self._array)
     if isinstance(p, Tensor):
-        order = _memory_order(self._array)
-        p = np.broadcast_to(_on_cpu(p), self._array.shape).transpose(order) if order else _on_cpu(p)
+        order, p = _memory_order(self._array), move(p._array, device_of(self._array))
+        p = np.broadcast_to(p, self._array.shape).transpose(order) if order else p
     return _replaced(self, lambda shape: source.bernoulli(p, shape, dtype))
 
 
@@ -305,12 +364,12 @@ def random_(self, *bounds, generator=None, **named):
     self._check_inplace("random_")
     if self.is_meta:
         return self
-    source = source_of(generator)
+    source = source_of(generator, self._array)
     return _replaced(self, lambda shape: source.random_(shape, self._array.dtype, low, high))
 
 
 def _replaced(x: Tensor, draw: Callable) -> Tensor:
-    """`x` with the numbers that `draw(shape)` draws on the CPU, in the order in which they lie in memory."""
+    """`x` with the numbers that `draw(shape)` draws, in the order in which they lie in memory."""
     order = _memory_order(x._array)
     if order is None:
         drawn = draw(x._array.shape)
@@ -349,11 +408,7 @@ _like("rand_like")
 _like("randn_like")
 
 
-def _placed(drawn: np.ndarray, like: Tensor, out: Tensor | None) -> Tensor:
-    """The numbers drawn on the CPU as a tensor beside `like`, or in `out`."""
-    t = Tensor._wrap(move(np.asarray(drawn), device_of(like._array)))
+def _placed(drawn: Any, like: Tensor, out: Tensor | None) -> Tensor:
+    """The numbers as a tensor beside `like`, or in `out`."""
+    t = Tensor._wrap(move(np.asarray(drawn) if isinstance(drawn, np.generic) else drawn, device_of(like._array)))
     return t if out is None else write(out, t, resize=True)
-
-
-def _on_cpu(x: Tensor) -> np.ndarray:
-    return move(x._array, as_device("cpu"))

@@ -5,7 +5,7 @@ import numpy as np
 
 from .. import shapes
 from ..device import device as as_device
-from ..device import device_of, move
+from ..device import move
 from ..errors import DTypeError
 from ..op import op
 from .random import source_of
@@ -21,7 +21,7 @@ def _standard_gamma(k, x, /, generator=None):
     tensor([0.0008, 0.6315])
     """
     _floating("_standard_gamma", x)
-    y = move(source_of(generator).standard_gamma(move(x, as_device("cpu"))), device_of(x))
+    y = source_of(generator, x).standard_gamma(x)
     return y, lambda dy: k.mul(dy, k.standard_gamma_grad(x, y, k.digamma(x)))
 
 
@@ -38,7 +38,7 @@ def _sample_dirichlet(k, x, /, generator=None):
     _floating("_sample_dirichlet", x)
     if x.ndim == 0:
         raise IndexError("_sample_dirichlet: expects at least one dimension, got a tensor of shape ()")
-    y = move(source_of(generator).dirichlet(move(x, as_device("cpu"))), device_of(x))
+    y = source_of(generator, x).dirichlet(x)
 
     def dx(dy):
         total = k.xp.broadcast_to(k.xp.sum(x, axis=-1, keepdims=True), x.shape)
@@ -70,7 +70,7 @@ def binomial(k, count, prob, /, generator=None):
         raise DTypeError(f"binomial: count expects the dtype of prob, {prob.dtype}, got {count.dtype}")
     shape = shapes.broadcast("binomial", count.shape, prob.shape)
     n, p = (np.broadcast_to(move(x, as_device("cpu")), shape) for x in (count, prob))
-    return move(source_of(generator).binomial(n, p), device_of(prob))
+    return source_of(generator, prob).binomial(n, p)
 
 
 def _floating(op_name, x):

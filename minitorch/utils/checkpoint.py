@@ -9,7 +9,7 @@ from typing import Any
 from .. import autograd
 from ..autograd.graph import saved_tensors_hooks
 from ..engine import enable_grad, mode
-from ..ops.random import default_generator
+from ..ops.random import put_back, states
 from ..tensor import Tensor
 from ._pytree import tree_leaves, tree_map
 
@@ -104,7 +104,7 @@ class CheckpointFunction(autograd.Function):
 
     @staticmethod
     def forward(ctx, run_function, preserve_rng_state, *args):
-        ctx.run_function, ctx.rng = run_function, _rng_state() if preserve_rng_state else None
+        ctx.run_function, ctx.rng = run_function, states() if preserve_rng_state else None
         ctx.autocast = mode.autocast
         ctx.places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         ctx.others = [None if isinstance(a, Tensor) else a for a in args]
@@ -134,7 +134,7 @@ class _Frame:
 
     def __init__(self, function: Callable, args: tuple, kwargs: dict, context: Any, preserve: bool, check: str):
         self.function, self.args, self.kwargs, self.context, self.check = function, args, kwargs, context, check
-        self.rng, self.autocast = _rng_state() if preserve else None, mode.autocast
+        self.rng, self.autocast = states() if preserve else None, mode.autocast
         self.count = 0
         self.forms: list[tuple] = []
         self.values: dict[int, Tensor] = {}
@@ -202,19 +202,15 @@ def set_device_states(devices: Iterable[int], states: Iterable[Tensor], *, devic
         cuda.set_rng_state(state, device)
 
 
-def _rng_state() -> Tensor:
-    return default_generator.get_state()
-
-
 @contextmanager
-def _replayed(rng: Tensor | None, autocast: Any) -> Any:
+def _replayed(rng: list | None, autocast: Any) -> Any:
     """The random numbers and the autocasting of the first run; afterwards those of now."""
-    now, cast, mode.autocast = _rng_state(), mode.autocast, autocast
+    now, cast, mode.autocast = states(), mode.autocast, autocast
     if rng is not None:
-        default_generator.set_state(rng)
+        put_back(rng)
     try:
         yield
     finally:
         mode.autocast = cast
         if rng is not None:
-            default_generator.set_state(now)
+            put_back(now)

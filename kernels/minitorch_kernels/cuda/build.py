@@ -10,7 +10,7 @@ without any of the toolkit's headers, so nothing but CuPy and the driver need be
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -54,32 +54,45 @@ class Program:
         structured element, which is a struct passed by value. Raises ValueError for an instantiation that is not
         declared.
         """
-        function = self._functions.get((name, types)) or self._compiled(name, types)
+        if (name, types) not in self._functions:
+            self.compile([(name, types)])
+        function = self._functions[name, types]
         if shared > PLENTY:
             self._ask(function, name, types, shared)
         function(grid, block, arguments, shared_mem=shared)
 
-    def instances(self) -> Iterator[str]:
-        """All instantiations, as C++ names them."""
+    def all(self) -> Iterator[tuple[str, tuple]]:
+        """All instantiations: names and template arguments."""
         for name, parameters in self.kernels.items():
             for types in product(*parameters):
-                yield expression(name, types)
+                yield name, types
+
+    def instances(self) -> Iterator[str]:
+        """All instantiations, as C++ names them."""
+        return (expression(*instance) for instance in self.all())
 
     def source(self) -> str:
         """The whole text."""
         return source(self.file)
 
-    def _compiled(self, name: str, types: tuple) -> Any:
+    def compile(self, wanted: Iterable[tuple[str, tuple]]) -> None:
+        """Compile instantiations, a name and template arguments each, as one module: quicker than one after the other.
+
+        Raises ValueError for one that is not declared.
+        """
+        import cupy
+
+        names = {key: self._declared(*key) for key in wanted if key not in self._functions}
+        if names:
+            module = cupy.RawModule(code=self.source(), options=OPTIONS, name_expressions=tuple(names.values()))
+            self._functions.update((key, module.get_function(name)) for key, name in names.items())
+
+    def _declared(self, name: str, types: tuple) -> str:
         parameters = self.kernels.get(name)
         if parameters is None or len(parameters) != len(types) or \
                 not all(t in choices for t, choices in zip(types, parameters)):
             raise ValueError(f"{self.file}: {expression(name, types)} is not among its instantiations")
-        import cupy
-
-        wanted = expression(name, types)
-        module = cupy.RawModule(code=self.source(), options=OPTIONS, name_expressions=(wanted,))
-        function = self._functions[name, types] = module.get_function(wanted)
-        return function
+        return expression(name, types)
 
     def _ask(self, function: Any, name: str, types: tuple, shared: int) -> None:
         """More than 48 KiB a block are granted to a kernel once, on each GPU that it runs on."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,17 @@ def build(chain: Chain) -> Kernel:
     return _built[chain]
 
 
+def build_all(chains: Iterable[Chain]) -> list[Kernel]:
+    """The chains' kernels, those that are new compiled now as one module, which takes less time than one by one."""
+    kernels = [build(chain) for chain in dict.fromkeys(chains)]
+    new = {f"chain{i}": kernel for i, kernel in enumerate(kernels) if kernel.function is None}
+    if new:
+        module = _module({name: kernel.chain for name, kernel in new.items()})
+        for name, kernel in new.items():
+            kernel.function = module.get_function(name)
+    return kernels
+
+
 class Kernel:
     """One pass over memory: `kernel(rows, n, *operands, *fresh results)`, rows of n elements; see `Chain`.
 
@@ -35,22 +46,22 @@ class Kernel:
         self.chain = chain
         self.scalar: type = np.float64 if chain.dtype == "float64" else np.float32
         self.vector = 16 // {"float64": 8, "float32": 4}.get(chain.dtype, 2)
-        self._function: Callable | None = None
+        self.function: Callable | None = None  # what CuPy launches, once it is compiled
 
     def __call__(self, rows: int, n: int, *arguments: Any) -> None:
-        function = self._function or self._compiled()
+        if self.function is None:
+            self.function = _module({"chain": self.chain}).get_function("chain")
         if rows == 1:
-            grid, block = (min(-(-n // (THREADS * self.vector)), BLOCKS),), (THREADS,)
+            grid, block = (min(-(-n // (THREADS * self.vector)), BLOCKS), 1), (THREADS, 1)
         else:
             grid, block = _grid(rows, n // self.vector if n % self.vector == 0 else n)
-        function(grid, block, (np.int64(rows), np.int64(n), *arguments))
+        self.function(grid, block, (np.int64(rows), np.int64(n), *arguments))
 
-    def _compiled(self) -> Callable:
-        import cupy
 
-        module = cupy.RawModule(code=module_text({"chain": self.chain}), options=OPTIONS, name_expressions=("chain",))
-        self._function = module.get_function("chain")
-        return self._function
+def _module(chains: dict[str, Chain]) -> Any:
+    import cupy
+
+    return cupy.RawModule(code=module_text(chains), options=OPTIONS, name_expressions=tuple(chains))
 
 
 def module_text(chains: dict[str, Chain]) -> str:

@@ -9,13 +9,13 @@ The numbers below are those of cublasLt.h, cublas_api.h and library_types.h.
 """
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from ctypes import (CDLL, POINTER, Structure, addressof, byref, c_double, c_float, c_int, c_int32, c_int64, c_size_t,
-                    c_uint32, c_uint64, c_void_p, sizeof)
+from ctypes import addressof, byref, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, sizeof
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -81,7 +81,7 @@ class Plan:
         self.handle, self.workspace_size = _handle(device)
         self._owned: list[tuple[Any, c_void_p]] = []
         wide = problem.letter == "d"
-        scalar = c_double if wide else c_float
+        scalar = ctypes.c_double if wide else ctypes.c_float
         self._one, self._zero = scalar(1), scalar(0)
         compute = _COMPUTE_64F if wide else _COMPUTE_TF32 if problem.tf32 and problem.letter == "f" else _COMPUTE_32F
         self._what = self._new("cublasLtMatmulDesc", compute, TYPES["d" if wide else "f"])
@@ -90,9 +90,9 @@ class Plan:
         self._set("cublasLtMatmulDesc", self._what, _EPILOGUE, c_uint32(problem.epilogue))
         self._vector, self._aux, self._lock = c_void_p(), c_void_p(), threading.Lock()
         if problem.epilogue & (BIAS | BGRAD | BGRADA | BGRADB):
-            self._point(_VECTOR, self._vector, problem.alignment)  # no address yet, but the alignment of it
+            self._point(_VECTOR, self._vector, min(problem.alignment, 16))  # no address yet, but how it is aligned
         if problem.epilogue & AUX:
-            self._point(_AUX, self._aux, problem.alignment)
+            self._point(_AUX, self._aux, min(problem.alignment, 16))
             self._set("cublasLtMatmulDesc", self._what, _AUX_LD, c_int64(problem.aux))
             self._set("cublasLtMatmulDesc", self._what, _AUX_STRIDE, c_int64(problem.aux * problem.d.columns))
         layouts = [self._layout(matrix) for matrix in (problem.a, problem.b, problem.d)]
@@ -189,10 +189,10 @@ def missing() -> str | None:
     return _found()[1]
 
 
-class _Heuristic(Structure):
+class _Heuristic(ctypes.Structure):
     """cublasLtMatmulHeuristicResult_t; an algorithm is its first member."""
 
-    _fields_ = [("algorithm", c_uint64 * 8), ("workspace", c_size_t), ("state", c_int), ("waves", c_float),
+    _fields_ = [("algorithm", c_uint64 * 8), ("workspace", c_size_t), ("state", c_int), ("waves", ctypes.c_float),
                 ("reserved", c_int * 4)]
 
 
@@ -214,7 +214,7 @@ def _handle(device: int) -> tuple[c_void_p, int]:
     return handle, (32 if int(cupy.cuda.Device(device).compute_capability) >= 90 else 4) << 20
 
 
-def _library() -> CDLL:
+def _library() -> ctypes.CDLL:
     library, reason = _found()
     if library is None:
         raise RuntimeError(reason)
@@ -222,15 +222,14 @@ def _library() -> CDLL:
 
 
 @cache
-def _found() -> tuple[CDLL | None, str | None]:
+def _found() -> tuple[ctypes.CDLL | None, str | None]:
     """The library, or why there is none."""
     for path in _places():
         try:
-            library = CDLL(path)
+            library = ctypes.CDLL(path)
         except OSError:
             continue
         library.cublasLtMatmul.argtypes = [c_void_p] * 14 + [c_size_t, c_void_p]  # plain ints pass quickest so
-        library.cublasLtMatmulAlgoGetHeuristic.argtypes = [c_void_p] * 7 + [c_int, POINTER(_Heuristic), POINTER(c_int)]
         return library, None
     return None, "cublasLt is not installed: pip install nvidia-cublas, or let CUDA_PATH name the CUDA toolkit"
 

@@ -13,8 +13,10 @@ template <class P, class... Rest> __device__ __forceinline__ bool on_16_bytes(P 
 template <int N, class F>
 __device__ __forceinline__ void columns(const F& f, long long rows, long long n, long long first, long long end) {
     long long c = first + N * (blockIdx.x * (long long)blockDim.x + threadIdx.x);
+#pragma unroll 1  // fewer registers, so more threads: they, not the loop, keep loads in flight
     for (; c < end; c += N * (long long)gridDim.x * blockDim.x) {
         long long r = blockIdx.y * (long long)blockDim.y + threadIdx.y;
+#pragma unroll 1
         for (; r < rows; r += (long long)gridDim.y * blockDim.y) f.template at<N>(r * n + c, r, c);
     }
 }

@@ -5,10 +5,10 @@ NAME is an operation of fused.py, or a kernel whose reference is written for `on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import cupy
-import numpy as np
 
 from .. import table
 from ..fused import OPERATIONS, Chain
@@ -50,16 +50,16 @@ def dropout(x: Any, bits: Any, scale: float) -> Any:
 
 def _pass(write: Callable[[str, str], tuple[Chain, tuple[float, ...]]], mask: int | None = None) -> Callable:
     """The kernel of the chain that `write(kinds, dtype)` gives, for any operands that `lay` describes."""
-    made: dict[tuple[str, str], tuple[Kernel, tuple]] = {}
+    @cache
+    def made(kinds: str, dtype: str) -> tuple[Kernel, tuple]:
+        chain, constants = write(kinds, dtype)
+        kernel = build(chain)
+        return kernel, tuple(map(kernel.scalar, constants))
 
     def run(*operands: Any) -> Any:
-        kinds, like, row = lay(operands, mask)
-        key = kinds, like.dtype.char
-        if key not in made:
-            chain, constants = write(kinds, like.dtype.name)
-            kernel = build(chain)
-            made[key] = kernel, tuple(map(kernel.scalar, constants))
-        kernel, numbers = made[key]
+        found: Any = lay(operands, mask)
+        kinds, like, row = found
+        kernel, numbers = made(kinds, like.dtype.name)
         out = cupy.empty(like.shape, like.dtype)
         if like.size:
             given = operands if "n" not in kinds else \
@@ -67,6 +67,7 @@ def _pass(write: Callable[[str, str], tuple[Chain, tuple[float, ...]]], mask: in
             kernel(*((like.size // row, row) if row > 1 else (1, like.size)), *given, *numbers, out)
         return out
 
+    run.made = made  # type: ignore[attr-defined]
     return run
 
 

@@ -56,7 +56,6 @@ template <class A> __device__ __forceinline__ void polar(A u, A half_turns, A* z
 }
 
 struct Uniform {  // in [low, low + range): what rounds to the end becomes low
-    typedef double Parameter;
     template <class A> static __device__ __forceinline__ void draw(const Words& w, Numbers<A>& x) { uniform(w, x); }
     template <class T, class A> static __device__ __forceinline__ T make(A u, double low, double high) {
         T first = T(A(low)), end = T(A(high));
@@ -66,7 +65,6 @@ struct Uniform {  // in [low, low + range): what rounds to the end becomes low
 };
 
 struct Normal {
-    typedef double Parameter;
     static __device__ __forceinline__ void draw(const Words& w, Numbers<float>& z) {
         Numbers<float> u;
         uniform(w, u);
@@ -83,7 +81,6 @@ struct Normal {
 };
 
 struct Exponential {  // -log(u) / rate, never 0
-    typedef double Parameter;
     template <class A> static __device__ __forceinline__ void draw(const Words& w, Numbers<A>& x) { uniform(w, x); }
     template <class T, class A> static __device__ __forceinline__ T make(A u, double rate, double) {
         const A step = sizeof(A) == 4 ? A(5.9604644775390625e-08) : A(1.1102230246251565e-16);  // half of epsilon
@@ -93,7 +90,6 @@ struct Exponential {  // -log(u) / rate, never 0
 };
 
 struct Bernoulli {
-    typedef double Parameter;
     template <class A> static __device__ __forceinline__ void draw(const Words& w, Numbers<A>& x) { uniform(w, x); }
     template <class T, class A> static __device__ __forceinline__ T make(A u, double p, double) {
         return T(u < A(p) ? 1.0f : 0.0f);
@@ -102,7 +98,6 @@ struct Bernoulli {
 
 // Integers from `first` on, `count` of them (0: all of 64 bits), as remainders of words of type W.
 template <class W> struct Integers {
-    typedef u64 Parameter;
     static __device__ __forceinline__ void draw(const Words& w, Numbers<unsigned>& x) {
         for (int i = 0; i < 4; i++) x.at[i] = w.at[i];
     }
@@ -110,7 +105,7 @@ template <class W> struct Integers {
         for (int i = 0; i < 2; i++) x.at[i] = u64(w.at[2 * i]) << 32 | w.at[2 * i + 1];
     }
     template <class T> static __device__ __forceinline__ T make(W word, u64 first, u64 count) {
-        return T((count ? word % W(count) : word) + first);
+        return T((W(count) ? word % W(count) : word) + first);
     }
 };
 
@@ -119,10 +114,8 @@ template <class D, class T> struct Drawn { typedef accumulator<T> type; };
 template <class W, class T> struct Drawn<Integers<W>, T> { typedef W type; };
 
 // A thread's four words go to places that are as far apart as there are threads, so that stores lie side by side.
-template <class D, class T>
-__global__ void __launch_bounds__(256) numbers(T* out, u64 size, typename D::Parameter a, typename D::Parameter b,
-                                               u64 seed, u64 offset, const u64* place) {
-    Stream stream(seed, offset, place);
+template <class D, class T, class P>
+__device__ __forceinline__ void fill(T* out, u64 size, P a, P b, Stream stream) {
     u64 threads = u64(gridDim.x) * blockDim.x, thread = blockIdx.x * u64(blockDim.x) + threadIdx.x;
     typedef Numbers<typename Drawn<D, T>::type> Several;
     for (u64 first = thread; first < size; first += threads * Several::COUNT) {
@@ -134,9 +127,21 @@ __global__ void __launch_bounds__(256) numbers(T* out, u64 size, typename D::Par
     }
 }
 
+template <class D, class T>
+__global__ void __launch_bounds__(256) numbers(T* out, u64 size, double a, double b, u64 seed, u64 offset,
+                                               const u64* place) {
+    fill<D>(out, size, a, b, Stream(seed, offset, place));
+}
+
+template <class W, class T>
+__global__ void __launch_bounds__(256) integers(T* out, u64 size, u64 first, u64 count, u64 seed, u64 offset,
+                                                const u64* place) {
+    fill<Integers<W>>(out, size, first, count, Stream(seed, offset, place));
+}
+
 // 1 with the probability that stands at its place, else 0; a thread draws for four that lie side by side.
-template <class T, class P>
-__global__ void __launch_bounds__(256) bernoulli_each(const P* p, T* out, u64 size, u64 seed, u64 offset,
+template <class T>
+__global__ void __launch_bounds__(256) bernoulli_each(const accumulator<T>* p, T* out, u64 size, u64 seed, u64 offset,
                                                       const u64* place) {
     Stream stream(seed, offset, place);
     u64 threads = u64(gridDim.x) * blockDim.x;
@@ -176,7 +181,8 @@ __global__ void __launch_bounds__(256) dropout(const T* x, T* y, unsigned char* 
                 uniform(philox(stream.seed, stream.counter + counter, thread), u);
 #pragma unroll
                 for (int n = 0; n < W; n++) {
-                    bool kept = (V == 1 ? u.at[round % 4] : u.at[n]) < keep;
+                    float own = V > 1 ? u.at[n] : round & 2 ? (round & 1 ? u.at[3] : u.at[2]) : round & 1 ? u.at[1] : u.at[0];
+                    bool kept = own < keep;
                     byte |= unsigned(kept) << (j + k + n);
                     out[k + n] = T(kept ? accumulator<T>(in[k + n]) * scale : accumulator<T>(0));
                 }

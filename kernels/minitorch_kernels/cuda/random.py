@@ -1,9 +1,9 @@
 """Random numbers on the GPU by Philox (random.cu): a generator that is a seed and an offset.
 
-The numbers are those that PyTorch's CUDA generator draws from the same seed by the same calls on a GPU with as many
-multiprocessors: bit for bit for uniform numbers, integers, `bernoulli` and dropout, but for the last bits for normal and
-exponential ones. `randperm` and distributions that PyTorch draws by rejection, and those that are drawn on the CPU here
-(cauchy, log_normal, geometric, multinomial, Poisson, ...), are others.
+The numbers are those that PyTorch's CUDA generator draws from the same seed by the same calls, on a GPU that holds as
+many threads: bit for bit for uniform numbers, integers, `bernoulli` and dropout, and but for the last bits for normal
+and exponential ones. Those of `randperm`, and of what is drawn on the CPU here (cauchy, multinomial, Poisson, ...),
+are others.
 """
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,9 @@ from .build import FLOATS, Program, ctype
 DEFAULT_SEED = on_cpu.DEFAULT_SEED
 THREADS = 256  # a block
 NUMBERS = ("Uniform", "Normal", "Exponential", "Bernoulli")
-INTEGERS = ("Integers<unsigned>", "Integers<u64>")
-program = Program("random.cu", {"numbers": ((*NUMBERS, *INTEGERS), (*FLOATS, "bool", "int", "long long")),
-                                "bernoulli_each": ((*FLOATS, "bool"), FLOATS),
-                                "dropout": (FLOATS, (1, 2, 4, 8)), "put": ()})
+WORDS = ("unsigned", "u64")
+program = Program("random.cu", {"numbers": (NUMBERS, (*FLOATS, "bool")), "integers": (WORDS, ("int", "long long")),
+                                "bernoulli_each": ((*FLOATS, "bool"),), "dropout": (FLOATS, (1, 2, 4, 8)), "put": ()})
 
 
 class Philox:
@@ -116,7 +114,7 @@ class Philox:
         if dtype.kind == "c":
             return self.uniform(*on_cpu.parts(shape, dtype), low, high).view(dtype)[..., 0]
         on_cpu.check_uniform(low, high, dtype)
-        return self._numbers("Uniform", shape, dtype, np.float64(low), np.float64(high))
+        return self._numbers("Uniform", shape, dtype, low, high)
 
     def normal(self, shape: Any, dtype: Any = np.float32, mean: float = 0, std: float = 1, blocks: bool = True) -> Any:
         """Normal with `mean` and `std`. The parts of a complex dtype have standard deviation std / sqrt(2)."""
@@ -126,7 +124,7 @@ class Philox:
         work_dtype("normal", dtype)
         if not std >= 0:
             raise RuntimeError(f"normal: expects std >= 0, got std={std}")
-        return self._numbers("Normal", shape, dtype, np.float64(mean), np.float64(std))
+        return self._numbers("Normal", shape, dtype, mean, std)
 
     def exponential(self, shape: Any, dtype: Any = np.float32, lambd: float = 1) -> Any:
         """Exponential with rate `lambd`."""
@@ -134,7 +132,7 @@ class Philox:
         work_dtype("exponential", dtype)
         if not lambd > 0:
             raise RuntimeError(f"exponential: expects lambd > 0, got lambd={lambd}")
-        return self._numbers("Exponential", shape, dtype, np.float64(lambd), np.float64(0))
+        return self._numbers("Exponential", shape, dtype, lambd)
 
     def bernoulli(self, p: Any, shape: Any = None, dtype: Any = None) -> Any:
         """1 with probability `p`, else 0: a number, or an array of them, which is broadcast to `shape`.
@@ -145,17 +143,17 @@ class Philox:
 
         if isinstance(p, cupy.ndarray):
             work_dtype("bernoulli", p.dtype)
-            p = cupy.ascontiguousarray(p if shape is None else cupy.broadcast_to(p, shape))
-            out, dtype = _result(p.shape, np.dtype(dtype or p.dtype), (*"fdeE?",), "?")
+            dtype = np.dtype(dtype or p.dtype)
+            out = cupy.empty(p.shape if shape is None else shape, dtype if dtype.char in "fdeE" else bool)
+            p = cupy.ascontiguousarray(cupy.broadcast_to(p, out.shape), np.float64 if dtype.char == "d" else np.float32)
             if out.size:
-                blocks = -(-out.size // (4 * THREADS))
-                self._launch("bernoulli_each", (ctype(out), ctype(p)), min(blocks, 1 << 16), 12, p, out,
-                             np.uint64(out.size))
+                blocks = min(-(-out.size // (4 * THREADS)), 1 << 16)
+                self._launch("bernoulli_each", (ctype(out),), blocks, 12, p, out, np.uint64(out.size))
             return out.astype(dtype, copy=False)
         if not 0 <= p <= 1:
             raise RuntimeError(f"bernoulli: expects 0 <= p <= 1, got p={p}")
         shape = () if shape is None else shape
-        return self._numbers("Bernoulli", shape, np.dtype(dtype or np.float32), np.float64(p), np.float64(0))
+        return self._numbers("Bernoulli", shape, np.dtype(dtype or np.float32), p)
 
     def random_(self, shape: Any, dtype: Any = np.float32, low: int | None = None, high: int | None = None) -> Any:
         """Integers in [0, m], [0, high), [low, high) or [low, m]; m and the way of drawing are as on the CPU."""
@@ -171,63 +169,86 @@ class Philox:
 
         dtype = np.dtype(dtype)
         on_cpu.check_permutation(n, dtype)
-        keys = self._numbers(INTEGERS[1], n, np.dtype(np.int64), np.uint64(0), np.uint64(2**63))
-        return cupy.argsort(keys).astype(dtype, copy=False)
+        return cupy.argsort(self._words("u64", n, np.dtype(np.int64), 0, 2**63)).astype(dtype, copy=False)
 
-    def dropout(self, x: Any, p: float) -> tuple[Any, Any, float]:
-        """(y, bits, scale): x / (1 - p) or, with probability `p` < 1, 0; and what `k.dropout` takes for the gradient."""
+    def dropout(self, x: Any, keep: float, scale: float) -> tuple[Any, Any]:
+        """x scale with probability `keep`, else 0; and the choice in bits, which `k.dropout` takes for the gradient."""
         import cupy
 
-        x = cupy.ascontiguousarray(x)
-        number = np.float64 if x.dtype.char == "d" else np.float32
-        keep = number(1 - p)
-        scale = number(1.0 / float(keep))
+        x, number = cupy.ascontiguousarray(x), np.float64 if x.dtype.char == "d" else np.float32
         y, bits = cupy.empty(x.shape, x.dtype), cupy.empty(-(-x.size // 8), np.uint8)
         if x.size:
             wide = 16 // x.itemsize
             while wide > 1 and (x.size % wide or x.data.ptr % (wide * x.itemsize)):
                 wide //= 2
             threads = _blocks(x.size) * THREADS
-            self._launch("dropout", (ctype(x), wide), min(-(-bits.size // THREADS), 1 << 14), _words(x.size, threads, 4),
-                         x, y, bits, np.uint64(x.size), np.uint64(threads), keep, scale)
-        return y, bits, float(scale)
+            blocks = min(-(-bits.size // THREADS), 1 << 14)
+            self._launch("dropout", (ctype(x), wide), blocks, _drawn(x.size, threads, 4), x, y, bits,
+                         np.uint64(x.size), np.uint64(threads), number(keep), number(scale))
+        return y, bits
+
+    def multinomial(self, probs: Any, num_samples: int, replacement: bool = False) -> Any:
+        """Indices of categories by weights (n,) or (rows, n), as on the CPU; with replacement several are drawn there.
+
+        Weights are not looked at first, which would wait for the GPU.
+        """
+        import cupy
+
+        if replacement and num_samples > 1:
+            return self._on_cpu("multinomial", (probs, num_samples, True), {})
+        on_cpu.check_multinomial(probs, num_samples, replacement)
+        score = probs / self.exponential(probs.shape, probs.dtype)
+        if num_samples == 1:
+            return cupy.argmax(score, -1)[..., None]
+        return cupy.ascontiguousarray(cupy.argsort(-score, -1)[..., :num_samples])
 
     def __getattr__(self, name: str) -> Any:
         """Distributions without a kernel: drawn on the CPU, by a generator that the next offset seeds."""
         if name.startswith("_") or not hasattr(on_cpu.Generator, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-        def draw(*arguments: Any, **options: Any) -> Any:
-            import cupy
-
-            if self._place is not None:
-                raise RuntimeError(f"{name}: draws on the CPU, which a graph of the GPU cannot repeat")
-            seed, offset = self.advance(4)
-            source = on_cpu.Generator((seed + 0x9E3779B97F4A7C15 * (offset + 1)) % 2**64)
-            drawn = getattr(source, name)(*map(_on_cpu, arguments), **options)
-            return cupy.asarray(drawn)
-
-        return draw
+        return lambda *arguments, **options: self._on_cpu(name, arguments, options)
 
     # What the distributions share
 
-    def _numbers(self, kind: str, shape: Any, dtype: np.dtype, a: Any, b: Any) -> Any:
-        made = "il" if kind in INTEGERS else "fdeE?" if kind == "Bernoulli" else "fdeE"
-        out, dtype = _result(shape, dtype, made, made[-1])
+    def _on_cpu(self, name: str, arguments: tuple, options: dict) -> Any:
+        import cupy
+
+        if self._place is not None:
+            raise RuntimeError(f"{name}: draws on the CPU, which a graph of the GPU cannot repeat")
+        seed, offset = self.advance(4)
+        source = on_cpu.Generator((seed + 0x9E3779B97F4A7C15 * (offset + 1)) % 2**64)
+        moved = [x.get() if isinstance(x, cupy.ndarray) else x for x in arguments]
+        return cupy.asarray(getattr(source, name)(*moved, **options))
+
+    def _numbers(self, kind: str, shape: Any, dtype: np.dtype, a: float, b: float = 0.0) -> Any:
+        import cupy
+
+        out = cupy.empty(shape, dtype if dtype.char in "fdeE" else bool)
         if out.size:
-            blocks, count = _blocks(out.size), 2 if kind == INTEGERS[1] or out.dtype.char == "d" else 4
-            self._launch("numbers", (kind, ctype(out)), blocks, _words(out.size, blocks * THREADS, count), out,
-                         np.uint64(out.size), a, b)
+            blocks, count = _blocks(out.size), 2 if out.dtype.char == "d" else 4
+            self._launch("numbers", (kind, ctype(out)), blocks, _drawn(out.size, blocks * THREADS, count), out,
+                         np.uint64(out.size), np.float64(a), np.float64(b))
         return out.astype(dtype, copy=False)
 
     def _integers(self, op: str, shape: Any, dtype: np.dtype, low: int | None, high: int | None) -> Any:
         first, size, wide = on_cpu.integer_range(op, dtype, low, high)
-        return self._numbers(INTEGERS[wide], shape, dtype, np.uint64(first % 2**64), np.uint64(size % 2**64))
+        return self._words("u64" if wide else "unsigned", shape, dtype, first, size)
+
+    def _words(self, word: str, shape: Any, dtype: np.dtype, first: int, size: int) -> Any:
+        import cupy
+
+        out = cupy.empty(shape, np.int32 if dtype.char == "i" else np.int64)
+        if out.size:
+            blocks, count = _blocks(out.size), 2 if word == "u64" else 4
+            self._launch("integers", (word, ctype(out)), blocks, _drawn(out.size, blocks * THREADS, count), out,
+                         np.uint64(out.size), np.uint64(first % 2**64), np.uint64(size % 2**64))
+        return out.astype(dtype, copy=False)
 
     def _launch(self, name: str, types: tuple, blocks: int, words: int, *arguments: Any) -> None:
         seed, offset = self.advance(words)
-        program.launch(name, types, (blocks,), (THREADS,),
-                       (*arguments, np.uint64(seed), np.uint64(offset), self._place if self._place is not None else NULL))
+        place = NULL if self._place is None else self._place
+        program.launch(name, types, (blocks,), (THREADS,), (*arguments, np.uint64(seed), np.uint64(offset), place))
 
 
 class Replays:
@@ -245,19 +266,12 @@ class Replays:
 NULL = np.uint64(0)  # a pointer to nothing
 
 
-def _result(shape: Any, dtype: np.dtype, made: Any, other: str) -> tuple[Any, np.dtype]:
-    """An array of `dtype`, or of the type `other` where no kernel makes it, and `dtype`."""
-    import cupy
-
-    return cupy.empty(shape, dtype if dtype.char in made else np.dtype(other)), dtype
-
-
 def _blocks(size: int) -> int:
     """As many as PyTorch launches: what the GPU can hold at once."""
     return min(-(-size // THREADS), _resident())
 
 
-def _words(size: int, threads: int, count: int) -> int:
+def _drawn(size: int, threads: int, count: int) -> int:
     """How far a thread's offset moves: four for each time that all of them draw `count` numbers."""
     return ((size - 1) // (threads * count) + 1) * 4
 
@@ -274,10 +288,6 @@ def _resident_on(device: int) -> int:
 
     found = runtime.getDeviceProperties(device)
     return found["multiProcessorCount"] * (found["maxThreadsPerMultiProcessor"] // THREADS)
-
-
-def _on_cpu(x: Any) -> Any:
-    return x.get() if hasattr(x, "get") else x
 
 
 def _restored(state: np.ndarray) -> Philox:

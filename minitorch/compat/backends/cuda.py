@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from minitorch_kernels.cuda import settings
+
 _PRECISIONS = {"highest": "ieee", "high": "tf32", "medium": "tf32"}
 _state = {"precision": "highest", "flash": True, "mem_efficient": True, "math": True, "cudnn": True,
           "fp16_bf16_reduction_math": False, "library": "cublas"}
@@ -24,7 +26,7 @@ class _Matmul:
 
     @allow_tf32.setter
     def allow_tf32(self, allowed: bool) -> None:
-        _state["precision"] = "high" if allowed else "highest"
+        _set_precision("high" if allowed else "highest")
 
     @property
     def fp32_precision(self) -> str:
@@ -44,6 +46,11 @@ class _PlanCache:
 
     def clear(self) -> None:
         """Nothing to forget."""
+
+
+def _set_precision(word: str) -> None:
+    _state["precision"] = word
+    settings.tf32_products = word != "highest"
 
 
 matmul = _Matmul()

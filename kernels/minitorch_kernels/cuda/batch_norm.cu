@@ -1,0 +1,140 @@
+// Batch norm: sums over the parts of every channel, and a pass that adds them up and applies them; small channels in one.
+#include "norm.cuh"
+
+constexpr int PLANES = 0, WIDE_PLANES = 1, COLUMNS = 2;  // layouts
+constexpr int SUM = 1, APPLY = 2;  // stages; a launch has one of them, or both where a channel is a single part
+
+// The vectors of one channel of x[items][channels][plane], and the threads that share them: those of a block. Where
+// plane = 1 they are a column of (32, n) threads instead, so that a warp reads neighbours.
+template <class T, int LAYOUT> struct Channel {
+    static constexpr int N = LAYOUT == WIDE_PLANES ? 16 / int(sizeof(T)) : 1;
+    unsigned channels, plane, count, number, thread, threads;
+
+    __device__ __forceinline__ Channel(int items, int channels, int size)
+        : channels(channels), plane(LAYOUT == COLUMNS ? 1 : size / N), count(items * plane) {
+        number = LAYOUT == COLUMNS ? blockIdx.x * 32 + threadIdx.x : blockIdx.x;
+        thread = LAYOUT == COLUMNS ? threadIdx.y : threadIdx.x;
+        threads = LAYOUT == COLUMNS ? blockDim.y : blockDim.x;
+        if (number >= channels) count = 0;  // beyond the last channel: takes part in the sums
+    }
+
+    // Where vector v begins.
+    __device__ __forceinline__ long long at(unsigned v) const {
+        unsigned item = v / plane;
+        return ((item * (long long)channels + number) * plane + (v - item * plane)) * N;
+    }
+
+    // f(where a vector begins) for the thread's vectors of part blockIdx.y of gridDim.y.
+    template <class F> __device__ __forceinline__ void each(F f) const {
+        unsigned length = (count + gridDim.y - 1) / gridDim.y, begin = blockIdx.y * length;
+        unsigned end = min(begin + length, count);
+#pragma unroll 4
+        for (unsigned v = begin + thread; v < end; v += threads) f(at(v));
+    }
+
+    template <int M, class A> static __device__ __forceinline__ void sums(A (&a)[M]) {
+        if (LAYOUT == COLUMNS) column_sums(a);
+        else row_sums(a);
+    }
+
+    // M sums of a part are left in `parts`[parts][M][channels], and added up.
+    template <int M, class A> __device__ __forceinline__ void leave(const A (&a)[M], A* parts) const {
+        for (int m = 0; m < M; m++)
+            if (count && thread == 0) parts[(blockIdx.y * M + m) * (long long)channels + number] = a[m];
+    }
+
+    template <int M, class A> __device__ __forceinline__ void collect(A (&a)[M], const A* parts, int n) const {
+        for (int m = 0; m < M; m++) a[m] = 0;
+        for (int i = thread; count && i < n; i += threads)
+            for (int m = 0; m < M; m++) a[m] += parts[(i * M + m) * (long long)channels + number];
+        sums(a);
+    }
+};
+
+// y, and the mean and the biased variance of each channel, which are read where `given`. All parts measure from the
+// mean of the same few elements, so that their sums can be added.
+template <class T, int LAYOUT, class A = accumulator<T>>
+__global__ void __launch_bounds__(512, 2)
+batch_norm(const T* __restrict__ x, const void* w, const void* b, bool full, T* __restrict__ y, A* mean, A* var,
+           A* parts, int stages, int parted, bool given, int items, int channels, int plane, A eps) {
+    constexpr int N = Channel<T, LAYOUT>::N;
+    Channel<T, LAYOUT> channel(items, channels, plane);
+    Moments<A> found = {};
+    if (!given) {
+        A first[1] = {}, sums[2] = {}, count = A(items) * plane;
+        if (channel.thread < channel.count) {
+            auto values = load<N>(x + channel.at(channel.thread));
+            for (int j = 0; j < N; j++) first[0] += A(values[j]);
+        }
+        channel.sums(first);
+        A shift = first[0] / min(A(channel.threads * N), count);
+        if (stages & SUM) {
+            channel.each([&](long long at) {
+                auto values = load<N>(x + at);
+                for (int j = 0; j < N; j++) {
+                    A d = A(values[j]) - shift;
+                    sums[0] += d, sums[1] += d * d;
+                }
+            });
+            channel.sums(sums);
+            if (!(stages & APPLY)) return channel.leave(sums, parts);
+        } else {
+            channel.collect(sums, parts, parted);
+        }
+        found = moments(shift, sums[0], sums[1], count);
+    }
+    if (!channel.count) return;
+    int c = channel.number;
+    if (given) found = {mean[c], 0, var[c]};
+    else if (blockIdx.y == 0 && channel.thread == 0) mean[c] = found.mean(), var[c] = found.var;
+    A scale = found.rstd(eps) * (w ? weight<T>(w, full, c) : A(1)), offset = b ? weight<T>(b, full, c) : A(0);
+    channel.each([&](long long at) {
+        auto values = load<N>(x + at);
+        for (int j = 0; j < N; j++) values[j] = T((A(values[j]) - found.shift - found.apart) * scale + offset);
+        store(y + at, values);
+    });
+}
+
+// dx, dw and db. `spread` is 1 / sqrt(var + eps), or, where `constant`, the variance of given statistics: then dx needs
+// no sums, and is made in the pass that takes those for dw and db.
+template <class T, int LAYOUT, class A = accumulator<T>>
+__global__ void __launch_bounds__(512, 2)
+batch_norm_dx(const T* __restrict__ dy, const T* __restrict__ x, const void* w, bool full, const A* mean,
+              const A* spread, T* __restrict__ dx, void* dw, void* db, A* parts, int stages, int parted, bool constant,
+              int items, int channels, int plane, A eps) {
+    constexpr int N = Channel<T, LAYOUT>::N;
+    Channel<T, LAYOUT> channel(items, channels, plane);
+    bool any = channel.count;
+    A centre = any ? mean[channel.number] : A(0), scale = any ? spread[channel.number] : A(0), sums[3] = {};
+    if (constant) scale = 1 / sqrt(scale + eps);
+    A scaled = any && w ? weight<T>(w, full, channel.number) : A(1), count = A(items) * plane;
+    if (stages & SUM) {
+        channel.each([&](long long at) {
+            auto xs = load<N>(x + at), dys = load<N>(dy + at);
+            for (int j = 0; j < N; j++) {
+                A xhat = (A(xs[j]) - centre) * scale, d = dys[j];
+                sums[0] += d, sums[1] += d * xhat, sums[2] += xhat;
+                if (constant) dys[j] = T(d * scaled * scale);
+            }
+            if (constant) store(dx + at, dys);
+        });
+        channel.sums(sums);
+        if (!(stages & APPLY)) return channel.leave(sums, parts);
+    } else {
+        channel.collect(sums, parts, parted);
+    }
+    if (!any) return;
+    A rest = constant ? A(0) : sums[2] / count;  // what rounding took from the mean
+    A products = sums[1] - rest * sums[0], level = sums[0] / count, along = products / count;
+    if (blockIdx.y == 0 && channel.thread == 0) {
+        put_weight<T>(dw, full, channel.number, products);
+        put_weight<T>(db, full, channel.number, sums[0]);
+    }
+    if (constant) return;
+    channel.each([&](long long at) {
+        auto xs = load<N>(x + at), dys = load<N>(dy + at);
+        for (int j = 0; j < N; j++)
+            dys[j] = T(scale * scaled * (A(dys[j]) - level - ((A(xs[j]) - centre) * scale - rest) * along));
+        store(dx + at, dys);
+    });
+}

@@ -1,0 +1,79 @@
+// What the normalisation kernels share: types of x and its weights, pieces of rows in registers, sums over the threads.
+#include "warp.cuh"
+
+// Weights, which have the type of x, or are float beside 16-bit x, as under autocast: then `full`.
+template <class T> __device__ __forceinline__ accumulator<T> weight(const void* w, bool full, int i) {
+    return full ? accumulator<T>(static_cast<const float*>(w)[i]) : accumulator<T>(static_cast<const T*>(w)[i]);
+}
+
+template <class T> __device__ __forceinline__ void put_weight(void* w, bool full, int i, accumulator<T> value) {
+    if (full) static_cast<float*>(w)[i] = value;
+    else static_cast<T*>(w)[i] = T(value);
+}
+
+// A piece of a row in the registers of its threads: each holds K vectors of N elements. All K loads are on their way
+// before the first is needed, and a row that fits is read from memory once.
+template <class T, bool WIDE> struct Tile {
+    static constexpr int N = WIDE ? 16 / int(sizeof(T)) : 1, K = WIDE && sizeof(T) == 2 ? 2 : 4;
+    vector<T, N> at[K];
+
+    static __device__ __forceinline__ int width() { return K * N * blockDim.x; }
+
+    // Elements from `from` on of a row of n.
+    __device__ __forceinline__ void load(const T* row, int from, int n) {
+        each(from, n, [&](int k, int i) { at[k] = ::load<N>(row + i); });
+    }
+
+    // f(k, i) for each vector at[k] that the thread holds, whose first element is element i of the row.
+    template <class F> static __device__ __forceinline__ void each(int from, int n, F f) {
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            int i = from + (k * blockDim.x + threadIdx.x) * N;
+            if (i < n) f(k, i);
+        }
+    }
+};
+
+// Sums over the threads of equal threadIdx.y, each of which gets them: blockDim.x is a power of two below 32, or a
+// multiple of 32. All threads of the block must call it.
+template <int M, class A> __device__ __forceinline__ void row_sums(A (&a)[M]) {
+    __shared__ A of_warp[M][32];
+    for (int d = min(int(blockDim.x), 32) / 2; d > 0; d /= 2)
+        for (int m = 0; m < M; m++) a[m] += __shfl_xor_sync(ALL, a[m], d);
+    if (blockDim.x <= 32) return;
+    int warps = blockDim.x / 32, first = threadIdx.y * warps;
+    __syncthreads();  // the sums of the call before have been read
+    for (int m = 0; m < M; m++)
+        if (threadIdx.x % 32 == 0) of_warp[m][first + threadIdx.x / 32] = a[m];
+    __syncthreads();
+    for (int m = 0; m < M; m++) {
+        a[m] = of_warp[m][first];
+        for (int i = 1; i < warps; i++) a[m] += of_warp[m][first + i];
+    }
+}
+
+// Sums over the threads of equal threadIdx.x < 32, each of which gets them.
+template <int M, class A> __device__ __forceinline__ void column_sums(A (&a)[M]) {
+    __shared__ A of_thread[M][32][32];
+    __syncthreads();
+    for (int m = 0; m < M; m++) of_thread[m][threadIdx.y][threadIdx.x] = a[m], a[m] = 0;
+    __syncthreads();
+    for (int i = 0; i < blockDim.y; i++)
+        for (int m = 0; m < M; m++) a[m] += of_thread[m][i][threadIdx.x];
+}
+
+// What is known of numbers after a pass over their distances from a `shift` that is their mean, or that of some of
+// them. mean(d²) - mean(d)² loses digits where that is far from the mean, and mean(d)² is then at most var * (all
+// numbers / those in the shift): Chan, Golub and LeVeque 1983. `apart` is kept beside the shift, not added to it: their
+// sum would round a large mean.
+template <class A> struct Moments {
+    A shift, apart, var;
+
+    __device__ __forceinline__ A rstd(A eps) const { return 1 / sqrt(var + eps); }
+    __device__ __forceinline__ A mean() const { return shift + apart; }
+};
+
+template <class A> __device__ __forceinline__ Moments<A> moments(A shift, A sum, A squares, A count) {
+    A apart = sum / count, var = squares / count - apart * apart;
+    return {shift, apart, var < 0 ? 0 : var};
+}
