@@ -107,7 +107,7 @@ def test_unknown_names():
         get("maximun")
     with pytest.raises(ValueError, match=r"use: backend expects one of .*numba.*, got 'fast'"):
         use("fast")
-    with pytest.raises(ValueError, match="use: exp has the versions auto, reference, pooled, not 'slow'"):
+    with pytest.raises(ValueError, match="use: exp has the versions auto, reference, pooled, cuda, not 'slow'"):
         use(exp="slow")
     with pytest.raises(AttributeError, match="no kernel is named 'nothing'"):
         getattr(kernels(np), "nothing")  # noqa: B009

@@ -1,6 +1,7 @@
 """`minitorch explain NAME --registers`: registers, spills and shared memory of CUDA kernels, as ptxas counts them."""
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -10,14 +11,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import minitorch_kernels
 from minitorch_kernels import table
+from minitorch_kernels.cuda.build import Program
 
 ARCHITECTURE = "sm_90"
 _ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 _SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 _USED = re.compile(r"Used (\d+) registers(?:.*?(\d+) bytes smem)?")
-_GLOBAL = re.compile(r"__global__\s+(?:void\s+)?(?:__launch_bounds__\s*\([^)]*\)\s*)?(?:void\s+)?(\w+)\s*\(")
 
 
 @dataclass(frozen=True)
@@ -40,45 +40,66 @@ class Usage:
 
 
 def text_for(name: str, file: str = "", architecture: str = ARCHITECTURE) -> str:
-    """A line for each CUDA kernel in `file`, or in the sources of the kernels that `name` calls.
+    """A line for each CUDA kernel in `file`, or in the sources that the kernels which `name` calls run on the GPU.
 
-    Raises FileNotFoundError where there is no such file or no nvcc, RuntimeError where it does not compile.
+    A template has one line, with the most that any of its instantiations uses. Raises FileNotFoundError where there
+    is no such file or no nvcc, RuntimeError where it does not compile.
     """
     if file:
-        return "\n".join(map(str, usage(Path(file), architecture)))
+        path = Path(file)
+        if not path.is_file():
+            raise FileNotFoundError(f"--registers: there is no file {file!r}")
+        return "\n".join(map(str, usage(path.read_text("utf-8"), path.name, architecture)))
     from .description import describe
 
-    lines = []
+    lines: list[str] = []
     for kernel in describe(name).kernels:
-        sources = sources_of(kernel)
-        lines += [str(found) for source in sources for found in usage(source, architecture)
-                  if found.name.startswith(kernel)]
-        if not sources:
+        programs = programs_of(kernel)
+        for program in programs:
+            text = f"{program.source()}\n{kept(program)}"
+            lines += [f"{program.file}: {found}" for found in most(usage(text, program.file, architecture))]
+        if not programs:
             other = [v.name for v in table.get(kernel).versions if v.device == "cuda"]
             lines.append(f"{kernel}: " + (f"version {', '.join(other)} has no CUDA source of its own" if other else
                          "no CUDA version: on a GPU its reference runs, on the kernels of CuPy"))
-    return "\n".join(lines) or f"{name}: calls no kernel"
+    return "\n".join(dict.fromkeys(lines)) or f"{name}: calls no kernel"
 
 
-def sources_of(kernel: str) -> list[Path]:
-    """The .cu files of the package with a CUDA kernel whose name begins with `kernel`."""
-    folder = Path(minitorch_kernels.__file__).parent / "cuda"
-    return [path for path in sorted(folder.glob("*.cu"))
-            if any(name.startswith(kernel) for name in _GLOBAL.findall(path.read_text("utf-8")))]
+def programs_of(kernel: str) -> list[Program]:
+    """The sources, with their instantiations, that belong to the launchers of the kernel's CUDA versions."""
+    modules = [v.where.split(":")[0] for v in table.get(kernel).versions if v.device == "cuda" and type(v.where) is str]
+    return [value for module in dict.fromkeys(modules) for value in vars(importlib.import_module(module)).values()
+            if isinstance(value, Program)]
 
 
-def usage(source: Path, architecture: str = ARCHITECTURE) -> list[Usage]:
-    """What each kernel of a .cu file uses, compiled by nvcc, for which no GPU is needed."""
-    if not source.is_file():
-        raise FileNotFoundError(f"--registers: there is no file {str(source)!r}")
-    command = [_nvcc(), "-cubin", f"-arch={architecture}", "-Xptxas", "-v"]
+def kept(program: Program) -> str:
+    """C++ that names all instantiations, so that the compiler makes them."""
+    names = ",\n".join(f"    (void*)({name})" for name in program.instances())
+    return f"void* instantiated[] = {{\n{names}\n}};\n"
+
+
+def usage(text: str, file: str, architecture: str = ARCHITECTURE) -> list[Usage]:
+    """What each kernel of a source uses, compiled by nvcc, for which no GPU is needed."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([*command, "-o", os.path.join(folder, "out.cubin"), str(source)], text=True,
-                              capture_output=True, check=False)
+        source = Path(folder) / file
+        source.write_text(text, "utf-8")
+        command = [_nvcc(), "-std=c++17", "-cubin", f"-arch={architecture}", "-Xptxas", "-v", source, "-o",
+                   source.with_suffix(".cubin")]
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
         first = next((line for line in done.stderr.split("\n") if "error" in line), done.stderr.strip()[:200])
-        raise RuntimeError(f"--registers: nvcc does not compile {source.name}: {first}")
+        raise RuntimeError(f"--registers: nvcc does not compile {file}: {first}")
     return parsed(done.stderr + done.stdout)
+
+
+def most(found: list[Usage]) -> list[Usage]:
+    """For each name the most of everything."""
+    by_name: dict[str, list[Usage]] = {}
+    for each in found:
+        by_name.setdefault(each.name, []).append(each)
+    figures = ("registers", "stack", "stores", "loads", "shared")
+    return [Usage(name, group[0].architecture, **{f: max(getattr(each, f) for each in group) for f in figures})
+            for name, group in sorted(by_name.items())]
 
 
 def parsed(report: str) -> list[Usage]:

@@ -93,9 +93,9 @@ def test_nothing_is_copied_without_need(products, monkeypatch):
 
     monkeypatch.setattr(products, "_in_order", refuse)
     a, b = cupy.ones((2, 3, 8), np.float32), cupy.ones((8, 4), np.float32)
-    for left, right in [(a, b), (a[0], b), (a[0].T, cupy.ones((3, 2), np.float32)), (a, cupy.ones((4, 8), np.float32).T),
-                        (a.swapaxes(1, 2), cupy.ones((1, 3, 2), np.float32)), (cupy.broadcast_to(a[:1], a.shape), b),
-                        (a[:, :, ::2][0, 0], b[:4]), (a[:, 1:], b), (a[..., :4], b[:4])]:
+    c, d = cupy.ones((1, 3, 2), np.float32), cupy.ones((4, 8), np.float32)
+    for left, right in [(a, b), (a[0], b), (a[0].T, c[0]), (a, d.T), (a.swapaxes(1, 2), c), (a[:, 1:], b),
+                        (cupy.broadcast_to(a[:1], a.shape), b), (a[0, 0, ::2], b[:4]), (a[..., :4], b[:4])]:
         products.matmul(left, right)
     with pytest.raises(AssertionError, match="copied"):
         products.matmul(a[:, :, ::2], b[:4])
@@ -202,9 +202,8 @@ def test_training_step(products):
 def plan_of(a, b, epilogue, aux=0):
     """A plan for row-major a (m, k) and b (k, n), which the library sees as their transposes."""
     (m, k), n = a.shape, b.shape[1]
-    problem = cublaslt.Problem(a.dtype.char, cublaslt.Matrix(n, k, n), cublaslt.Matrix(k, m, k), cublaslt.Matrix(n, m, n),
-                               epilogue=epilogue, alignment=16, aux=aux)
-    return cublaslt.Plan(0, problem)
+    matrices = cublaslt.Matrix(n, k, n), cublaslt.Matrix(k, m, k), cublaslt.Matrix(n, m, n)
+    return cublaslt.Plan(0, cublaslt.Problem(a.dtype.char, *matrices, epilogue=epilogue, alignment=16, aux=aux))
 
 
 def gelu(x):
@@ -238,9 +237,8 @@ def test_activations_and_their_gradients(products):
 
 def test_what_the_library_refuses(products):
     matrix = cublaslt.Matrix(4, 4, 4)
-    with pytest.raises(cublaslt.CublasError, match="INVALID_VALUE") as error:
+    with pytest.raises(cublaslt.CublasError, match="INVALID_VALUE"):
         cublaslt.Plan(0, cublaslt.Problem("f", matrix, cublaslt.Matrix(3, 4, 3), matrix))  # 4 columns and 3 rows
-    assert not error.value.unsupported
     with pytest.raises(cublaslt.CublasError):
         cublaslt.Plan(0, cublaslt.Problem("f", cublaslt.Matrix(4, 4, 3), matrix, matrix))  # columns that overlap
 

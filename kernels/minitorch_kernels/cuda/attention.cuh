@@ -112,7 +112,7 @@ __device__ __forceinline__ void rows_by_rows(float (&c)[M][N][4], const typename
     int lane = threadIdx.x % 32;
     a += lane % 16 * PITCH + lane / 16 * CHUNK;
     b += (lane % 8 + lane / 16 * 8) * PITCH + lane / 8 % 2 * CHUNK;
-#pragma unroll 4
+#pragma unroll (P::K / 4)
     for (int k = 0; k < D / P::K; k++) {
         typename P::Left left[M];
 #pragma unroll

@@ -132,21 +132,24 @@ void attention_dkdv(const typename P::Element* dy, const typename P::Element* q,
         float s[1][T::PARTS][4] = {}, ds[1][T::PARTS][4] = {};
         rows_by_rows<P, D>(s, walk.rows + own * T::PITCH, walk.tile(query));
         float factor = scores<true>(s, first + own, query, mask, p);
-        rows_by_rows<P, D>(ds, walk.rows + (ROWS + own) * T::PITCH, walk.tile(query) + T::SIZE);
+        float mean[T::PARTS][2];
 #pragma unroll
         for (int n = 0; n < T::PARTS; n++)
 #pragma unroll
             for (int j = 0; j < 2; j++) {
                 int column = query + 8 * n + lane % 4 * 2 + j;
                 bool there = column < p.queries;
-                float level = there ? lse[column] * LOG2E : infinity<float>(), mean = there ? delta[column] : 0;
+                float level = there ? lse[column] * LOG2E : infinity<float>();
+                mean[n][j] = there ? delta[column] : 0;
 #pragma unroll
-                for (int i = j; i < 4; i += 2) {
-                    s[0][n][i] = exp2_fast(fmaf(s[0][n][i], factor, -level));
-                    ds[0][n][i] = s[0][n][i] * (ds[0][n][i] - mean);
-                }
+                for (int i = j; i < 4; i += 2) s[0][n][i] = exp2_fast(fmaf(s[0][n][i], factor, -level));
             }
         weights_by_rows<P, D>(sum_v, s, walk.tile(query) + T::SIZE);
+        rows_by_rows<P, D>(ds, walk.rows + (ROWS + own) * T::PITCH, walk.tile(query) + T::SIZE);
+#pragma unroll
+        for (int n = 0; n < T::PARTS; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) ds[0][n][i] = s[0][n][i] * (ds[0][n][i] - mean[n][i % 2]);
         weights_by_rows<P, D>(sum_k, ds, walk.tile(query));
     }
     float factor[1][2] = {{p.scale, p.scale}}, one[1][2] = {{1, 1}};

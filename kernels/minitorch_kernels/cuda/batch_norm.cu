@@ -24,12 +24,26 @@ template <class T, int LAYOUT> struct Channel {
         return ((item * (long long)channels + number) * plane + (v - item * plane)) * N;
     }
 
-    // f(where a vector begins) for the thread's vectors of part blockIdx.y of gridDim.y.
-    template <class F> __device__ __forceinline__ void each(F f) const {
+    // f(where a vector begins, those of the M arrays) for the thread's vectors of part blockIdx.y of gridDim.y, several
+    // being loaded at once. A second pass goes BACK: what the first one read last is still in the caches.
+    template <bool BACK, int M, class F> __device__ __forceinline__ void each(const T* const (&from)[M], F f) const {
+        constexpr int U = 4 / M;
         unsigned length = (count + gridDim.y - 1) / gridDim.y, begin = blockIdx.y * length;
         unsigned end = min(begin + length, count);
-#pragma unroll 4
-        for (unsigned v = begin + thread; v < end; v += threads) f(at(v));
+        for (unsigned v = begin + thread; v < end; v += U * threads) {
+            long long places[U];
+            vector<T, N> values[U][M];
+#pragma unroll
+            for (int u = 0; u < U; u++) {
+                unsigned next = v + u * threads;
+                if (next >= end) break;
+                places[u] = at(BACK ? begin + end - 1 - next : next);
+                for (int m = 0; m < M; m++) values[u][m] = load<N>(from[m] + places[u]);
+            }
+#pragma unroll
+            for (int u = 0; u < U; u++)
+                if (v + u * threads < end) f(places[u], values[u]);
+        }
     }
 
     template <int M, class A> static __device__ __forceinline__ void sums(A (&a)[M]) {
@@ -69,10 +83,9 @@ batch_norm(const T* __restrict__ x, const void* w, const void* b, bool full, T* 
         channel.sums(first);
         A shift = first[0] / min(A(channel.threads * N), count);
         if (stages & SUM) {
-            channel.each([&](long long at) {
-                auto values = load<N>(x + at);
+            channel.template each<false>({x}, [&](long long at, vector<T, N>* loaded) {
                 for (int j = 0; j < N; j++) {
-                    A d = A(values[j]) - shift;
+                    A d = A(loaded[0][j]) - shift;
                     sums[0] += d, sums[1] += d * d;
                 }
             });
@@ -88,8 +101,8 @@ batch_norm(const T* __restrict__ x, const void* w, const void* b, bool full, T* 
     if (given) found = {mean[c], 0, var[c]};
     else if (blockIdx.y == 0 && channel.thread == 0) mean[c] = found.mean(), var[c] = found.var;
     A scale = found.rstd(eps) * (w ? weight<T>(w, full, c) : A(1)), offset = b ? weight<T>(b, full, c) : A(0);
-    channel.each([&](long long at) {
-        auto values = load<N>(x + at);
+    channel.template each<true>({x}, [&](long long at, vector<T, N>* loaded) {
+        auto values = loaded[0];
         for (int j = 0; j < N; j++) values[j] = T((A(values[j]) - found.shift - found.apart) * scale + offset);
         store(y + at, values);
     });
@@ -109,8 +122,8 @@ batch_norm_dx(const T* __restrict__ dy, const T* __restrict__ x, const void* w, 
     if (constant) scale = 1 / sqrt(scale + eps);
     A scaled = any && w ? weight<T>(w, full, channel.number) : A(1), count = A(items) * plane;
     if (stages & SUM) {
-        channel.each([&](long long at) {
-            auto xs = load<N>(x + at), dys = load<N>(dy + at);
+        channel.template each<false>({x, dy}, [&](long long at, vector<T, N>* loaded) {
+            auto xs = loaded[0], dys = loaded[1];
             for (int j = 0; j < N; j++) {
                 A xhat = (A(xs[j]) - centre) * scale, d = dys[j];
                 sums[0] += d, sums[1] += d * xhat, sums[2] += xhat;
@@ -131,8 +144,8 @@ batch_norm_dx(const T* __restrict__ dy, const T* __restrict__ x, const void* w, 
         put_weight<T>(db, full, channel.number, sums[0]);
     }
     if (constant) return;
-    channel.each([&](long long at) {
-        auto xs = load<N>(x + at), dys = load<N>(dy + at);
+    channel.template each<true>({x, dy}, [&](long long at, vector<T, N>* loaded) {
+        auto xs = loaded[0], dys = loaded[1];
         for (int j = 0; j < N; j++)
             dys[j] = T(scale * scaled * (A(dys[j]) - level - ((A(xs[j]) - centre) * scale - rest) * along));
         store(dx + at, dys);

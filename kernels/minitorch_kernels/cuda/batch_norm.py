@@ -44,8 +44,9 @@ def batch_norm_apply(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float) ->
     mean, var = _wide(x, mean, var)
     layout, grid, block = _plan(x.shape, x.itemsize, aligned(x))
     y = cupy.empty(x.shape, x.dtype)
-    program.launch("batch_norm_apply", (ctype(x), layout), grid, block,
-                   (x, or_null(w), or_null(b), mean, var, y, *_sizes(x), mean.dtype.type(eps)))
+    program.launch("batch_norm", (ctype(x), layout), grid, block,
+                   (x, or_null(w), or_null(b), full(x, w, b), y, mean, var, NULL, np.int32(APPLY), np.int32(1), YES,
+                    *_sizes(x), mean.dtype.type(eps)))
     return y
 
 

@@ -83,10 +83,12 @@ def text(chain: Chain, name: str = "chain") -> str:
     names = ", ".join(name for _, name in members)
     return "\n".join([
         f"struct {name}_operands {{",
+        f"    typedef {stored} T;",
         *(f"    {kind} {member};" for kind, member in members),
         "    template <int N> __device__ __forceinline__ void at(long long i, long long r, long long c) const {",
         *("        " + load for o in operands if (load := o.load(computed))),
         *(f"        vector<{kind}, N> {vector};" for kind, vector, _ in results),
+        f"        [[maybe_unused]] constexpr {computed} ZERO = 0, ONE = 1;",
         "#pragma unroll",
         "        for (int j = 0; j < N; j++) {",
         *("            " + element for o in operands if (element := o.element(computed))),
@@ -139,8 +141,7 @@ def _lines(chain: Chain, computed: str) -> list[str]:
         before, value = translated(name)
         kind = "bool" if name in BOOLEAN else computed
         for statement in [*before, f"const {kind} t{{n}} = {value};"]:
-            result.append(statement.format(*references, n=n).replace("ZERO", f"{computed}(0)")
-                          .replace("ONE", f"{computed}(1)"))
+            result.append(statement.format(*references, n=n))
     return result
 
 
@@ -151,7 +152,7 @@ def translated(operation: str) -> tuple[tuple[str, ...], str]:
     >>> translated("leaky_relu")
     ((), '({0} > ZERO ? {0} : ({0} * {1}))')
     >>> translated("gelu_dx")
-    (('const auto [b{n}, d{n}] = _normal({1});',), '({0} * (b{n} + ({1} * d{n})))')
+    (('const auto [b{n}, d{n}] = _normal<T>({1});',), '({0} * (b{n} + ({1} * d{n})))')
     """
     before, value = [part.replace("{n}", "__n").replace("{", "__").replace("}", "") for part in OPERATIONS[operation]]
     statements = []
@@ -180,7 +181,8 @@ def _c(node: ast.expr) -> str:
     if isinstance(node, ast.IfExp):
         return f"({_c(node.test)} ? {_c(node.body)} : {_c(node.orelse)})"
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return f"{_NAMES.get(node.func.id, node.func.id)}({', '.join(map(_c, node.args))})"
+        name = node.func.id
+        return f"{_NAMES.get(name, name + '<T>' * name.startswith('_'))}({', '.join(map(_c, node.args))})"
     raise TypeError(f"chain: {ast.unparse(node)} has no translation into C")
 
 

@@ -31,12 +31,12 @@ conv_dw(const typename M::T* dy, const typename M::T* x, float* parts, ConvDw c)
     tiles = max(min(tiles - first, share), 0);
 
     auto locate = [&](int tile, int k) {
-        int m = (first + tile) * ROWS + k;
+        int m = min((first + tile) * ROWS + k, places - 1);
         int i = c.by[2].quotient(m), plane = c.by[1].quotient(i), n = c.by[0].quotient(plane);
         unsigned image = n * c.groups + group;
         unsigned at = (image * a0.size + (plane - n * a0.out) * a0.stride) * a1.size + (i - plane * a1.out) * a1.stride;
         at = (at * a2.size + (m - i * a2.out) * a2.stride) * c.chunks;
-        place_at[tile % STAGES][k] = {m < places ? (image * all + (m - n * all)) * c.dy_chunks : ~0u, at};
+        place_at[tile % STAGES][k] = {(image * all + (m - n * all)) * c.dy_chunks, at};
     };
 
     // Each thread copies the same columns of several rows.
@@ -45,19 +45,25 @@ conv_dw(const typename M::T* dy, const typename M::T* x, float* parts, ConvDw c)
     bool a_there = a_from < c.dy_chunks, b_there = tap < taps;
     int r2 = tap % a2.window, r1 = tap / a2.window % a1.window, r0 = tap / (a2.window * a1.window);
     b_from = ((r0 * a0.dilation * a1.size + r1 * a1.dilation) * a2.size + r2 * a2.dilation) * c.chunks + b_from % c.chunks;
-    auto fetch = [&](int tile) {
+    auto copy = [&](int tile, auto within) {
         unsigned char* to = dynamic_shared + tile % STAGES * STAGE;
-        for (int k = threadIdx.x / WIDE_A; k < ROWS; k += PER_A) {
-            unsigned at = place_at[tile % STAGES][k].x;
-            bool there = a_there && at != ~0u;
-            cp_async<16>(to + across<T>(k, a_chunk, BM), reinterpret_cast<const uint4*>(dy) + (there ? at + a_from : 0), there);
+#pragma unroll
+        for (int i = 0; i < ROWS / PER_A; i++) {
+            int k = threadIdx.x / WIDE_A + i * PER_A;
+            cp_async<16>(to + across<T>(k, a_chunk, BM),
+                         reinterpret_cast<const uint4*>(dy) + (place_at[tile % STAGES][k].x + a_from), a_there && within(k));
         }
-        for (int k = threadIdx.x / WIDE_B; k < ROWS; k += PER_B) {
-            uint2 at = place_at[tile % STAGES][k];
-            bool there = b_there && at.x != ~0u;
+#pragma unroll
+        for (int i = 0; i < ROWS / PER_B; i++) {
+            int k = threadIdx.x / WIDE_B + i * PER_B;
             cp_async<16>(to + BM * DEPTH + across<T>(k, b_chunk, BN),
-                         reinterpret_cast<const uint4*>(x) + (there ? at.y + b_from : 0), there);
+                         reinterpret_cast<const uint4*>(x) + (place_at[tile % STAGES][k].y + b_from), b_there && within(k));
         }
+    };
+    auto fetch = [&](int tile) {
+        int left = places - (first + tile) * ROWS;
+        if (left >= ROWS) copy(tile, [](int) { return true; });
+        else copy(tile, [=](int k) { return k < left; });
     };
 
     for (int i = threadIdx.x; i < STAGES * ROWS; i += THREADS) locate(i / ROWS, i % ROWS);

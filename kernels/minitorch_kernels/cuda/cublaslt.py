@@ -39,13 +39,7 @@ class CublasError(RuntimeError):
     """The library refused a call."""
 
     def __init__(self, what: str, status: int):
-        self.status = status
         super().__init__(f"{what}: CUBLAS_STATUS_{_STATUS.get(status, status)}")
-
-    @property
-    def unsupported(self) -> bool:
-        """Whether the library has no way to compute that product with that epilogue."""
-        return self.status == _NOT_SUPPORTED
 
 
 class Matrix(NamedTuple):

@@ -9,14 +9,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import cupy
 import numpy as np
-from cupy.cuda import get_current_stream
-from cupy.cuda.runtime import getDevice
 
 from ..table import kernels
 from . import settings
 from .cublaslt import BGRADB, BIAS, DEFAULT, PLANS, RELU, CublasError, Matrix, Plan, Problem, workspace
+from .lazily import cupy
 
 ITEMSIZES = {"f": 4, "d": 8, "e": 2, "E": 2}
 
@@ -48,7 +46,7 @@ def of_addresses(rows: int, depth: int, columns: int, transposed: bool, dtype: A
     a is (rows, depth), b (depth, columns), or (columns, depth) where `transposed`. `low` has the low bits of all
     addresses. For loops over small products, which make no array for each.
     """
-    size, device, stream = dtype.itemsize, getDevice(), get_current_stream().ptr
+    size, device, stream = dtype.itemsize, cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
     b_shape = (columns, depth) if transposed else (depth, columns)
     low = low & 255
     key = ((rows, depth), (depth * size, size), b_shape, (b_shape[1] * size, size), transposed, DEFAULT, dtype.char,
@@ -60,7 +58,7 @@ def of_addresses(rows: int, depth: int, columns: int, transposed: bool, dtype: A
 
 def _run(a: Any, b: Any, transposed: bool, epilogue: int, vector: Any) -> Any:
     """epilogue(a b), or epilogue(a bᵀ) where `transposed`. `vector` is the bias, or is given the bias's gradient."""
-    device, left, right = getDevice(), a.data.ptr, b.data.ptr
+    device, left, right = cupy.cuda.runtime.getDevice(), a.data.ptr, b.data.ptr
     low = (left | right) & 255
     key = (a.shape, a.strides, b.shape, b.strides, transposed, epilogue, a.dtype.char, low & -low, device,
            settings.tf32_products)
@@ -68,7 +66,7 @@ def _run(a: Any, b: Any, transposed: bool, epilogue: int, vector: Any) -> Any:
     if found.plan is None:
         return _otherwise(found, a, b, transposed, epilogue, vector)
     y = cupy.empty(found.shape, a.dtype)
-    stream = get_current_stream().ptr
+    stream = cupy.cuda.get_current_stream().ptr
     if vector is None:
         found.plan(right, left, y.data.ptr, workspace(device, stream), stream)
     elif vector.data.ptr & 15 or not vector.flags.c_contiguous:
@@ -123,8 +121,8 @@ def _made(a_shape: tuple, a_strides: tuple, b_shape: tuple, b_strides: tuple, tr
     try:
         problem = Problem(letter, y, x, d, batch, epilogue, alignment or 256, tf32)
         return _Prepared(shape, Plan(device, problem))
-    except CublasError as error:
-        if not error.unsupported or epilogue == DEFAULT:
+    except CublasError:
+        if epilogue == DEFAULT:
             raise
         return _Prepared(shape, unfused=True)
 
@@ -134,7 +132,9 @@ def _otherwise(found: _Prepared, a: Any, b: Any, transposed: bool, epilogue: int
     if any(found.copies):
         a, b = (_in_order(x, found.over) if copy else x for x, copy in zip((a, b), found.copies))
         return _run(a, b, transposed, epilogue, vector)
-    k = kernels(cupy)
+    import cupy as module  # the table knows it by itself
+
+    k = kernels(module)
     y = _run(a, b, transposed, DEFAULT, None) if found.unfused else cupy.zeros(found.shape, a.dtype)
     if epilogue & BGRADB:
         vector[...] = k.sum(a, (1,), False)

@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(512, 2) rows(const T* x, const void* w, const 
     }
 }
 
-// dx of layer and RMS norm (`mean` and `db` are null), and, where a row fits into the registers, dw and db in the same
+// dx of layer and RMS norm (`mean` is null), and, where a row fits into the registers, dw and db in the same
 // pass: each thread adds up its own columns over the rows of its block. The sums of the blocks go to `parts`
 // [blocks][dw, db][n], or, of a single block, to dw and db. Dynamic shared memory: parts of the rows of a block.
 //
@@ -123,11 +123,11 @@ rows_dx(const T* dy, const T* x, const void* w, bool full, const A* mean, const 
         }
     }
     if (!fits) return;
-    int columns = db ? 2 * n : n;
+    int columns = mean ? 2 * n : n;
     A* shared = reinterpret_cast<A*>(dynamic_shared);
     auto put = [&](int column, A value) {
         if (gridDim.x > 1) parts[(long long)blockIdx.x * columns + column] = value;
-        else put_weight<T>(column < n ? dw : db, full, column % n, value);
+        else put_weight<T>(column < n ? dw : db, full, column < n ? column : column - n, value);
     };
     auto keep = [&](int column, A value) {
         if (blockDim.y == 1) put(column, value);
@@ -136,7 +136,7 @@ rows_dx(const T* dy, const T* x, const void* w, bool full, const A* mean, const 
     Tile<T, WIDE>::each(0, n, [&](int k, int i) {
         for (int j = 0; j < N; j++) {
             keep(i + j, dws[k][j]);
-            if (db) keep(n + i + j, dbs[k][j]);
+            if (mean) keep(n + i + j, dbs[k][j]);
         }
     });
     if (blockDim.y == 1) return;
@@ -178,7 +178,7 @@ __global__ void add_parts(const A* parts, T* dw, T* db, int count, int n) {
         total[0] += parts[(long long)i * columns + column];
     column_sums(total);
     if (threadIdx.y || column >= columns) return;
-    (column < n ? dw : db)[column % n] = T(total[0]);
+    (column < n ? dw : db - n)[column] = T(total[0]);
 }
 
 // dx of group norm, and for each item and channel what it adds to dw and db, into `parts`[items][dw, db][channels]. A

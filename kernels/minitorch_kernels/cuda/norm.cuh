@@ -46,10 +46,8 @@ template <int M, class A> __device__ __forceinline__ void row_sums(A (&a)[M]) {
     for (int m = 0; m < M; m++)
         if (threadIdx.x % 32 == 0) of_warp[m][first + threadIdx.x / 32] = a[m];
     __syncthreads();
-    for (int m = 0; m < M; m++) {
-        a[m] = of_warp[m][first];
-        for (int i = 1; i < warps; i++) a[m] += of_warp[m][first + i];
-    }
+    int lane = threadIdx.x % 32;  // every warp adds up the sums of the warps
+    for (int m = 0; m < M; m++) a[m] = warp_sum(lane < warps ? of_warp[m][first + lane] : A(0));
 }
 
 // Sums over the threads of equal threadIdx.x < 32, each of which gets them.

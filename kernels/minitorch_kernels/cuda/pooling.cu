@@ -36,7 +36,14 @@ __device__ __forceinline__ int counted(const Windows& g, int axis, int o) {
     return min(g.kernel[axis], g.size[axis] + 2 * g.padding[axis] - o * g.stride[axis]);
 }
 
-// A thread's place in planes of `size`, and the planes that it serves: what depends on the place is found once for all.
+// U planes that a thread serves at once, so that as many loads are on their way.
+template <int U> struct Planes {
+    static constexpr int count = U;
+    long long first, step;
+    __device__ __forceinline__ long long operator[](int u) const { return first + u * step; }
+};
+
+// A thread's place in planes of `size`: what depends on it is found once for all the planes that the thread serves.
 struct Place {
     int depth, row, column;
     long long at, area;
@@ -53,17 +60,20 @@ struct Place {
     }
 
     template <class F> __device__ __forceinline__ void each(int planes, F f) const {
-        for (long long p = blockIdx.z * blockDim.z + threadIdx.z; inside && p < planes; p += gridDim.z * blockDim.z)
-            f(p, p * area + at);
+        if (!inside) return;
+        long long p = blockIdx.z * blockDim.z + threadIdx.z, step = gridDim.z * blockDim.z;
+        for (; p + 3 * step < planes; p += 4 * step) f(Planes<4>{p, step});
+        for (; p < planes; p += step) f(Planes<1>{p, step});
     }
 };
 
-// f(position in a plane of `size`) for all that the three ranges hold, in order.
+// f(position in a plane of `size`, the three coordinates) for all that the ranges hold, in order.
 template <class F>
 __device__ __forceinline__ void over(const int (&size)[3], const Range& a, const Range& b, const Range& c, F f) {
     for (int i = a.begin; i < a.end; i += a.step)
         for (int j = b.begin; j < b.end; j += b.step)
-            for (int k = c.begin; k < c.end; k += c.step) f((i * size[1] + j) * size[2] + k);
+#pragma unroll 1
+            for (int k = c.begin; k < c.end; k += c.step) f((i * size[1] + j) * size[2] + k, i, j, k);
 }
 
 // The largest element that was seen and its position: of equal ones the first, of NaN the last; -inf and -1 of none.
@@ -82,31 +92,39 @@ template <class A> struct Largest {
 };
 
 template <class T, class I> __global__ void max_pool(const T* x, T* y, I* index, int planes, Windows g) {
-    using A = accumulator<T>;
     Place own(g.out);
     Range a = held(g, 0, own.depth), b = held(g, 1, own.row), c = held(g, 2, own.column);
     long long area = (long long)g.size[0] * g.size[1] * g.size[2];
-    own.each(planes, [&](long long plane, long long to) {
-        const T* from = x + plane * area;
-        Largest<A> found;
-        over(g.size, a, b, c, [&](int i) { found.add(from[i], i); });
-        y[to] = T(found.value), index[to] = I(found.place);
+    own.each(planes, [&](auto p) {
+        Largest<accumulator<T>> found[p.count];
+        over(g.size, a, b, c, [&](int i, int, int, int) {
+            T values[p.count];
+            for (int u = 0; u < p.count; u++) values[u] = x[p[u] * area + i];
+            for (int u = 0; u < p.count; u++) found[u].add(values[u], i);
+        });
+        for (int u = 0; u < p.count; u++) {
+            y[p[u] * own.area + own.at] = T(found[u].value);
+            index[p[u] * own.area + own.at] = I(found[u].place);
+        }
     });
 }
 
 // An element gathers from the windows that may have picked it.
 template <class T, class I>
 __global__ void max_pool_dx(const T* dy, const I* index, T* dx, int planes, Windows g) {
-    using A = accumulator<T>;
     Place own(g.size);
     Range a = holding(g, 0, own.depth), b = holding(g, 1, own.row), c = holding(g, 2, own.column);
     long long area = (long long)g.out[0] * g.out[1] * g.out[2];
-    own.each(planes, [&](long long plane, long long to) {
-        A total = 0;
-        over(g.out, a, b, c, [&](int o) {
-            if (index[plane * area + o] == own.at) total += A(dy[plane * area + o]);
+    own.each(planes, [&](auto p) {
+        accumulator<T> total[p.count] = {};
+        over(g.out, a, b, c, [&](int o, int, int, int) {
+            I picked[p.count];
+            T dys[p.count];
+            for (int u = 0; u < p.count; u++) picked[u] = index[p[u] * area + o], dys[u] = dy[p[u] * area + o];
+            for (int u = 0; u < p.count; u++)
+                if (picked[u] == own.at) total[u] += accumulator<T>(dys[u]);
         });
-        dx[to] = T(total);
+        for (int u = 0; u < p.count; u++) dx[p[u] * own.area + own.at] = T(total[u]);
     });
 }
 
@@ -117,11 +135,12 @@ template <class T> __global__ void avg_pool(const T* x, T* y, int planes, Window
     A count = A(counted(g, 0, own.depth)) * counted(g, 1, own.row) * counted(g, 2, own.column);
     if (g.divisor) count = g.divisor;
     long long area = (long long)g.size[0] * g.size[1] * g.size[2];
-    own.each(planes, [&](long long plane, long long to) {
-        const T* from = x + plane * area;
-        A total = 0;
-        over(g.size, a, b, c, [&](int i) { total += A(from[i]); });
-        y[to] = T(total / count);
+    own.each(planes, [&](auto p) {
+        A total[p.count] = {};
+        over(g.size, a, b, c, [&](int i, int, int, int) {
+            for (int u = 0; u < p.count; u++) total[u] += A(x[p[u] * area + i]);
+        });
+        for (int u = 0; u < p.count; u++) y[p[u] * own.area + own.at] = T(total[u] / count);
     });
 }
 
@@ -130,16 +149,13 @@ template <class T> __global__ void avg_pool_dx(const T* dy, T* dx, int planes, W
     Place own(g.size);
     Range a = holding(g, 0, own.depth), b = holding(g, 1, own.row), c = holding(g, 2, own.column);
     long long area = (long long)g.out[0] * g.out[1] * g.out[2];
-    own.each(planes, [&](long long plane, long long to) {
-        const T* from = dy + plane * area;
-        A total = 0;
-        for (int i = a.begin; i < a.end; i++)
-            for (int j = b.begin; j < b.end; j++) {
-                int line = (i * g.out[1] + j) * g.out[2], lines = g.divisor ? 1 : counted(g, 0, i) * counted(g, 1, j);
-                for (int k = c.begin; k < c.end; k++)
-                    total += A(from[line + k]) / (g.divisor ? g.divisor : A(lines) * counted(g, 2, k));
-            }
-        dx[to] = T(total);
+    own.each(planes, [&](auto p) {
+        A total[p.count] = {};
+        over(g.out, a, b, c, [&](int o, int i, int j, int k) {
+            A share = 1 / (g.divisor ? A(g.divisor) : A(counted(g, 0, i)) * counted(g, 1, j) * counted(g, 2, k));
+            for (int u = 0; u < p.count; u++) total[u] += A(dy[p[u] * area + o]) * share;
+        });
+        for (int u = 0; u < p.count; u++) dx[p[u] * own.area + own.at] = T(total[u]);
     });
 }
 

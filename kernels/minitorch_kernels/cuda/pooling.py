@@ -12,7 +12,7 @@ from ..pooling import pool_shape, position_dtype
 from .build import FLOATS, Program, ctype
 
 THREADS = 256  # of a block
-BLOCKS = 4224  # at most: beyond some 32 for each multiprocessor a thread goes on to another plane instead
+BLOCKS = 2112  # about, at most: beyond 16 for each multiprocessor a thread serves several planes instead
 POSITIONS = ("long long", "short")
 WINDOWS = np.dtype([(name, np.int32, 3) for name in ("size", "out", "kernel", "stride", "padding", "dilation")] +
                    [(name, np.int32) for name in ("adaptive", "divisor", "padded")])

@@ -24,7 +24,7 @@ template <class T> __global__ void rnn(int rows, int size, long long first, bool
     if (row >= rows) return;
     int unit = i % size;
     accumulator<T> sum = at(x, to) + state_sum(s, b, row, 1, size, 0, unit);
-    T made = relu ? (sum < 0 ? 0 : sum) : tanh(sum);
+    T made = relu ? (sum < 0 ? 0 : sum) : _tanh<T>(sum);
     if (before) before[to] = h[i], values[to] = made;
     h[i] = y[to] = made;
 }
@@ -39,7 +39,7 @@ template <class T> __global__ void gru(int rows, int size, long long first, cons
     A x_r = at(x, gate), x_z = at(x, gate + size), x_n = at(x, gate + 2 * size), old = h[i];
     A s_r = state_sum(s, b, row, 3, size, 0, unit), s_z = state_sum(s, b, row, 3, size, 1, unit);
     A s_n = state_sum(s, b, row, 3, size, 2, unit);
-    A r = _logistic(x_r + s_r), z = _logistic(x_z + s_z), n = tanh(x_n + r * s_n);
+    A r = _logistic<T>(x_r + s_r), z = _logistic<T>(x_z + s_z), n = _tanh<T>(x_n + r * s_n);
     if (before) {
         T* kept = values + (first + row) * 4 * size + unit;
         kept[0] = r, kept[size] = z, kept[2 * size] = n, kept[3 * size] = s_n;
@@ -59,8 +59,8 @@ template <class T> __global__ void lstm(int rows, int size, long long first, con
 #pragma unroll
     for (int g = 0; g < 4; g++)
         sums[g] = at(x, ((first + row) * 4 + g) * size + unit) + state_sum(s, b, row, 4, size, g, unit);
-    A in = _logistic(sums[0]), forget = _logistic(sums[1]), g = tanh(sums[2]), out = _logistic(sums[3]);
-    A made = forget * old + in * g, t = tanh(made);
+    A in = _logistic<T>(sums[0]), forget = _logistic<T>(sums[1]), g = _tanh<T>(sums[2]), out = _logistic<T>(sums[3]);
+    A made = forget * old + in * g, t = _tanh<T>(made);
     if (values) {
         T* kept = values + (first + row) * 5 * size + unit;
         kept[0] = in, kept[size] = forget, kept[2 * size] = g, kept[3 * size] = out, kept[4 * size] = t;

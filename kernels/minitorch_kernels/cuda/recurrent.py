@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cupy
 import numpy as np
 
 from ..recurrent import order
 from .build import FLOATS, Program, ctype
+from .lazily import cupy
 from .matmul import matmul, of_addresses, weight_gradients
 
 VALUES = {"tanh": 1, "relu": 1, "lstm": 5, "gru": 4}  # numbers a unit that are kept: the gates, and tanh(c) or s_n

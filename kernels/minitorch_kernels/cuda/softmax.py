@@ -4,10 +4,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import cupy
 import numpy as np
 
 from .build import FLOATS, Program, ctype
+from .lazily import cupy
 
 KINDS = ("Softmax", "LogSoftmax")
 SHORT = 1024  # elements of a row that one warp takes

@@ -1,4 +1,4 @@
-"""Switches of CUDA's libraries, and of the ways to compute attention: they remember, nothing depends on them."""
+"""Switches of CUDA's libraries, and of the ways to compute attention: they remember; `matmul.allow_tf32` counts."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -95,7 +95,7 @@ fp16_bf16_reduction_math_sdp_allowed, allow_fp16_bf16_reduction_math_sdp = _swit
 def sdp_kernel(enable_flash: bool = True, enable_math: bool = True, enable_mem_efficient: bool = True,
                enable_cudnn: bool = True) -> Iterator[None]:
     """Those switches for the block."""
-    before = dict(_state)
+    before = {name: _state[name] for name in ("flash", "math", "mem_efficient", "cudnn")}
     _state.update(flash=enable_flash, math=enable_math, mem_efficient=enable_mem_efficient, cudnn=enable_cudnn)
     try:
         yield

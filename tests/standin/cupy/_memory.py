@@ -266,20 +266,21 @@ def _address(mem):
 # Page-locked memory of the host
 
 class PinnedMemoryPointer:
-    """Page-locked bytes, with the buffer protocol's place taken by `obj`: NumPy arrays can lie there."""
+    """Page-locked bytes; NumPy arrays can lie there, as the buffer is a ctypes array's."""
 
-    def __init__(self, size):
-        self._bytes = np.empty(max(size, 1), np.uint8)
-        self.ptr, self._size = self._bytes.ctypes.data, size
-        self.mem = self
-        _pinned[self.ptr] = weakref.ref(self)
-
-    def size(self):
-        return self._size
+    @staticmethod
+    def of(size):
+        kind = type("PinnedMemoryPointer", (PinnedMemoryPointer, ctypes.c_uint8 * max(size, 1)), {})
+        found = kind()
+        _pinned[found.ptr] = weakref.ref(found)
+        return found
 
     @property
-    def __array_interface__(self):
-        return {**self._bytes.__array_interface__, "version": 3}
+    def ptr(self):
+        return ctypes.addressof(self)
+
+    def size(self):
+        return len(self)
 
     def __del__(self):
         _pinned.pop(self.ptr, None)
@@ -289,7 +290,7 @@ class PinnedMemoryPool:
     """Page-locked memory for who asks."""
 
     def malloc(self, size):
-        return PinnedMemoryPointer(size)
+        return PinnedMemoryPointer.of(size)
 
     def free_all_blocks(self):
         """Nothing is kept."""
@@ -299,7 +300,7 @@ class PinnedMemoryPool:
 
 
 def is_pinned(address):
-    return any(found() is not None and 0 <= address - at < max(found()._size, 1) for at, found in list(_pinned.items()))
+    return any(found() is not None and 0 <= address - at < len(found()) for at, found in list(_pinned.items()))
 
 
 _pinned = {}

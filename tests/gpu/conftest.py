@@ -1,0 +1,99 @@
+"""Where the tests of this folder run: on a GPU if there is one, else on the stand-in for CuPy, else not, and why."""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from minitorch_kernels import table
+from minitorch_kernels.cuda import cublaslt
+
+from minitorch import device as devices
+from minitorch import engine
+
+HERE = Path(__file__).resolve().parent
+STANDIN = HERE.parent / "standin"
+LENT = ("cupy", "cupyx", "emulated_cublaslt")  # packages that are the stand-in's while it is there
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("gpu")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Kernels cannot be run on the CPU without a compiler: such tests are skipped, and say so."""
+    try:
+        return (yield)
+    except RuntimeError as error:
+        if "needs g++" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.fixture(scope="module", autouse=True)
+def device(request):
+    """The name of the device under test. For a module's tests the stand-in, where it is used, is all of CuPy."""
+    if real_gpu():
+        yield "cuda"
+        return
+    if importlib.util.find_spec("ml_dtypes") is None:
+        pytest.skip("no GPU, and the stand-in for CuPy needs ml_dtypes, which is not installed")
+    with StandIn():
+        yield "cuda"
+
+
+def real_gpu():
+    """Whether CuPy is installed and finds a GPU."""
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    try:
+        return importlib.import_module("cupy").is_available()
+    except Exception:  # whatever a broken installation raises
+        return False
+
+
+class StandIn:
+    """Within `with` the stand-in is what `import cupy` gives; afterwards minitorch has never heard of it."""
+
+    modules: dict = {}  # the stand-in's, which stay the same from one time to the next
+
+    def __enter__(self):
+        self.before = {name: sys.modules.pop(name) for name in lent()}
+        sys.modules.update(self.modules)
+        sys.path.insert(0, str(STANDIN))
+        importlib.invalidate_caches()
+        os.environ["MINITORCH_CUBLASLT"] = importlib.import_module("emulated_cublaslt").build()
+        cublaslt._found.cache_clear()
+        forget()
+        return self
+
+    def __exit__(self, *exception):
+        del os.environ["MINITORCH_CUBLASLT"]
+        sys.path.remove(str(STANDIN))
+        self.modules.update({name: sys.modules.pop(name) for name in lent()})
+        sys.modules.update(self.before)
+        importlib.invalidate_caches()
+        forget()
+
+
+def lent():
+    return [name for name in sys.modules if name.partition(".")[0] in LENT]
+
+
+def forget():
+    """Takes CuPy, whichever it was, out of what minitorch remembers."""
+    cp = devices._cupy
+    if cp is not None:
+        devices.ARRAYS.discard(cp.ndarray)
+        devices.QUICK.pop(cp.ndarray, None)
+        table._namespaces.pop(id(cp), None)
+    devices._cupy = None
+    devices.gpus.several, devices.gpus.capturing, engine.placing = False, None, None
+    table._missing.cache_clear()
+    table._rebind()
