@@ -1,7 +1,7 @@
 """minitorch on a GPU beside PyTorch: the tests, the kernels and whole training steps, in less than eight minutes.
 
     python benchmarks/gpu.py                        everything; the table goes to results/gpu.json, too
-    python benchmarks/gpu.py products attention     some sections
+    python benchmarks/gpu.py products sequences     some sections
 
 Each section runs in a process of its own and has its share of the time, so what fails or hangs in one leaves the others
 their figures. Nothing is timed before it has computed what PyTorch computes. See README.md for how time is taken.
@@ -21,7 +21,7 @@ from typing import Any
 from bench import turnabout
 
 HERE = Path(__file__).resolve().parent
-SHARES = {"tests": 0.28, "products": 0.07, "convolutions": 0.15, "memory": 0.14, "attention": 0.06, "training": 0.3}
+SHARES = {"tests": 0.28, "products": 0.06, "convolutions": 0.16, "memory": 0.14, "sequences": 0.06, "training": 0.3}
 START = 15  # seconds for a process to import both frameworks and wake the GPU, which are its section's own
 WIDTHS = (-78, 9, 9, -20, 17, 10, 6, 8, -8)
 HEAD = ("", "minitorch", "rival", "is", "ratio [quartiles]", "rate", "share", "error", "verdict")
@@ -85,7 +85,7 @@ def everything(sections: list[str], seconds: float) -> Iterator[tuple[str, dict[
 def rows(section: str, seconds: float) -> Iterator[dict[str, Any]]:
     """The rows of one section, as they are done."""
     if section == "tests":
-        yield tests(seconds)
+        yield from tests(sorted((HERE.parent / "tests" / "gpu").glob("test_*.py")), seconds)
         return
     from on_gpu import contest, kernels, steps
 
@@ -98,18 +98,24 @@ def rows(section: str, seconds: float) -> Iterator[dict[str, Any]]:
         yield from kernels.rows(section, kernels.SECTIONS[section](), seconds)
 
 
-def tests(seconds: float) -> dict[str, Any]:
-    """The tests that are marked gpu."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "tests/gpu", "-q", "--no-header", "-p", "no:cacheprovider"]
-    try:
-        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=seconds)
-        told = done.stdout.strip().splitlines()
-    except subprocess.TimeoutExpired as error:
-        told = [*(error.stdout or b"").decode(errors="replace").strip().splitlines()[-2:], "the time is over"]
-        return {"title": "pytest -m gpu tests/gpu", "verdict": "FAILED", "notes": told}
-    failed = [text for text in told if text.startswith(("FAILED", "ERROR"))]
-    return {"title": f"pytest -m gpu tests/gpu: {told[-1] if told else last_line(done.stderr)}", "notes": failed,
-            "verdict": "passed" if done.returncode == 0 else "FAILED"}
+def tests(files: list[Path], seconds: float) -> Iterator[dict[str, Any]]:
+    """The tests that are marked gpu, all files at once, since they wait for compilers and not for the GPU.
+
+    Each file has a process, which does not live on after an error on the GPU. What nvcc says is left out.
+    """
+    end = time.perf_counter() + seconds
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "--tb=line", "-p", "no:cacheprovider"]
+    running = {file: subprocess.Popen([*command, str(file)], cwd=HERE.parent, text=True, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT) for file in files if file.name != "test_cubins.py"}
+    for file, process in running.items():
+        try:
+            told = process.communicate(timeout=max(1.0, end - time.perf_counter()))[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            told = process.communicate()[0] + "\nthe time is over"
+        verdict = {0: "passed", 5: "none"}.get(process.returncode, "FAILED")
+        yield {"section": "tests", "title": f"{file.name}: {last_line(told)}", "verdict": verdict,
+               "notes": [text for text in told.splitlines() if text.startswith(("FAILED", "ERROR"))]}
 
 
 def no_gpu() -> str | None:

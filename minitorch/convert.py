@@ -61,6 +61,8 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
     if memory_format is not None:
         memory_format.check(self._array.ndim)
     where = None if device is None else as_device(device)
+    if gpus.several and where is not None and where.type == "cuda":
+        where = as_device("cuda", gpu_number(where))
     if where is not None and _is_there(where, self._array):
         where = None
     return self if wanted is None and where is None and not copy else to_copy(self, wanted, where, non_blocking)
@@ -70,8 +72,7 @@ def _is_there(where: Any, array: Any) -> bool:
     here = device_of(array)
     if here.type != where.type or here.type != "cuda":
         return here.type == where.type
-    return here.index == (gpu_number(where) if where.index is None and gpus.several else
-                          where.index if where.index is not None else here.index)
+    return where.index is None or here.index == where.index
 
 
 def _as(name: str, d: Dtype) -> None:

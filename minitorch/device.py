@@ -154,6 +154,16 @@ def array_module(where: device) -> Any:
 
 # Copies between devices
 
+def alike(arrays: list[Any]) -> list[list[Any]]:
+    """`arrays` in the lists that a kernel for lists takes at once: on the CPU one, else one a device and dtype."""
+    if not arrays or isinstance(arrays[0], np.ndarray):
+        return [arrays] if arrays else []
+    found: dict[tuple, list[Any]] = {}
+    for a in arrays:
+        found.setdefault((str(device_of(a)), a.dtype), []).append(a)
+    return list(found.values())
+
+
 def move(array: Any, where: device, non_blocking: bool = False) -> Any:
     """`array` on the device `where`, itself if it is there already. Raises DeviceError without that device.
 
@@ -179,9 +189,12 @@ def move(array: Any, where: device, non_blocking: bool = False) -> Any:
         if here is None:
             return _to_gpu(cp, array, non_blocking)
         with cp.cuda.Device(here):
+            array = cp.ascontiguousarray(array)
             made = cp.cuda.get_current_stream().record()
         cp.cuda.get_current_stream().wait_event(made)
-        return cp.asarray(array)
+        y = cp.empty(array.shape, array.dtype)
+        y.data.copy_from_device_async(array.data, array.nbytes)
+        return y
 
 
 def gpu_number(where: device, use: bool = False) -> int:
@@ -272,11 +285,18 @@ def _load() -> Any:
     _cupy = cp
     ARRAYS.add(cp.ndarray)
     if np.ndarray in QUICK:
-        QUICK[cp.ndarray] = kernels(cp)
+        quicken()
     from .cuda import memory
 
     memory.install(cp)
     return cp
+
+
+def quicken() -> None:
+    """Let the type of an array tell its kernels, as far as it does."""
+    QUICK[np.ndarray] = cpu_kernels
+    if _cupy is not None and not gpus.several:
+        QUICK[_cupy.ndarray] = kernels(_cupy)
 
 
 def _use_several() -> None:
@@ -291,6 +311,8 @@ def _use_several() -> None:
 
 def beside(arrays: list[Any], function: Any, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)` while the GPU of the arrays is the current one."""
+    if not gpus.several:
+        return function(*args, **kwargs)
     from .cuda.placing import beside
 
     return beside(arrays, function, *args, **kwargs)

@@ -202,7 +202,7 @@ _WEAK = {type(1.0): "fc", type(1): "fc", type(True): "biufc"}
 
 def _cast(x: Any, target: np.dtype) -> Any:
     if not is_array(x):
-        return x if target.kind in "fc" else np.array(x).astype(target)
+        return x if target.kind in "fc" else np.array(x).astype(target)[()]  # a scalar goes with any array module
     return x if x.dtype == target else x.astype(target)
 
 

@@ -282,7 +282,7 @@ def _run(roots: Iterable[tuple[Any, Any]], keep: bool, lifted: bool, targets: di
             if waiting is not None and (kind is Node or kind is Output or issubclass(kind, Node)):
                 deliver(*waiting, False, k)
                 waiting = None
-            if fits and dx.base is None and type(dy) in ARRAYS:
+            if fits and type(dx) is ndarray and dx.base is None and type(dy) in ARRAYS:
                 deliver(edge, dx, dx is not dy, k)
             else:
                 deliver(edge, *_fit(k, edge, dx, dy, lifted), k)
@@ -443,6 +443,10 @@ def _fit(k: Any, edge: Any, dx: Any, dy: Any, lifted: bool) -> tuple[Any, bool]:
     given = dy if type(dy) is list else (dy,)  # a list: of a node with several outputs
     if any([dx is d for d in given]):
         return dx, False
+    if not isinstance(dx, ndarray) and not hasattr(dx, "is_meta"):  # CuPy's views need not have a base
+        place = dx.data.mem
+        return dx, dx.flags.c_contiguous and not any([d is not None and getattr(d.data, "mem", None) is place
+                                                      for d in given])
     if dx.base is None:
         return dx, True
     spread = not (dx.flags.c_contiguous and getattr(dx.flags, "writeable", True))  # broadcast: one place, many elements

@@ -29,13 +29,14 @@ from collections.abc import Callable
 from inspect import CO_VARKEYWORDS
 from itertools import repeat
 from sys import modules
+from sys import modules as sys_modules
 from types import CellType, FunctionType, NoneType
 from typing import Any
 
 import numpy as np
 
 from .casting import aware
-from .device import ARRAYS, QUICK, beside, common_kernels, cpu_kernels, gpus
+from .device import ARRAYS, QUICK, beside, common_kernels, cpu_kernels, gpus, quicken
 from .engine import Node, Output, captured, is_array, lifted_kernels, mode, next_number
 from .errors import GraphError, NotStrided, nearest
 from .inplace import check_out, write
@@ -495,9 +496,13 @@ class Op:
         return ys
 
 
-def look_closely() -> None:
+def look_closely(closely: bool = True) -> None:
     """Let all ops go their long way from now on, which asks where their inputs lie and who takes them over."""
     global modules, quickest
+    if not closely:
+        modules, quickest = sys_modules, np.ndarray
+        quicken()
+        return
     QUICK.clear()
     quickest = None
     modules = {"cupy": modules.get("cupy") or modules[__name__]}  # as if that were there
@@ -581,7 +586,10 @@ def _share_version(t: Tensor, x: Any) -> None:
 
 def _shares(y: Any, x: Any) -> bool:
     """Whether `y`, made from `x` by a shape operation, is a view of it."""
-    return y is x or (y.base is not None and (y.base is x or y.base is x.base))
+    if y is x or (y.base is not None and (y.base is x or y.base is x.base)):
+        return True
+    memory = None if type(y) is np.ndarray else getattr(getattr(y, "data", None), "mem", None)
+    return memory is not None and memory is x.data.mem  # CuPy's views need not have a base
 
 
 def _inplace(call: Callable) -> Callable:

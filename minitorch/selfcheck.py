@@ -371,12 +371,12 @@ def _line(name: str, device: str, dtype: str, errors: list[float | None], proble
 
 
 def _narrow_gradient_error(trial: Trial, weights: list[Any]) -> float:
-    """The error of float32 or shorter gradients against those of float64 at the same, rounded, values."""
+    """The error of float32 or shorter gradients against the CPU's of float64 at the same, rounded, values."""
     weights = [None if w is None else trial.rounded(w) for w in weights]
     found = gradients(trial, weights)
-    wide = Trial(trial.case, trial.sample, "float64", trial.device)
+    wide = Trial(trial.case, trial.sample, "float64")
     for x, narrow in zip(wide.leaves, trial.leaves):
-        x._array = narrow._array.astype(x._array.dtype)
+        x._array = host(narrow).astype(x._array.dtype)
     expected = gradients(wide, weights)
     scale = max((float(np.max(np.abs(e), initial=0.0)) for e in expected), default=0.0)
     return max(error(g, e, f"{trial.case.id}: gradient") for g, e in zip(found, expected)) / max(1.0, scale)

@@ -51,7 +51,7 @@ def quick_calls():
 
 
 def _forget_overrides():
-    op.modules = sys.modules
+    op.look_closely(False)
     if op.overriding is None:
         return
     op.overriding = None

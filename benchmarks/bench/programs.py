@@ -112,7 +112,7 @@ def attentions() -> Iterator[Entry]:
 def recurrent(layer: str, backward: bool) -> Callable:
     def program(torch: Any, x: Any, dy: Any) -> Callable:
         torch.manual_seed(0)
-        net = getattr(torch.nn, layer)(x.shape[2], dy.shape[2], batch_first=True).to(x.dtype)
+        net = getattr(torch.nn, layer)(x.shape[2], dy.shape[2], batch_first=True).to(x.device, x.dtype)
         x.requires_grad_(backward)
         wanted = [x, *net.parameters()]
 

@@ -4,7 +4,7 @@ q is (*, L, E), k (*, S, E), v (*, S, Ev), with leading dimensions that broadcas
 take part) or added to the scores, and broadcasts to (*, L, S). causal: query i sees the keys up to i. A query that
 sees no key at all has y = 0, as in PyTorch. float16 and bfloat16 are computed in float32.
 
-The references hold all L x S weights; the versions for the CPU a block of them at a time (Dao 2023).
+The references hold all L x S weights; the other versions a block of them at a time (Dao 2023).
 """
 from __future__ import annotations
 
@@ -98,6 +98,26 @@ def _refuses_backward(dy: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, 
     return _refuses(q, k, v, mask, causal, scale)
 
 
+def _refuses_on_gpu(q: Any, k: Any, v: Any, mask: Any, causal: bool, scale: float) -> str | None:
+    """Why the CUDA kernels leave these arrays to the reference, or None."""
+    kind = q.dtype.char
+    if kind not in "feE":
+        return "float16, bfloat16 and float32, the same for all, only"
+    if mask is not None and mask.dtype.itemsize > 1 and mask.dtype.char not in ("f", kind):
+        return "a mask of bool, float32 or the dtype of q only"
+    return _refuses(q, k, v, mask, causal, scale) or (
+        "at most 128 columns" if q.shape[-1] > 128 or v.shape[-1] > 128 else None)
+
+
+def _refuses_backward_on_gpu(dy: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool, scale: float, y: Any = None,
+                             lse: Any = None, masked: bool = False) -> str | None:
+    return _refuses_on_gpu(q, k, v, mask, causal, scale) or _refuses_backward(
+        dy, q, k, v, mask, causal, scale, y, lse, masked)
+
+
 attention.version("numba", "cpu", "minitorch_kernels.cpu.attention:attention", refuses=_refuses)
 attention_backward.version("numba", "cpu", "minitorch_kernels.cpu.attention:attention_backward",
                            refuses=_refuses_backward)
+attention.version("cuda", "cuda", "minitorch_kernels.cuda.attention:attention", refuses=_refuses_on_gpu)
+attention_backward.version("cuda", "cuda", "minitorch_kernels.cuda.attention:attention_backward",
+                           refuses=_refuses_backward_on_gpu)

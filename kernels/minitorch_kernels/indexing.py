@@ -40,7 +40,7 @@ def add_rows(xp, rows, index, n):
            [5.]])
     """
     out = xp.zeros((n, rows.shape[1]), rows.dtype)
-    xp.add.at(out, index, rows)
+    _add_at(xp, out, index, rows)
     return out
 
 
@@ -225,6 +225,22 @@ def _add_rows(rows: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
     wide = np.float32 if rows.dtype.char in "eE" else None
     out[index[starts]] = np.add.reduceat(rows[order], starts, axis=0, dtype=wide)
     return out
+
+
+def _add_at(xp: Any, out: Any, index: Any, x: Any) -> None:
+    """xp.add.at, also for dtypes that a GPU cannot add to in one step."""
+    if xp is np or out.dtype.char in "efdiI":
+        xp.add.at(out, index, x)
+    elif out.dtype.kind == "c":
+        _add_at(xp, out.real, index, x.real)
+        _add_at(xp, out.imag, index, x.imag)
+    elif out.dtype.itemsize == 8:
+        xp.add.at(out.view(np.uint64), index, x.view(np.uint64))  # the same bits, modulo 2^64
+    else:
+        wide = np.float32 if out.dtype.kind == "V" else np.int32
+        total = xp.zeros(out.shape, wide)
+        xp.add.at(total, index, x.astype(wide))
+        out[...] = total.astype(out.dtype)
 
 
 def _bound(xp: Any) -> Any:

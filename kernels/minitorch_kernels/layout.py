@@ -16,9 +16,8 @@ def lay(operands: tuple, mask: int | None = None) -> tuple[str, Any, int] | str:
 
     Or, as a text, why CUDA kernels leave them to CuPy. `mask` is the place of a bool operand.
 
-    >>> x = type("Array", (), {"ndim": 2, "shape": (2, 3), "strides": (12, 4), "size": 6, "dtype": np.dtype("f")})()
-    >>> lay((x, 1.5))[0]
-    'an'
+    >>> lay((1.5, 2))
+    'float16, bfloat16, float32 and float64 only'
     """
     like = _largest(operands)
     if like is None or like.dtype.char not in "fdeE":

@@ -2,7 +2,8 @@
 
 Classes lie along dimension 1: x is (N, C) or (N, C, d1, ...), `target` holds class indices (N) or (N, d1, ...),
 `weight` one number a class or None, `reduction` is "mean" (over the targets' weights), "sum" or "none". Targets equal
-to `ignore_index` count for nothing; any other one outside 0 ... C - 1 raises IndexError.
+to `ignore_index` count for nothing; any other one outside 0 ... C - 1 raises IndexError (on a GPU, which nobody waits
+for, its loss is NaN).
 """
 from __future__ import annotations
 
@@ -117,9 +118,9 @@ def _refuses_nll_dx(x: Any, shape: Any, target: Any, weight: Any, *others: Any, 
     return None if target.size and shape[1] else "nothing to compute"
 
 
-cross_entropy.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy", refuses=_refuses)
-cross_entropy_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:cross_entropy_dx", refuses=_refuses_dx)
-nll_loss.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss", refuses=_refuses)
-nll_loss_dx.version("numba", "cpu", "minitorch_kernels.cpu.loss:nll_loss_dx", refuses=_refuses_nll_dx)
+for _entry, _reason in ((cross_entropy, _refuses), (cross_entropy_dx, _refuses_dx), (nll_loss, _refuses),
+                        (nll_loss_dx, _refuses_nll_dx)):
+    _entry.version("numba", "cpu", f"minitorch_kernels.cpu.loss:{_entry.name}", refuses=_reason)
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.loss:{_entry.name}", refuses=_reason)
 one_pass(huber)
 one_pass(huber_dx)

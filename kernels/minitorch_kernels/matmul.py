@@ -1,6 +1,7 @@
 """Matrix products: the references, compiled tiles and BLAS, and below them the ladder from three plain loops up."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,14 @@ def _too_slow(a: Any, b: Any) -> str | None:
     return None if a.size * b.size <= PATIENCE * max([1, *a.shape[-1:]]) else "the interpreter would take long"
 
 
-def _enter(rung: str) -> None:
+def _not_single(a: Any, b: Any) -> str | None:
+    kind = a.dtype.char
+    return None if kind == b.dtype.char and kind in "feE" else "float32, float16 and bfloat16 only"
+
+
+def _enter(rung: str, device: str, folder: str, refuses: Callable[[Any, Any], str | None]) -> None:
     """The rung of the ladder as a version of matmul, and of the kernels that are products."""
-    where, slow = f"minitorch_kernels.ladder.matmul:{rung}", _too_slow if rung == "python" else lambda a, b: None
-    matmul.version(rung, "cpu", where, lambda a, b: _not_float(a, b) or slow(a, b), backend="ladder")
+    matmul.version(rung, device, f"minitorch_kernels.{folder}:{rung}", refuses, backend="ladder")
     product = matmul.versions[-1]
 
     def on_rung(x: Any, w: Any, b: Any) -> Any:
@@ -111,13 +116,16 @@ def _enter(rung: str) -> None:
         """The positive part of x wᵀ + b, the product on a rung of the ladder of matmul."""
         return np.maximum(on_rung(x, w, b), 0)
 
-    def refuses(x: Any, w: Any, b: Any) -> str | None:
-        return product.refuses(x, w) or (None if b is None or b.dtype == x.dtype else "the bias has another dtype")
+    def refuses_linear(x: Any, w: Any, b: Any) -> str | None:
+        return refuses(x, w) or (None if b is None or b.dtype == x.dtype else "the bias has another dtype")
 
-    linear.version(rung, "cpu", on_rung, refuses, backend="ladder")
-    linear_relu.version(rung, "cpu", on_rung_relu, refuses, backend="ladder")
+    linear.version(rung, device, on_rung, refuses_linear, backend="ladder")
+    linear_relu.version(rung, device, on_rung_relu, refuses_linear, backend="ladder")
 
 
-for _rung in ("threads", "packed", "tiled", "blocked", "rows", "loops", "python"):
-    _enter(_rung)
+for _rung in ("threads", "packed", "tiled", "blocked", "rows", "loops"):
+    _enter(_rung, "cpu", "ladder.matmul", _not_float)
+_enter("python", "cpu", "ladder.matmul", lambda a, b: _not_float(a, b) or _too_slow(a, b))
+for _rung in ("tensor", "pipelined", "tiled", "blocked", "rows", "loops"):
+    _enter(_rung, "cuda", "cuda.ladder", _not_single)
 matmul.leads(linear, linear_relu)

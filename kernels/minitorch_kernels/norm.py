@@ -20,12 +20,13 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 @kernel
-def batch_norm(xp, x, w, b, eps):
+def batch_norm(xp, x, w, b, eps, running=None):
     """Training-time batch norm over all axes but 1: (y, mean, var), the statistics of shape (C,), var biased.
 
     y = (x - mean) / √(var + eps) w + b
 
-    x is (N, C) or (N, C, *spatial); w and b are (C,) or None. An empty batch has mean and var 0.
+    x is (N, C) or (N, C, *spatial); w and b are (C,) or None. An empty batch has mean and var 0. `running`, (mean,
+    var, momentum), are statistics that `move` changes in place.
 
     >>> y, mean, var = batch_norm(np, np.array([[1.0, 2.0], [3.0, 6.0]]), None, None, 0.0)
     >>> mean, var
@@ -35,7 +36,10 @@ def batch_norm(xp, x, w, b, eps):
     wide = widen(x)
     mean, var = _moments(xp, wide, axes)
     y = _scaled(_standard(xp, wide, mean, var, eps), _channels(xp, w, x.ndim), _channels(xp, b, x.ndim))
-    return cast(y, x.dtype), xp.reshape(mean, x.shape[1:2]), xp.reshape(var, x.shape[1:2])
+    mean, var = xp.reshape(mean, x.shape[1:2]), xp.reshape(var, x.shape[1:2])
+    if running is not None:
+        move(running, mean, var, x.size // x.shape[1])
+    return cast(y, x.dtype), mean, var
 
 
 @kernel
@@ -168,6 +172,17 @@ def rms_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
     xhat, g = wide * rstd, _scaled(dy, w, None)
     dx = rstd * (g - xhat * _mean(xp, g * xhat, axes))
     return cast(dx, x.dtype), *_as_weights(x, w, _summed(xp, dy * xhat, range(x.ndim - ndim)))
+
+
+def move(running: tuple, mean: Any, var: Any, count: int) -> None:
+    """Move statistics, (mean, var, momentum), in place towards those of `count` elements, var unbiased as PyTorch's is.
+
+    running = (1 - momentum) running + momentum (mean, var count / (count - 1))
+    """
+    momentum = running[2]
+    for array, value in zip(running, (mean, var * (count / max(count - 1, 1)))):
+        array *= 1 - momentum
+        array += cast(momentum * value, array.dtype)
 
 
 def widen(x: Any) -> Any:

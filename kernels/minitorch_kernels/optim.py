@@ -1,4 +1,4 @@
-"""Optimizer steps: the only kernels that write into their arguments.
+"""Optimizer steps, and what is done to gradients before them: the kernels that write into their arguments.
 
 `p` is the parameter and `g` its gradient, which stays as it is; the other arrays, of p's shape and dtype, are the
 optimizer's state, or None where an option leaves them unused. `weight_decay` adds the gradient of an L2 penalty, or,
@@ -189,6 +189,63 @@ def rprop_step(xp, p, g, before, size, minus, plus, smallest, largest, maximize)
     p[...] = p - xp.sign(before) * size
 
 
+@kernel
+def unscale_grads(xp, g, factor):
+    """Multiply each array of the list `g` by `factor`, in place; gives whether an element is infinite or NaN then."""
+    infinite = False
+    for a in g:
+        a *= a.dtype.type(factor)
+        infinite = infinite | ~xp.isfinite(a).all()
+    return infinite
+
+
+@kernel
+def total_norm(xp, g, order):
+    """The norm of that order of all arrays of the list `g` as if they were one vector, in the first one's dtype."""
+    norms = [_norm(xp, a, order) for a in g]
+    if order == math.inf:
+        total = max(norms, key=lambda v: (v != v, v))  # a NaN wins
+    else:
+        total = sum(v ** order for v in norms) ** (1 / order)
+    return xp.asarray(total, g[0].dtype)
+
+
+@kernel
+def shorten_grads(xp, g, total, longest):
+    """Multiply each array of the list `g` by longest / total, in place, unless `total`, their norm, is no longer.
+
+    Gives whether it has written. Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent networks", 2013.
+    """
+    factor = float(longest) / (float(total) + 1e-6)
+    if factor >= 1:
+        return False
+    for a in g:
+        a *= a.dtype.type(factor)
+    return True
+
+
+@kernel
+def clamp_grads(xp, g, bound):
+    """Bring all elements of the arrays of the list `g` into [-bound, bound], in place."""
+    for a in g:
+        xp.clip(a, -bound, bound, out=a)
+
+
+def _norm(xp, a, order):
+    """The norm of all elements: for order 2 one pass, a product of the vector with itself."""
+    flat = a.reshape(-1)
+    if order == 2 and a.dtype.char in "fd":
+        square = float(flat.dot(flat))
+        if 1e-30 < square < math.inf:  # otherwise squares have left float32's range
+            return math.sqrt(square)
+    flat = xp.abs(flat.astype("float64"))
+    if not flat.size:
+        return 0.0
+    if order == math.inf:
+        return float(flat.max())
+    return float(xp.sum(flat ** order)) ** (1 / order) if order else float(xp.count_nonzero(flat))
+
+
 def _gradient(p, g, weight_decay, maximize):
     """The gradient to descend along."""
     g = -g if maximize else g
@@ -214,31 +271,31 @@ def _lerp(a, b, w):
     return a + w * (b - a) if w < 0.5 else b - (1 - w) * (b - a)
 
 
-def _refuses(states: int) -> Callable[..., str | None]:
+def _refuses(states: int, unlike: Callable) -> Callable[..., str | None]:
     """A predicate for a step with so many state arrays: all must lie in memory as p does."""
 
     def refuses(p: Any, g: Any, *arguments: Any, **options: Any) -> str | None:
-        return _unlike(p.dtype, p, g, *arguments[:states])
+        return unlike(p.dtype, p, g, *arguments[:states])
 
     return refuses
 
 
-def _refuses_lists(states: int) -> Callable[..., str | None]:
+def _refuses_lists(states: int, unlike: Callable) -> Callable[..., str | None]:
     """The same for lists of parameters, which are of one dtype."""
 
     def refuses(p: Any, g: Any, *arguments: Any, memo: dict | None = None) -> str | None:
         if not isinstance(p, list) or not p:
             return "lists of at least one parameter only"
         state = [arrays for arrays in arguments[:states] if arrays]
-        dtype = p[0].dtype
+        kind, dtype = type(p[0]), p[0].dtype
         if memo and memo["p"] is p and _same(state, memo["state"]):
             for one, shape in zip(g, memo["shapes"]):
-                if type(one) is not np.ndarray or one.dtype is not dtype or one.shape != shape:
+                if type(one) is not kind or one.dtype != dtype or one.shape != shape:
                     break
             else:
                 return None
         for arrays in zip(p, g, *state):
-            reason = _unlike(dtype, *arrays)
+            reason = unlike(dtype, *arrays)
             if reason:
                 return reason
         if memo is not None:
@@ -257,18 +314,89 @@ def _same(state: list[list], before: list[list]) -> bool:
 def _unlike(dtype: Any, p: Any, g: Any, *states: Any) -> str | None:
     if not (isinstance(p, np.ndarray) and isinstance(g, np.ndarray)):
         return "arrays only"  # no scalars: compiled code reads these very objects
-    if dtype.char not in "fd" or (p.dtype is not dtype and p.dtype != dtype):
+    if dtype.char not in "fd" or p.dtype != dtype:
         return "float32 and float64, one of both, only"
-    if (g.dtype is not dtype and g.dtype != dtype) or g.shape != p.shape:
+    return _apart(dtype, p, g, *states) or \
+        (None if _addresses_stand_first() else "array objects that begin with their address only")
+
+
+def _unlike_on_gpu(dtype: Any, p: Any, g: Any, *states: Any) -> str | None:
+    return _apart(dtype, p, g, *states) if dtype.char in "fdeE" else "float16, bfloat16, float32 and float64 only"
+
+
+def _apart(dtype: Any, p: Any, g: Any, *states: Any) -> str | None:
+    """Why the arrays are not of one kind, laid out as compiled steps want them."""
+    if p.dtype != dtype or g.dtype != dtype or g.shape != p.shape:
         return "p and g of one dtype and shape only"
     if not p.flags.c_contiguous:
         return "a contiguous parameter only"
     for a in states:
         if a is None:
             continue
-        if not (isinstance(a, np.ndarray) and a.shape == p.shape and a.dtype == dtype and a.flags.c_contiguous):
+        if not (type(a) is type(p) and a.shape == p.shape and a.dtype == dtype and a.flags.c_contiguous):
             return "contiguous state of p's dtype and shape only"
-    return None if _addresses_stand_first() else "array objects that begin with their address only"
+    return None
+
+
+def _refuses_gpu(states: int) -> Callable[..., str | None]:
+    """A predicate for a step on the GPU with so many state arrays."""
+
+    def refuses(p: Any, g: Any, *arguments: Any, **options: Any) -> str | None:
+        return _unlike_gpu(p.dtype, p, g, arguments[:states])
+
+    return refuses
+
+
+def _refuses_gpu_lists(states: int) -> Callable[..., str | None]:
+    """The same for lists of parameters. As on the CPU, `memo` stands for parameters and state that are as they were."""
+
+    def refuses(p: Any, g: Any, *arguments: Any, memo: dict | None = None) -> str | None:
+        if not isinstance(p, list) or not p:
+            return "lists of at least one parameter only"
+        state = [arrays for arrays in arguments[:states] if arrays]
+        dtype = p[0].dtype
+        if memo and memo["p"] is p and _same(state, memo["state"]) and all(
+                [one.dtype == dtype and one.shape == shape for one, shape in zip(g, memo["shapes"])]):
+            return None
+        for one, gradient, *mine in zip(p, g, *state):
+            reason = _unlike_gpu(dtype, one, gradient, mine)
+            if reason:
+                return reason
+        if memo is not None:
+            memo.clear()
+            memo.update(p=p, state=state, shapes=[one.shape for one in p])
+        return None
+
+    return refuses
+
+
+def _unlike_gpu(dtype: Any, p: Any, g: Any, states: Any) -> str | None:
+    if dtype.char not in "fdeE":
+        return "float16, bfloat16, float32 and float64 only"
+    if p.dtype != dtype or g.dtype != dtype or g.shape != p.shape:
+        return "p and g of one dtype and shape only"
+    for a in (p, *states):
+        if a is not None and not (a.flags.c_contiguous and a.dtype == dtype and a.shape == p.shape):
+            return "contiguous parameters, and contiguous state of their dtype and shape only"
+    return None
+
+
+def _refuses_gradients(g: Any, *numbers: Any) -> str | None:
+    """What the GPU's kernels for lists of gradients leave to the reference."""
+    if not g or g[0].dtype.char not in "fdeE":
+        return "float16, bfloat16, float32 and float64 only"
+    if not all([a.dtype == g[0].dtype and a.flags.c_contiguous for a in g]):
+        return "contiguous arrays of one dtype only"
+    return None
+
+
+def _refuses_norm(g: Any, order: Any) -> str | None:
+    return _refuses_gradients(g) if order in (2, math.inf) else "orders 2 and inf only"
+
+
+def _refuses_shorten(g: Any, total: Any, longest: Any) -> str | None:
+    reason = _refuses_gradients(g)
+    return reason or (None if total.dtype == g[0].dtype else "a norm of the gradients' dtype only")
 
 
 @cache
@@ -278,11 +406,15 @@ def _addresses_stand_first() -> bool:
     return ctypes.c_void_p.from_address(id(probe) + object.__basicsize__).value == probe.ctypes.data
 
 
-sgd_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:sgd_step", refuses=_refuses(1))
-sgd_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:sgd_steps", refuses=_refuses_lists(1))
-adam_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:adam_step", refuses=_refuses(3))
-adam_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:adam_steps", refuses=_refuses_lists(3))
-adagrad_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:adagrad_steps", refuses=_refuses_lists(1))
-rmsprop_steps.version("numba", "cpu", "minitorch_kernels.cpu.optim:rmsprop_steps", refuses=_refuses_lists(3))
-adagrad_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:adagrad_step", refuses=_refuses(1))
-rmsprop_step.version("numba", "cpu", "minitorch_kernels.cpu.optim:rmsprop_step", refuses=_refuses(3))
+for _entry, _states in ((sgd_step, 1), (adam_step, 3), (adagrad_step, 1), (rmsprop_step, 3),
+                        (sgd_steps, 1), (adam_steps, 3), (adagrad_steps, 1), (rmsprop_steps, 3)):
+    _refusing = _refuses_lists if _entry.name.endswith("s") else _refuses
+    for _name, _device, _check in (("numba", "cpu", _unlike), ("cuda", "cuda", _unlike_on_gpu)):
+        _entry.version(_name, _device, f"minitorch_kernels.{_device}.optim:{_entry.name}", _refusing(_states, _check))
+for _entry, _states in ((sgd_step, 1), (adam_step, 3), (adagrad_step, 1), (rmsprop_step, 3)):
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.optim:{_entry.name}", refuses=_refuses_gpu(_states))
+for _entry, _states in ((sgd_steps, 1), (adam_steps, 3), (adagrad_steps, 1), (rmsprop_steps, 3)):
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.optim:{_entry.name}", refuses=_refuses_gpu_lists(_states))
+for _entry, _predicate in ((unscale_grads, _refuses_gradients), (clamp_grads, _refuses_gradients),
+                           (total_norm, _refuses_norm), (shorten_grads, _refuses_shorten)):
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.optim:{_entry.name}", refuses=_predicate)

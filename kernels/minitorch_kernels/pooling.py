@@ -302,6 +302,10 @@ def _not_gpu_planes(x, *arguments, **options):
     return None if x.size else "no elements"
 
 
+def _not_gpu_cells(x, output_size):
+    return "no elements" if 0 in output_size else _not_gpu_planes(x)
+
+
 def _not_gpu_positions(dy, index, x_shape, windows=None):
     if windows is None:
         return "positions of known windows only"
@@ -312,6 +316,7 @@ def _not_gpu_positions(dy, index, x_shape, windows=None):
 
 for _entry in (max_pool, avg_pool, avg_pool_dx, adaptive_avg_pool, adaptive_avg_pool_dx, adaptive_max_pool):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.pooling:{_entry.name}", refuses=_not_planes)
-    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.pooling:{_entry.name}", refuses=_not_gpu_planes)
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.pooling:{_entry.name}",
+                   refuses=_not_gpu_cells if _entry in (adaptive_avg_pool, adaptive_max_pool) else _not_gpu_planes)
 max_pool_dx.version("cuda", "cuda", "minitorch_kernels.cuda.pooling:max_pool_dx", refuses=_not_gpu_positions)
 max_pool_dx.version("numba", "cpu", "minitorch_kernels.cpu.pooling:max_pool_dx", refuses=_not_positions)

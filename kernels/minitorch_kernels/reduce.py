@@ -72,7 +72,23 @@ def cumprod_dx(xp, dy, x, axis):
 @kernel
 def logcumsumexp(xp, x, axis):
     """log(cumsum(exp(x))) along `axis`, without overflow."""
-    return xp.logaddexp.accumulate(x, axis)
+    return running(xp, x, axis, "logaddexp")
+
+
+@kernel
+def running(xp, x, axis, name):
+    """What the function `name` of two numbers makes of each element and all before it along `axis`.
+
+    CuPy's functions lack `accumulate`: there log2(n) passes, after each of which an element knows twice as many before
+    it. Hillis and Steele 1986, "Data parallel algorithms".
+    """
+    function = getattr(xp, name)
+    if xp is np:
+        return function.accumulate(x, axis)
+    y, step = xp.moveaxis(x, axis, 0), 1
+    while step < len(y):
+        y, step = xp.concatenate([y[:step], function(y[step:], y[:-step])]), 2 * step
+    return xp.moveaxis(y, 0, axis)
 
 
 def merged(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tuple[str, list[int]]:

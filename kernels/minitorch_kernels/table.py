@@ -171,7 +171,7 @@ class Version:
 
     def missing(self) -> str | None:
         """The package whose absence stops this version, said as a reason."""
-        return _missing(BACKENDS.get(self.backend))
+        return _missing("cupy" if self.device == "cuda" else BACKENDS.get(self.backend))
 
     def _first_run(self, *arguments: Any, **options: Any) -> Any:
         self.run = self.load()  # from now on the function itself
@@ -221,6 +221,8 @@ class Kernel:
         if choice is not None and choice != "auto":
             return None if choice == version.name else f"use({self.name}={choice!r})"
         everywhere = _choice.get("*", "auto")
+        if version.backend == "ladder" and everywhere != "ladder":
+            return "a rung of the ladder runs where it is named"
         if choice == "auto" or everywhere == "auto" or everywhere == version.backend:
             return None
         return f"use({everywhere!r})"

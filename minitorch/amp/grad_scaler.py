@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import kernels_of
+from ..device import alike, kernels_of
 from ..tensor import Tensor
 
 
@@ -56,7 +56,7 @@ class GradScaler:
 
     def _forget(self) -> None:
         self._stages: dict[int, OptState] = defaultdict(lambda: OptState.READY)
-        self._found: dict[int, bool] = {}  # an optimizer: whether its gradients hold something infinite
+        self._found: dict[int, list] = {}  # an optimizer: where and whether its gradients hold something infinite
 
     def scale(self, outputs: Any) -> Any:
         """A tensor, or a list, tuple or iterable of tensors, times the factor."""
@@ -85,19 +85,15 @@ class GradScaler:
             raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
         if stage is OptState.STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
-        infinite, factor = False, 1.0 / self._factor
-        for group in optimizer.param_groups:
-            for p in group["params"]:
-                if p._grad is None:
-                    continue
-                array = (p._grad._values() if p._grad.is_sparse else p._grad)._array
-                if array.dtype == np.float16:
-                    raise ValueError("Attempting to unscale FP16 gradients.")
-                array *= array.dtype.type(factor)
-                if not p._grad.is_sparse:
-                    p._grad._bump()
-                infinite = infinite or not bool(kernels_of(array).xp.isfinite(array).all())
-        self._found[id(optimizer)] = infinite
+        grads = [p._grad for group in optimizer.param_groups for p in group["params"] if p._grad is not None]
+        arrays = [(grad._values() if grad.is_sparse else grad)._array for grad in grads]
+        if any([array.dtype == np.float16 for array in arrays]):
+            raise ValueError("Attempting to unscale FP16 gradients.")
+        self._found[id(optimizer)] = [kernels_of(some[0]).unscale_grads(some, 1.0 / self._factor)
+                                      for some in alike(arrays)]
+        for grad in grads:
+            if not grad.is_sparse:
+                grad._bump()
         self._stages[id(optimizer)] = OptState.UNSCALED
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -112,7 +108,7 @@ class GradScaler:
             raise RuntimeError("step() has already been called since the last update().")
         if stage is OptState.READY:
             self.unscale_(optimizer)
-        result = None if self._found[id(optimizer)] else optimizer.step(*args, **kwargs)
+        result = None if self._infinite(id(optimizer)) else optimizer.step(*args, **kwargs)
         self._stages[id(optimizer)] = OptState.STEPPED
         return result
 
@@ -127,7 +123,7 @@ class GradScaler:
         else:
             if not self._found:
                 raise AssertionError("No inf checks were recorded prior to update.")
-            if any(self._found.values()):
+            if any([self._infinite(optimizer) for optimizer in self._found]):
                 self._factor *= self._backoff_factor
                 self._growth_tracker = 0
             else:
@@ -137,6 +133,11 @@ class GradScaler:
                     self._factor = grown if grown < 3.4e38 else self._factor  # it is a float32 in PyTorch
                     self._growth_tracker = 0
         self._forget()
+
+    def _infinite(self, optimizer: int) -> bool:
+        """Whether its gradients hold something infinite: on a GPU the one thing that a step waits for."""
+        found = self._found[optimizer] = [any(map(bool, self._found[optimizer]))]
+        return found[0]
 
     def _check_used(self, name: str) -> None:
         if not self._used:

@@ -85,6 +85,7 @@ class Compiled:
         self._pending: dict[Any, Any] = {}
         self._eager: set[Any] = set()
         self._attempts = 0
+        self.on_gpu = False  # whether calls work with tensors on a GPU, and are captured as CUDA graphs
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if engine.profiling is not None and engine.profiling.sees_replays:
@@ -104,7 +105,7 @@ class Compiled:
         if mode.recorder is None and stance != "force_eager":
             for recording in self.recordings:
                 tensors = recording.match(args, kwargs)
-                if tensors is not None:
+                if tensors is not None and hasattr(recording, "program"):  # not a graph, which shows no kernels
                     self.replays += 1
                     return recording, tensors
         return None

@@ -15,15 +15,15 @@ from contextlib import ExitStack
 from typing import Any
 
 from .. import engine
-from ..cuda.graphs import CUDAGraph, Pool, prepare_step
-from ..cuda.streams import Stream, StreamContext
+from ..cuda.graphs import CUDAGraph, capture_stream, prepare_step
+from ..cuda.memory import Pool
 from ..device import cupy, kernels_of
 from ..engine import Node
 from ..errors import GraphError
 from ..tensor import Tensor, edge_of
-from .guards import SIMPLE, Arguments, Watch, binder
+from .guards import SIMPLE, Arguments, Watch, binder, trust
 from .observe import Observer, Snapshot, on_gpu
-from .plan import FINISHED, Known, Made, attach, made
+from .plan import FINISHED, Known, Made, attach
 
 
 class Run:
@@ -33,6 +33,7 @@ class Run:
         self.function, self.arguments, self.strict = compiled.uncompiled, arguments, compiled.fullgraph
         self.before = before
         self.watch = Watch() if before is None else before.watch
+        trust(cupy())
         self.conditions = self
         self.failed: str | None = None
         self.changed: str | None = None
@@ -52,6 +53,7 @@ class Run:
             self.returned = self._template(result)
         self._look()
         self.results.clear()
+        self.called = self._called()
         return result
 
     def hold(self) -> bool:
@@ -66,7 +68,7 @@ class Run:
         if self.changed or self.arguments.changed():
             return f"it changes Python objects: {self.changed or 'its arguments'}"
         given = {id(t) for t in self.arguments.tensors}
-        for key, t in observer.tensors.items():
+        for key in observer.tensors:
             if key not in state.tensors and key not in given:
                 return "it uses a tensor that is found neither in its arguments nor by the names in its code"
             if observer.backward_ran and observer.first[key][2] is not None:
@@ -75,12 +77,13 @@ class Run:
 
     def differs(self, before: Run) -> str | None:
         """How the two runs disagree."""
-        a, b = ([event[:2] for event in run.observer.events if event[0] in ("host", "prepare", "eager")]
-                for run in (self, before))
-        return None if a == b else "two runs did different things"
+        return None if self.called == before.called else "two runs did different things"
 
     def recording(self) -> Recording:
         return self._recording
+
+    def _called(self) -> list[Any]:
+        return [event[1] for event in self.observer.events if event[0] in ("host", "prepare", "eager")]
 
     def _look(self) -> None:
         self.state = self.watch.state(self.function, self.arguments.objects)
@@ -117,10 +120,11 @@ class Run:
         """Capture the call and launch it. Where that fails, it runs again, eagerly, from where it began."""
         assert self.before is not None
         self._look()
-        self.graph, self.pool, self.stream = CUDAGraph(), Pool(), Stream()
+        self.graph, self.pool, self.stream = CUDAGraph(), Pool(), capture_stream()
         tensors = self.arguments.tensors
         snapshot = Snapshot([*self.before.observer.tensors.values(), *tensors])
         self.observer = Observer(tensors, self.strict, self.graph, snapshot)
+        self.observer.capturable = self.before.observer.capturable
         arrays = [t.__dict__["_array"] for t in tensors]
         try:
             self.statics = self._statics()
@@ -135,16 +139,21 @@ class Run:
                 if self.observer.reason is None and not self.observer.backward_ran:
                     self._differentiate()
         except Exception as error:
+            if self.observer.tail:
+                raise
             snapshot.restore()
             if self.strict and self.observer.reason:
                 raise
             self.failed = f"it cannot be captured: {error}"
             return self.function(*args, **kwargs)
-        self.changed = self.state.difference()
+        self.changed, self.called = self.state.difference(), self._called()
         if not self.observer.tail:
             self.observer.launch_first()
         self._recording = Recording(self)
-        return self._recording.result(tensors)
+        result = self._recording.result(tensors)
+        self.results.clear()
+        self._recording.settle()
+        return result
 
     def _statics(self) -> list[Any]:
         """The arrays that stand for the arguments' in the graph: others, unless the run changes an argument, gives it
@@ -206,6 +215,15 @@ class Recording:
         self.events = [("grads", [(t, None if g is None else g._array) for t, g in event[1]])
                        if event[0] == "grads" else event for event in self.events]
 
+    def settle(self) -> None:
+        """Let go of what only the capture needed, and count who knows the gradients now."""
+        run = self.conditions
+        run.before, run.observer.events, run.observer.snapshot = None, [], None
+        for key in run.observer.given - {id(t) for _, t, _ in self.fixed}:
+            run.observer.tensors.pop(key, None)
+        run.arguments.tensors = []
+        self._held()
+
     def match(self, args: tuple, kwargs: dict) -> list[Tensor] | None:
         """The argument tensors, if this recording is right for the call."""
         tensors = self.bind(args, kwargs)
@@ -236,7 +254,7 @@ class Recording:
             for t, array in event[1]:
                 self._given(t, tensors)._grad = None if array is None else Tensor._wrap(array)
         elif kind == "prepare":
-            prepare_step(*event[1:])
+            prepare_step(event[3]["tables"], event[1], event[2], event[3]["kwargs"])
         elif kind == "upload":
             array = self._given(event[1], tensors)._array
             event[2].set(array, stream=cupy().cuda.get_current_stream())

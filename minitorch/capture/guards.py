@@ -36,7 +36,7 @@ _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _KERNELS = os.path.dirname(os.path.abspath(table.__file__)) + os.sep
 _EXAMPLES = os.path.join(_HOME, "examples", "")  # programs of users, as far as compiling is concerned
 _TRUSTED = (_HOME, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
-_LEAVES = (_KERNELS, "<frozen importlib")
+_LEAVES: tuple[str, ...] = (_KERNELS, "<frozen importlib")
 _STANDARD = os.path.dirname(os.path.abspath(functools.__file__)) + os.sep
 _TRUSTED_STANDARD = {"contextlib.py", "functools.py", "typing.py", "dataclasses.py", "enum.py", "copy.py", "types.py",
                      "warnings.py", "operator.py", "weakref.py", "_collections_abc.py", "abc.py", "inspect.py"}
@@ -299,7 +299,7 @@ class Arguments:
 def tensor_key(t: Tensor) -> tuple:
     """What of a tensor a recording depends on."""
     a = t._array
-    return (type(t), a.shape, getattr(a.dtype, "str", a.dtype), getattr(a, "strides", None), t._requires_grad,
+    return (type(t), type(a), a.shape, getattr(a.dtype, "str", a.dtype), getattr(a, "strides", None), t._requires_grad,
             t._node is None, t._base is None, not t._hooks, not t._after_accumulate, t._inference)
 
 
@@ -330,11 +330,12 @@ def binder(arguments: Arguments) -> Callable[[tuple, dict], list[Tensor] | None]
         names |= {f"k{i}": type(v), f"v{i}": v}
         if isinstance(v, Tensor):
             a = v._array
-            names |= {f"s{i}": a.shape, f"d{i}": a.dtype, f"t{i}": a.strides, f"v{i}": None}
-            tests.append(f"type(a{i}) is k{i} and (x{i} := a{i}._array).shape == s{i} and x{i}.dtype == d{i} "
-                         f"and x{i}.strides == t{i} and a{i}._requires_grad is {v._requires_grad} and "
-                         f"(a{i}._node is None) is {v._node is None} and (a{i}._base is None) is {v._base is None} "
-                         f"and not a{i}._hooks and a{i}._inference is {v._inference}")
+            names |= {f"y{i}": type(a), f"s{i}": a.shape, f"d{i}": a.dtype, f"t{i}": a.strides, f"v{i}": None}
+            tests.append(f"type(a{i}) is k{i} and type(x{i} := a{i}._array) is y{i} and x{i}.shape == s{i} and "
+                         f"x{i}.dtype == d{i} and x{i}.strides == t{i} and "
+                         f"a{i}._requires_grad is {v._requires_grad} and (a{i}._node is None) is {v._node is None} "
+                         f"and (a{i}._base is None) is {v._base is None} and not a{i}._hooks and "
+                         f"a{i}._inference is {v._inference}")
             tests += [f"a{i} is {'' if given[j] is v else 'not '}a{j}"
                       for j in range(i) if isinstance(given[j], Tensor)]
             if not any(given[j] is v for j in range(i)):
@@ -349,6 +350,14 @@ def binder(arguments: Arguments) -> Callable[[tuple, dict], list[Tensor] | None]
     space: dict[str, Any] = {}
     exec(source, space)
     return space["make"](**names)
+
+
+def trust(package: types.ModuleType) -> None:
+    """Let `Watch` pass over the code of a package that calls none of a user's: CuPy's, once it is there."""
+    global _LEAVES
+    folder = os.path.dirname(os.path.abspath(str(package.__file__)))
+    if folder + os.sep not in _LEAVES:
+        _LEAVES = (*_LEAVES, folder + os.sep, folder + "x" + os.sep, folder + "_backends" + os.sep)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
-from minitorch_kernels import table
 
-from ..cuda.graphs import CUDAGraph, capturable
+from ..cuda.graphs import CUDAGraph, capturable, kernels_that_run, recorded_step
+from ..cuda.streams import StreamContext
 from ..device import ARRAYS, cupy
 from ..engine import mode
 from ..tensor import Tensor
@@ -44,6 +44,7 @@ class Observer:
         self.tensors: dict[int, Tensor] = {}  # from outside
         self.first: dict[int, tuple[Any, bool, Any, int]] = {}  # array, requires_grad, node, version of each at first
         self.first_grads: dict[int, tuple[Tensor, Any]] = {}
+        self.capturable: dict[int, bool] = {}  # whether the steps of optimizers can be part of a graph
         self.made: set[int] = set()
         self.events: list[tuple] = []
         self._grads: dict[int, tuple[Tensor, Any]] = {}  # set since the last event
@@ -153,7 +154,7 @@ class Observer:
         if hasattr(owner, "source"):
             self.refuse("it seeds a generator")
         steps = hasattr(owner, "param_groups")
-        kind = "host" if not steps else "prepare" if capturable(owner) else "eager"
+        kind = "host" if not steps else "prepare" if self.capturable.get(id(owner)) else "eager"
         self.end_grads()
         if self.snapshot is not None:
             self.snapshot.add_object(owner)
@@ -161,7 +162,16 @@ class Observer:
                 self.finish()
         before = {key: t._version for key, t in self.tensors.items()}
         with self._aside():
-            result = function(*args, **kwargs)
+            if self.graph is None and steps:
+                with kernels_that_run() as kernels:
+                    result = function(*args, **kwargs)
+                self.capturable[id(owner)] = capturable(kernels)
+            elif kind == "prepare":
+                with recorded_step() as tables:
+                    result = function(*args, **kwargs)
+                kwargs = {"kwargs": kwargs, "tables": tables}
+            else:
+                result = function(*args, **kwargs)
         for key, t in self.tensors.items():
             self._elsewhere[key] = self._elsewhere.get(key, 0) + t._version - before.get(key, 0)
         self.events.append((kind, function, args, kwargs))
@@ -191,7 +201,7 @@ class Observer:
         return source
 
     def uploaded(self, array: np.ndarray, copy: Any) -> None:
-        """`copy`, on the GPU, shows an array of the CPU: where that is a tensor's, a replay brings the present values."""
+        """`copy`, on the GPU, shows an array of the CPU: a replay brings a tensor's present values."""
         for t in self.tensors.values():
             if t.__dict__["_array"] is array:
                 self.events.append(("upload", t, copy))
@@ -244,7 +254,7 @@ class Observer:
     def capturing(self, stream: Any, graph: CUDAGraph, pool: Any) -> Iterator[None]:
         """Within the block the GPU's work on `stream` goes into `graph`, up to `finish`."""
         self.graph = graph
-        self._left.enter_context(stream)
+        self._left.enter_context(StreamContext(stream))
         graph.capture_begin(pool)
         try:
             yield

@@ -3,11 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
 from .. import capture, engine
+from ..device import ARRAYS
 from ..engine import Node, Output
 from ..tensor import Tensor, edge_of
 from . import ATTEMPTS, RECORDINGS
@@ -28,8 +30,10 @@ def record(compiled: Any, args: tuple, kwargs: dict) -> Any:
     compiled._attempts += 1
     pending = compiled._pending.setdefault(arguments.key, [])
     before = next((run for run in pending if run.conditions.hold()), None)
-    run = Run(compiled, arguments, before and before.watch)
+    run = _kind_of_run(compiled, arguments)(compiled, arguments, before)
     result = run(args, kwargs)
+    if compiled.on_gpu and type(run) is Run:
+        return result  # the next call is looked at as what it is
     reason = run.reason()
     if reason is None and before is not None:
         reason = run.differs(before)
@@ -41,7 +45,7 @@ def record(compiled: Any, args: tuple, kwargs: dict) -> Any:
         pending.append(run)
     else:
         pending.remove(before)
-        compiled.recordings.insert(0, Recording(run))
+        compiled.recordings.insert(0, run.recording())
 
     if len(compiled.recordings) == RECORDINGS or compiled._attempts == ATTEMPTS:
         compiled.refused(f"{compiled._attempts} recordings were made, for as many forms of arguments and state")
@@ -51,10 +55,11 @@ def record(compiled: Any, args: tuple, kwargs: dict) -> Any:
 class Run:
     """One eager call under observation."""
 
-    def __init__(self, compiled: Any, arguments: Arguments, watch: Watch | None):
+    def __init__(self, compiled: Any, arguments: Arguments, before: Run | None):
+        self.compiled = compiled
         self.function, self.arguments, self.strict = compiled.uncompiled, arguments, compiled.fullgraph
-        self.watch = watch or Watch()
-        self.known = watch is not None  # the code that will run, so that its state can be looked at before
+        self.watch = before.watch if before else Watch()
+        self.known = before is not None  # the code that will run, so that its state can be looked at before
         self.state: State
         self.results: list[tuple[Made, Tensor]] = []
         self.grads: list[tuple[Tensor, Slot]] = []
@@ -78,7 +83,11 @@ class Run:
             self._look()
         self.conditions = Conditions(self)
         self.results.clear()
+        self.compiled.on_gpu = self.compiled.on_gpu or recorder.on_gpu
         return result
+
+    def recording(self) -> Recording:
+        return Recording(self)
 
     def _look(self) -> None:
         self.state = self.watch.state(self.function, self.arguments.objects)
@@ -127,7 +136,7 @@ class Run:
             self.dys.append(dy.slot)
             roots.append((edge_of(t), dy))
         recorder.differentiating = True
-        with self.watch, _cut([edge_of(t) for t in sources]):
+        with self.watch, cut([edge_of(t) for t in sources]):
             try:
                 engine.run(roots, True, False, targets)
             except Exception as error:
@@ -164,6 +173,18 @@ class Run:
             if x.kind != "whole" and not alike((x.args, x.kwargs), (y.args, y.kwargs)):
                 return f"two runs gave {x.name} different arguments"
         return None
+
+
+def _kind_of_run(compiled: Any, arguments: Arguments) -> Any:
+    """How the call is to be recorded: as steps for the CPU, or as a graph of the GPU's."""
+    parameters = getattr(compiled.uncompiled, "parameters", tuple)
+    tensors = chain(arguments.tensors, islice(parameters(), 1) if callable(parameters) else ())
+    if not compiled.on_gpu and all(isinstance(t._array, np.ndarray) or type(t._array) not in ARRAYS for t in tensors):
+        return Run
+    compiled.on_gpu = True
+    from .graphed import Run as Captured
+
+    return Captured
 
 
 class Conditions:
@@ -205,7 +226,7 @@ class Recording:
 
 
 @contextmanager
-def _cut(edges: list[Any]) -> Iterator[None]:
+def cut(edges: list[Any]) -> Iterator[None]:
     """Let backward end at these edges: what lies behind them was not made by the program."""
     nodes = [edge.node if isinstance(edge, Output) else edge for edge in edges if isinstance(edge, (Node, Output))]
     before = [(node, node.inputs, node.backward) for node in nodes]

@@ -21,7 +21,7 @@ import numpy as np
 from minitorch_kernels import table
 from numpy.lib.array_utils import byte_bounds
 
-from ..device import cpu_kernels
+from ..device import ARRAYS, cpu_kernels
 from ..engine import Node, Output, mode
 from ..tensor import Tensor
 from .arrays import Number, Slot, Step, Traced, plain, root_of
@@ -29,7 +29,7 @@ from .arrays import Number, Slot, Step, Traced, plain, root_of
 _CREATING = {"zeros", "ones", "empty", "full", "arange", "eye", "identity", "linspace", "tri", "zeros_like",
              "ones_like", "empty_like", "full_like", "indices", "logspace"}
 # functions whose callers get a tensor's values: (end of the file's name, the function's)
-_READERS = {"convert.py": {"item", "tolist", "numpy", "__array__", "__float__", "__int__", "__complex__", "__index__",
+READERS = {"convert.py": {"item", "tolist", "numpy", "__array__", "__float__", "__int__", "__complex__", "__index__",
                            "_scalar"},
             "printing.py": None, "checkpoint.py": None, "metrics.py": None}
 
@@ -42,6 +42,7 @@ class Recorder:
         self.steps: list[Step] = []
         self.reason: str | None = None
         self.paused = False
+        self.on_gpu = False  # whether there is a tensor on a GPU: then graphed.py captures later calls
         self.backward_ran = False  # by the program
         self.differentiating = False  # by the recorder
         self.constants: list[Slot] = []
@@ -210,13 +211,16 @@ class Recorder:
     def read(self, t: Tensor, array: Any) -> Any:
         """The array of `t`, for the program."""
         code = sys._getframe(2).f_code
-        names = _READERS.get(code.co_filename.replace("\\", "/").rpartition("/")[2], ())
+        names = READERS.get(code.co_filename.replace("\\", "/").rpartition("/")[2], ())
         if names is None or code.co_name in names:
             self.refuse(f"a tensor's value is read ({code.co_name.strip('_')})")
         if type(array) is Traced:
             return array
         if type(array) is not np.ndarray:
-            self.refuse("not all tensors are on the CPU")
+            if type(array) in ARRAYS:
+                self.on_gpu = True
+            else:
+                self.refuse("not all tensors are on the CPU")
             return array
         return self._external(t, array, "tensor", t)
 
@@ -278,14 +282,14 @@ class Recorder:
     # Start and end
 
     def __enter__(self) -> Recorder:
-        _lock.acquire()
+        lock.acquire()
         self._modules = [module for name, module in list(sys.modules.items())
                          if name.startswith(_OPS) and getattr(module, "np", None) is np]
         for module in self._modules:
             module.np = _numpy  # type: ignore[attr-defined]
         mode.recorder = self
-        Tensor._array = property(_get_array, _set_array)
-        Tensor._grad = property(_get_grad, _set_grad)  # type: ignore[assignment]
+        Tensor._array = property(get_array, set_array)
+        Tensor._grad = property(get_grad, set_grad)  # type: ignore[assignment]
         self._kernels = {name: value for name, value in vars(cpu_kernels).items() if name != "xp"}
         cpu_kernels.__class__ = _RecordingKernels
         cpu_kernels.xp = _numpy  # type: ignore[assignment]
@@ -314,7 +318,7 @@ class Recorder:
                 if type(t.__dict__.get("_array")) is Traced:
                     t._array = t._array.plain
                 _clean(t._node, seen)
-        _lock.release()
+        lock.release()
 
 
 def _clean(node: Any, seen: set[int]) -> None:
@@ -342,7 +346,7 @@ def _clean_function(function: Any) -> None:
 
 def busy() -> bool:
     """Whether another thread is recording."""
-    return _lock.locked()
+    return lock.locked()
 
 
 class _Draw:
@@ -443,7 +447,7 @@ def _leaves(value: Any) -> list[Any]:
     return _leaves(list(value.values())) if isinstance(value, dict) else [value]
 
 
-def _get_array(t: Tensor) -> Any:
+def get_array(t: Tensor) -> Any:
     try:
         array = t.__dict__["_array"]
     except KeyError:
@@ -456,17 +460,17 @@ def _get_array(t: Tensor) -> Any:
     return recorder.read(t, array)
 
 
-def _set_array(t: Tensor, array: Any) -> None:
+def set_array(t: Tensor, array: Any) -> None:
     recorder = mode.recorder
     t.__dict__["_array"] = array if recorder is None or recorder.paused else recorder.store(t, array)
 
 
-def _get_grad(t: Tensor) -> Tensor | None:
+def get_grad(t: Tensor) -> Tensor | None:
     recorder = mode.recorder
     return t.__dict__.get("_grad") if recorder is None or recorder.paused else recorder.read_grad(t)
 
 
-def _set_grad(t: Tensor, grad: Tensor | None) -> None:
+def set_grad(t: Tensor, grad: Tensor | None) -> None:
     recorder = mode.recorder
     if recorder is not None and not recorder.paused:
         recorder.store_grad(t, grad)
@@ -475,5 +479,5 @@ def _set_grad(t: Tensor, grad: Tensor | None) -> None:
 
 _NOTHING = np.empty(0)
 _OPS = __name__.partition(".")[0] + ".ops."
-_lock = threading.Lock()
+lock = threading.Lock()
 _numpy = _NumPy()

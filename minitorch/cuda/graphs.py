@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
+
+from minitorch_kernels import table
 
 from ..device import cuda_used, cupy, gpus
 from ..engine import mode
-from .memory import counted
+from .memory import Pool
 from .streams import Stream, StreamContext
 
 
@@ -29,6 +32,7 @@ class CUDAGraph:
         self._graph: Any = None
         self._pool: Any = None
         self._kept: list[Any] = []
+        self.capture: Capture
 
     def capture_begin(self, pool: Any = None, capture_error_mode: str = "global") -> None:
         """Record what the current stream is given from now on. `pool` is another graph's `pool()`, or None.
@@ -49,12 +53,17 @@ class CUDAGraph:
         if gpus.capturing is not None:
             raise RuntimeError("capture_begin: this process records a graph already")
         self._pool = pool if isinstance(pool, Pool) else Pool()
-        self._capture = Capture(self, cp, stream)
-        self._capture.begin()
+        self.capture = Capture(self, cp, stream)
+        self.capture.begin()
 
     def capture_end(self) -> None:
         """Stop recording. Raises RuntimeError where something was done that cannot be recorded."""
-        self._graph = self._capture.end()
+        self._graph = self.capture.end()
+
+    def abandon(self) -> None:
+        """Stop recording, whatever state that is in, and forget it."""
+        with suppress(Exception):
+            self.capture.end()
 
     def replay(self) -> None:
         """Run the recorded work on the current stream. Raises RuntimeError before `capture_end`."""
@@ -91,15 +100,6 @@ class CUDAGraph:
             file.write(self._graph.debug_dot_str())
 
 
-class Pool:
-    """Memory that belongs to graphs alone, since they have its addresses in them."""
-
-    def __init__(self) -> None:
-        cp = cupy()
-        self.memory = cp.cuda.MemoryPool()
-        self.allocate = counted(cp, self.memory)
-
-
 def graph_pool_handle() -> Pool:
     """Memory for several graphs, `capture_begin(pool=...)`."""
     return Pool()
@@ -111,7 +111,7 @@ class graph:
     def __init__(self, cuda_graph: CUDAGraph, pool: Any = None, stream: Stream | None = None,
                  capture_error_mode: str = "global"):
         self.graph, self.options = cuda_graph, (pool, capture_error_mode)
-        self.stream = StreamContext(Stream() if stream is None else stream)
+        self.stream = StreamContext(capture_stream() if stream is None else stream)
 
     def __enter__(self) -> None:
         cupy().cuda.Device().synchronize()
@@ -124,12 +124,20 @@ class graph:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:
-            self.graph._capture.end() if kind else self.graph.capture_end()
-        except Exception:
-            if kind is None:
-                raise
+            self.graph.capture_end() if kind is None else self.graph.abandon()
         finally:
             self.stream.__exit__(kind, error, trace)
+
+
+def capture_stream() -> Stream:
+    """The stream of the current GPU that graphs are recorded on: one, since libraries keep memory for each."""
+    number = cupy().cuda.runtime.getDevice()
+    if number not in _streams:
+        _streams[number] = Stream(number)
+    return _streams[number]
+
+
+_streams: dict[int, Stream] = {}
 
 
 class Capture:
@@ -147,7 +155,9 @@ class Capture:
         self._generators: set[int] = set()
 
     def begin(self) -> None:
+        self._allocator = self.cp.cuda.get_allocator()
         self._left.enter_context(self.cp.cuda.using_allocator(self.graph._pool.allocate))
+        self.graph._kept.append(self._left.enter_context(recorded_step()))  # of kernels outside of steps
         self._before, mode.recorder, gpus.capturing = mode.recorder, self._before_or_self(), self
         self.stream.begin_capture(self.cp.cuda.runtime.streamCaptureModeRelaxed)
 
@@ -167,9 +177,10 @@ class Capture:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Within the block work is done at once, and not recorded."""
+        """Within the block work is done at once, and not recorded. Its memory is not the graph's, which may have given
+        what is free now to work before this place."""
         stream = self.cp.cuda.Stream(non_blocking=True)
-        with stream:
+        with stream, self.cp.cuda.using_allocator(self._allocator):
             yield
         stream.synchronize()
 
@@ -178,6 +189,8 @@ class Capture:
         with self.aside():
             y = cp.asarray(array, order="C")
         self.graph._kept.append(y)
+        if mode.recorder is not self:
+            mode.recorder.uploaded(array, y)
         return y
 
     # What the framework asks a recorder
@@ -197,9 +210,14 @@ class Capture:
 
     def whole(self, function: Callable, args: tuple, kwargs: dict) -> Any:
         """A function of real objects: an optimizer's step prepares each replay, others run now alone."""
-        result = function(*args, **kwargs)
-        if hasattr(args[0], "param_groups"):
-            self.graph.before.append(lambda: prepare_step(function, args, kwargs))
+        if not hasattr(args[0], "param_groups"):
+            return function(*args, **kwargs)
+        with recorded_step() as tables, kernels_that_run() as kernels:
+            result = function(*args, **kwargs)
+        if not capturable(kernels):
+            raise RuntimeError(f"CUDA graph: a step of {type(args[0]).__name__} cannot be recorded: its kernels take "
+                               "the step's numbers from the CPU")
+        self.graph.before.append(partial(prepare_step, tables, function, args, kwargs))
         return result
 
     def check(self, function: Callable, args: tuple, kwargs: dict) -> None:
@@ -212,9 +230,39 @@ class Capture:
         """What `compile` does not replay can be recorded here."""
 
 
-def prepare_step(function: Callable, args: tuple, kwargs: dict) -> None:
-    """Run an optimizer's step for what it does on the CPU: its kernels are in the graph."""
-    raise NotImplementedError
+@contextmanager
+def recorded_step() -> Iterator[list[Any]]:
+    """Within the block, which captures an optimizer's step: the tables that its kernels read, for `prepare_step`."""
+    from minitorch_kernels.cuda import optim
+
+    with optim.recording() as tables:
+        yield tables
+
+
+def prepare_step(tables: list[Any], function: Callable, args: tuple, kwargs: dict) -> None:
+    """Run an optimizer's step for what it does on the CPU: its kernels are in the graph, and read these tables."""
+    from minitorch_kernels.cuda import optim
+
+    with optim.replaying(tables):
+        function(*args, **kwargs)
+
+
+@contextmanager
+def kernels_that_run() -> Iterator[set[tuple[str, str]]]:
+    """Within the block: the kernels that are called, with the versions that run."""
+    found: set[tuple[str, str]] = set()
+
+    def note(name, version, run, arguments, options):
+        found.add((name, version))
+        return run(*arguments, **options)
+
+    with table.watch(note):
+        yield found
+
+
+def capturable(kernels: set[tuple[str, str]]) -> bool:
+    """Whether an optimizer's step that called these can be part of a graph: each must read its numbers on the GPU."""
+    return bool(kernels) and all(version == "cuda" for _, version in kernels)
 
 
 def is_current_stream_capturing() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from typing import Any
+from weakref import WeakSet
 
 from ..device import cuda_used, cupy, gpu_number, gpus
 from ..device import device as as_device
@@ -30,13 +31,27 @@ class _Peaks:
 
 
 _peaks: dict[int, _Peaks] = {}
+_pools: WeakSet[Pool] = WeakSet()
+_default: Pool | None = None  # CuPy's own, which most arrays lie in
+
+
+class Pool:
+    """Memory of CuPy's for arrays; a captured graph has one of its own, since it has its addresses in it."""
+
+    def __init__(self, memory: Any = None):
+        cp = cupy()
+        self.memory = cp.cuda.MemoryPool() if memory is None else memory
+        self.allocate = counted(cp, self.memory)
+        _pools.add(self)
 
 
 def install(cp: Any) -> None:
     """Let CuPy's arrays come through `counted`, unless somebody has chosen another allocator."""
+    global _default
     pool = cp.get_default_memory_pool()
     if cp.cuda.get_allocator() == pool.malloc:
-        cp.cuda.set_allocator(counted(cp, pool))
+        _default = Pool(pool)
+        cp.cuda.set_allocator(_default.allocate)
 
 
 def counted(cp: Any, pool: Any) -> Any:
@@ -48,24 +63,24 @@ def counted(cp: Any, pool: Any) -> Any:
         try:
             memory = pool.malloc(size)
         except lacking:
-            raise OutOfMemoryError(_lacking(cp, pool, size)) from None
+            raise OutOfMemoryError(_lacking(cp, size)) from None
         peaks = first if not gpus.several else _peaks.setdefault(current(), _Peaks())
         peaks.count += 1
         peaks.bound += -(-size // ROUND) * ROUND
         if peaks.bound > peaks.most:
-            peaks.bound = pool.used_bytes()
+            peaks.bound = sum([p.memory.used_bytes() for p in _pools])
             peaks.most = max(peaks.most, peaks.bound)
         return memory
 
     return allocate
 
 
-def _lacking(cp: Any, pool: Any, size: int) -> str:
+def _lacking(cp: Any, size: int) -> str:
     number, (free, total) = cp.cuda.runtime.getDevice(), cp.cuda.runtime.memGetInfo()
-    used = pool.used_bytes()
+    used, held, _ = _figures(None)
     return (f"CUDA out of memory. Tried to allocate {_bytes(size)}. GPU {number} has a total capacity of "
             f"{_bytes(total)} of which {_bytes(free)} is free. Of the memory that this process holds, {_bytes(used)} "
-            f"is allocated by arrays, and {_bytes(pool.total_bytes() - used)} is reserved by the pool but unallocated. "
+            f"is allocated by arrays, and {_bytes(held - used)} is reserved by the pool but unallocated. "
             "Smaller batches need less; cuda.empty_cache() gives back what is unallocated, for other processes")
 
 
@@ -85,9 +100,10 @@ def _figures(device: Any) -> tuple[int, int, _Peaks]:
         cp = cupy()
     except NoCudaError:
         return 0, 0, _Peaks()
-    number, pool = gpu_number(as_device("cuda" if device is None else device)), cp.get_default_memory_pool()
+    number = gpu_number(as_device("cuda" if device is None else device))
     with cp.cuda.Device(number):
-        used, total = pool.used_bytes(), pool.total_bytes()
+        used, total = (sum([count() for count in counts]) for counts in
+                       zip(*[(p.memory.used_bytes, p.memory.total_bytes) for p in _pools]))
     peaks = _peaks.setdefault(number, _Peaks())
     peaks.most, peaks.reserved = max(peaks.most, used), max(peaks.reserved, total)  # the pool shrinks when asked only
     return used, total, peaks
@@ -145,7 +161,7 @@ def memory_stats(device: Any = None) -> OrderedDict[str, int]:
     """Current and peak bytes, allocated and reserved, and the number of arrays made, under PyTorch's names; empty
     without a GPU."""
     used, total, peaks = _figures(device)
-    if not _peaks:
+    if not _pools:
         return OrderedDict()
     return OrderedDict([("allocated_bytes.all.current", used), ("allocated_bytes.all.peak", peaks.most),
                         ("reserved_bytes.all.current", total), ("reserved_bytes.all.peak", peaks.reserved),
@@ -179,8 +195,8 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
 def empty_cache() -> None:
     """Give the pool's idle memory back to the GPU."""
     _figures(None)
-    if cuda_used() and _peaks:
-        cupy().get_default_memory_pool().free_all_blocks()
+    for pool in list(_pools):
+        pool.memory.free_all_blocks()
 
 
 def ipc_collect() -> None:

@@ -8,15 +8,23 @@ from typing import Any
 from minitorch_kernels import table
 
 from .. import engine
+from ..device import gpus
 
 
 def install(cp: Any) -> None:
     """Begin, once a second GPU comes into use: with one nobody pays for looking."""
     engine.placing = _Placing(cp)
     k = table.kernels(cp)
-    for name in [name for name in vars(k) if name != "xp"]:
-        delattr(k, name)
-    k.__class__ = _PlacedKernels
+    vars(k).clear()
+    k.__class__, k.xp = _PlacedKernels, _PlacedModule(cp)
+
+
+def uninstall(cp: Any) -> None:
+    """Back to one GPU."""
+    engine.placing, gpus.several = None, False
+    k = table.kernels(cp)
+    vars(k).clear()
+    k.__class__, k.xp = table.Kernels, cp
 
 
 def beside(arrays: Any, function: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -38,6 +46,24 @@ class _PlacedKernels(table.Kernels):
 
         def run(*args, **kwargs):
             return beside(args, bound, *args, **kwargs)
+
+        setattr(self, name, run)
+        return run
+
+
+class _PlacedModule:
+    """CuPy, each of whose functions runs where its arrays lie."""
+
+    def __init__(self, cp: Any):
+        self._cp = cp
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._cp, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+
+        def run(*args, **kwargs):
+            return beside(args, found, *args, **kwargs)
 
         setattr(self, name, run)
         return run

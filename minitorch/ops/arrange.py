@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..device import kernels_of
+from ..device import CPU, kernels_of, move
 from ..errors import DimError, DTypeError, ShapeError
 from ..op import composite, op
 from ..tensor import Tensor
+from .on_cpu import on_cpu
 from .shape import diagonal, on_diagonal, reshape, transpose
 
 # Repeated
@@ -46,16 +47,17 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     tensor([7, 8, 8])
     """
     if repeats is None:
-        return Tensor._wrap(np.repeat(np.arange(len(input)), _counts(input._array, len(input))))
+        return Tensor._wrap(on_cpu(lambda counts: np.repeat(np.arange(len(counts)), counts),
+                                   _counts(input._array, len(input))))
     if dim is None:
         input, dim = reshape(input, -1), 0
     dim = shapes.axis("repeat_interleave", input, dim)
     if input.ndim == 0:
         raise DimError(f"repeat_interleave: dim {dim} given for a scalar, which has none")
     if (isinstance(repeats, Tensor) and repeats._array.size != 1) or isinstance(repeats, (list, tuple)):
-        array = repeats._array if isinstance(repeats, Tensor) else np.array(repeats)
-        n = input._array.shape[dim]
-        return input.index_select(dim, Tensor._wrap(np.repeat(np.arange(n), _counts(array, n))))
+        array, n = move(repeats._array, CPU) if isinstance(repeats, Tensor) else np.array(repeats), input._array.shape[dim]
+        places = np.repeat(np.arange(n), _counts(array, n))
+        return input.index_select(dim, Tensor._wrap(move(places, input.device)))
     times = index(repeats.item() if isinstance(repeats, Tensor) else repeats)
     if times < 0:
         raise RuntimeError(f"repeat_interleave: Repeats must be non-negative, got {times}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import CPU, move
 from ..errors import DTypeError, GraphError, ShapeError
 from ..op import FUNCTIONS, composite, op
 from ..tensor import Tensor
@@ -42,16 +43,18 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     if zero_infinity:
         losses = FUNCTIONS["where"](losses == math.inf, FUNCTIONS["zeros_like"](losses), losses)
     if reduction == "mean":
-        return (losses / Tensor._wrap(np.maximum(lengths, 1).astype(losses._array.dtype))).mean()
+        divisors = np.maximum(lengths, 1).astype(losses._array.dtype)
+        return (losses / Tensor._wrap(move(divisors, losses.device))).mean()
     return losses.sum() if reduction == "sum" else losses.squeeze(0) if single else losses
 
 
 @op(method=False, function=False)
 def ctc_losses(k, x, /, labels, inputs, lengths, blank):
     """The loss of each item of x (T, N, C), whose stretched labels are (N, 2 S + 1)."""
+    labels, inputs, lengths = (move(a, CPU) for a in (labels, inputs, lengths))
     emitted = _emitted(k.xp, x, labels)
-    alpha = _walk(k.xp, emitted, _jumps(labels, blank))
-    last = _ends(labels, lengths)
+    jumps, last = k.xp.asarray(_jumps(labels, blank)), k.xp.asarray(_ends(labels, lengths))
+    alpha = _walk(k.xp, emitted, jumps)
     log_p = _log_sum(k.xp, k.where(last, alpha[inputs - 1, np.arange(len(inputs))], IMPOSSIBLE), 1)
     y = k.where(log_p < IMPOSSIBLE / 2, math.inf, -log_p).astype(x.dtype)
     shape, dtype = x.shape, x.dtype
@@ -59,15 +62,15 @@ def ctc_losses(k, x, /, labels, inputs, lengths, blank):
     def dx(dy):
         if isinstance(dy, Tensor):
             raise GraphError("ctc_loss: has no second derivative")
-        return _gradient(k.xp, dy, emitted, alpha, log_p, labels, inputs, last, blank, shape, dtype)
+        return _gradient(k.xp, dy, emitted, alpha, log_p, labels, inputs, jumps, last, shape, dtype)
 
     return y, dx
 
 
-def _gradient(xp: Any, dy: Any, emitted: Any, alpha: Any, log_p: Any, labels: Any, inputs: Any, last: Any, blank: int,
+def _gradient(xp: Any, dy: Any, emitted: Any, alpha: Any, log_p: Any, labels: Any, inputs: Any, jumps: Any, last: Any,
               shape: tuple, dtype: Any) -> Any:
     """Minus the probability of each label at each time, given the target."""
-    beta = _walk_back(xp, emitted, _jumps(labels, blank), inputs, last)
+    beta = _walk_back(xp, emitted, jumps, inputs, last)
     passing = xp.exp(xp.minimum(alpha + beta - xp.maximum(log_p, IMPOSSIBLE)[:, None], 0.0))
     passing = passing * ((log_p > IMPOSSIBLE / 2) * dy)[:, None]
     out, rows = xp.zeros(shape, emitted.dtype), np.arange(shape[1])

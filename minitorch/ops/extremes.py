@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, return_types, shapes
+from ..device import kernels_of
 from ..errors import DimError, DTypeError, ShapeError
 from ..inplace import check_out
 from ..op import FUNCTIONS, composite, joint, op
@@ -268,7 +269,7 @@ def _commonest(k: Any, x: Any, at: int) -> Any:
     place = k.xp.arange(n)
     fresh = k.xp.ones(lines.shape, bool)
     fresh[..., 1:] = lines[..., 1:] != lines[..., :-1]
-    length = place - k.xp.maximum.accumulate(k.where(fresh, place, 0), -1)
+    length = place - k.running(k.where(fresh, place, 0), -1, "maximum")
     return k.xp.take_along_axis(order, length.argmax(-1)[..., None], -1)
 
 
@@ -278,7 +279,7 @@ def _median(name: str, along: Any, x: Tensor, dim: int | None, keepdim: bool, ou
     if x._array.size == 0:
         if x._array.dtype.kind not in "fV":
             raise RuntimeError(f"{name}: input of dtype {x.dtype} has no elements")
-        return into(out, Tensor._wrap(np.array(math.nan, x._array.dtype)))
+        return into(out, Tensor._wrap(kernels_of(x._array).xp.full((), math.nan, x._array.dtype)))
     return into(out, median_(x, name == "nanmedian"))
 
 
@@ -288,7 +289,8 @@ def _quantile(name: str, x: Tensor, q: Any, dim: int | None, keepdim: bool, inte
     if interpolation not in ("linear", "lower", "higher", "nearest", "midpoint"):
         raise RuntimeError(f"{name}: interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
                            f"{interpolation}")
-    q = q if isinstance(q, Tensor) else Tensor._wrap(np.asarray(q, x._array.dtype))
+    xp = kernels_of(x._array).xp
+    q = q if isinstance(q, Tensor) else Tensor._wrap(xp.asarray(q, x._array.dtype))
     shares = q._array
     if shares.ndim > 1:
         raise ShapeError(f"{name}: q must be a scalar or 1D tensor, got shape {list(shares.shape)}")
@@ -304,17 +306,17 @@ def _quantile(name: str, x: Tensor, q: Any, dim: int | None, keepdim: bool, inte
     array = lines._array
     n = array.shape[-1]
     odd = (array != array).sum(axis=-1, keepdims=True)
-    last = np.maximum(n - odd - 1, 0) if skip else np.broadcast_to(n - 1, odd.shape)
+    last = xp.maximum(n - odd - 1, 0) if skip else xp.full(odd.shape, n - 1)
     place = reshape(q, -1).double() * Tensor._wrap(last)
     if not skip:
         place = place.masked_fill(Tensor._wrap(odd > 0), n - 1)  # nan, sorted to the end, wins
     ranks = place._array
-    whole = {"nearest": np.rint, "higher": np.ceil}.get(interpolation, np.floor)(ranks)
+    whole = {"nearest": xp.rint, "higher": xp.ceil}.get(interpolation, xp.floor)(ranks)
     y = gather_(ordered, Tensor._wrap(whole.astype(np.int64)), -1)
     if interpolation in ("linear", "midpoint"):
         weight = place - Tensor._wrap(whole) if interpolation == "linear" else \
-            Tensor._wrap(np.where(ranks == whole, 0, 0.5))
-        above = gather_(ordered, Tensor._wrap(np.ceil(ranks).astype(np.int64)), -1)
+            Tensor._wrap(xp.where(ranks == whole, 0.0, 0.5))
+        above = gather_(ordered, Tensor._wrap(xp.ceil(ranks).astype(np.int64)), -1)
         y = y.lerp(above, weight.to(x.dtype))
     if shares.ndim == 0:
         return reshape(y, shape) if keepdim else squeeze(y, -1)

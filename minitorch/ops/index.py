@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..device import ARRAYS, kernels_of
 from ..engine import mode
 from ..errors import DimError, DTypeError, NotStrided, ShapeError
 from ..inplace import write
@@ -58,6 +59,9 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         if x.is_meta:  # a mask without values, for a tensor that has none
             return
         raise
+    if isinstance(value, Tensor) and type(value._array) is not type(x._array) and \
+            ARRAYS.issuperset((type(value._array), type(x._array))):
+        value = value.to(x.device)
     if indices and isinstance(value, Tensor) and value._array.ndim and value._array.dtype != x._array.dtype:
         raise DTypeError("setitem: Index put requires the source and destination dtypes match, got "
                          f"{x.dtype} for the destination and {value.dtype} for the source.")
@@ -73,7 +77,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         raise RuntimeError(f"setitem: value {array} cannot be converted to {x.dtype} without overflow")
     try:
         if indices:
-            target[_key(indices)] = array
+            target[_key(_beside(kernels_of(target), indices))] = array
         else:
             target[...] = array
     except (ValueError, TypeError):  # TypeError: too many dimensions for a mask
@@ -122,7 +126,7 @@ def slice_dx(k, x, /, key, shape):
 def index_(k, x, /, indices):
     """x[indices] for a list with an index array or None a dimension; a mask stands for as many as it has."""
     shape = x.shape
-    arrays = _arrays(indices)
+    arrays = _arrays(k, indices)
     try:
         y = x.take(arrays[0], 0) if len(arrays) == 1 and arrays[0].dtype.kind != "b" else x[_key(arrays)]
     except IndexError as error:
@@ -133,14 +137,14 @@ def index_(k, x, /, indices):
 @op(method=False, function=False)
 def index_dx(k, x, /, indices, shape):
     """Zeros of `shape` to which `x` is added at `indices`."""
-    arrays = _arrays(indices)
+    arrays = _arrays(k, indices)
     return k.index_dx(x, arrays, shape), lambda dy: _read(dy, arrays)
 
 
 @op(method=False, function=False)
 def index_put_(k, x, values, /, indices, accumulate=False):
     """A copy of `x` with `values` at `indices`, or added there."""
-    arrays = _arrays(indices)
+    arrays = _arrays(k, indices)
     y = x.copy()
     key = _key(arrays)
     try:
@@ -171,7 +175,8 @@ def _record(view: Tensor, indices: Any, value: Any) -> None:
             Tensor._wrap(view._array[:0].sum() + value).to(view.dtype)
     elif value._array.dtype != view._array.dtype:
         value = value.to(view.dtype)
-    shape = view._array.shape if not indices else index_.op.body(None, view._array, indices)[0].shape
+    shape = view._array.shape if not indices else \
+        index_.op.body(kernels_of(view._array), view._array, indices)[0].shape
     extra = value._array.ndim - len(shape)
     if extra > 0 and value._array.shape[:extra] == (1,) * extra:
         value = value.reshape(value._array.shape[extra:])
@@ -292,8 +297,13 @@ def _expanded(indices: list) -> list:
     return result
 
 
-def _arrays(indices: Any) -> list:
-    return _expanded(arrays_of(indices))
+def _arrays(k: Any, indices: Any) -> list:
+    return _expanded(_beside(k, arrays_of(indices)))
+
+
+def _beside(k: Any, indices: list) -> list:
+    """The index arrays on the device of `k`."""
+    return indices if k.xp is np else [i if i is None else k.xp.asarray(i) for i in indices]
 
 
 def _key(indices: Any) -> tuple:

@@ -17,6 +17,7 @@ from ..op import op
 from ..tensor import Tensor
 from .gather import into
 from .linalg import square
+from .on_cpu import on_cpu
 
 _ALPHA = (1 + sqrt(17)) / 8  # the ratio that keeps the growth of a block of one and of two rows alike
 
@@ -25,14 +26,19 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False, out=None):
     """(LD, pivots, info): L below D in one matrix, of the lower triangle of `A`; info is the first row of D that is
     zero, counted from 1."""
     square("linalg.ldl_factor_ex", A._array)
-    x = np.tril(A._array)
-    flat, n = x.reshape(prod(x.shape[:-2]), *x.shape[-2:]), x.shape[-1]
-    pivots = np.empty((len(flat), n), np.int32)
-    info = np.array([_factor(a, p, hermitian) for a, p in zip(flat, pivots)], np.int32)
-    if check_errors and info.any():
+
+    def factored(x):
+        x = np.tril(x)
+        flat, n = x.reshape(prod(x.shape[:-2]), *x.shape[-2:]), x.shape[-1]
+        pivots = np.empty((len(flat), n), np.int32)
+        info = np.array([_factor(a, p, hermitian) for a, p in zip(flat, pivots)], np.int32)
+        return x, pivots.reshape(x.shape[:-1]), info.reshape(x.shape[:-2])
+
+    found = list(map(Tensor._wrap, on_cpu(factored, A._array)))
+    if check_errors and found[2].any():
+        first = found[2].max().item()
         raise LinAlgError("linalg.ldl_factor: The factorization could not be completed because the input is singular: "
-                          f"D[{info.max()}, {info.max()}] is zero")
-    found = [Tensor._wrap(a) for a in (x, pivots.reshape(x.shape[:-1]), info.reshape(x.shape[:-2]))]
+                          f"D[{first}, {first}] is zero")
     return return_types.linalg_ldl_factor_ex(*(found if out is None else map(into, out, found)))
 
 
@@ -63,13 +69,17 @@ def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
 @op(method=False, function=False)
 def linalg_ldl_solve(k, b, /, ld, pivots, hermitian):
     """The inverse of a symmetric (or Hermitian) matrix times b: its gradient is the inverse of the conjugate's."""
-    batch = np.broadcast_shapes(ld.shape[:-2], b.shape[:-2])
-    count = prod(batch)
-    y = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])), b.dtype)
-    matrices = np.broadcast_to(ld, (*batch, *ld.shape[-2:])).reshape(count, *ld.shape[-2:])
-    swaps = np.broadcast_to(pivots, (*batch, pivots.shape[-1])).reshape(count, pivots.shape[-1])
-    for a, p, x in zip(matrices, swaps, y.reshape(count, *y.shape[-2:])):
-        _solve(a, p, x, hermitian)
+    def solved(b, ld, pivots):
+        batch = np.broadcast_shapes(ld.shape[:-2], b.shape[:-2])
+        count = prod(batch)
+        y = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])), b.dtype)
+        matrices = np.broadcast_to(ld, (*batch, *ld.shape[-2:])).reshape(count, *ld.shape[-2:])
+        swaps = np.broadcast_to(pivots, (*batch, pivots.shape[-1])).reshape(count, pivots.shape[-1])
+        for a, p, x in zip(matrices, swaps, y.reshape(count, *y.shape[-2:])):
+            _solve(a, p, x, hermitian)
+        return y
+
+    y = on_cpu(solved, b, ld, pivots)
     conjugated = ld if hermitian else ld.conj()
 
     def dx(dy):

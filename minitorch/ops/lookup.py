@@ -214,7 +214,7 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Whether each element is among `test_elements`."""
     a, b = [x._array if isinstance(x, Tensor) else np.asarray(x) for x in (elements, test_elements)]
     xp = kernels_of(a if isinstance(elements, Tensor) else b).xp
-    return Tensor._wrap(xp.asarray(xp.isin(a, b, invert=invert)))
+    return Tensor._wrap(xp.asarray(xp.isin(xp.asarray(a), xp.asarray(b), invert=invert)))
 
 
 @composite

@@ -8,7 +8,6 @@ import functools
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,7 @@ def source_of(generator: Generator | None, place: Any = np) -> Any:
 
     Raises TypeError for what is no generator, RuntimeError for one of another kind of device.
     """
-    if isinstance(place, ModuleType):
+    if hasattr(place, "__name__"):  # a module, or what stands for it while steps are recorded
         on_gpu, number = place.__name__ == "cupy", None
     else:
         found = device_of(place)

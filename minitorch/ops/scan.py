@@ -57,12 +57,12 @@ def logcumsumexp(k, x, /, dim):
 
 @op(method=False, function=False)
 def cummax_(k, x, /, dim):
-    return _running("cummax", k, x, dim, lambda xp: xp.maximum)
+    return _running("cummax", k, x, dim, "maximum")
 
 
 @op(method=False, function=False)
 def cummin_(k, x, /, dim):
-    return _running("cummin", k, x, dim, lambda xp: xp.minimum)
+    return _running("cummin", k, x, dim, "minimum")
 
 
 @composite
@@ -116,12 +116,12 @@ def _logcumsumexp_dx(k: Any, dy: Any, x: Any, y: Any, at: int) -> Any:
     return part(dy) - part(-dy)
 
 
-def _running(name: str, k: Any, x: Any, dim: int, ufunc: Any) -> tuple:
+def _running(name: str, k: Any, x: Any, dim: int, function: str) -> tuple:
     at, shape = shapes.axis(name, x, dim), x.shape
     lines = x if shape else x.reshape(1)
-    values = ufunc(k.xp).accumulate(lines, at)
+    values = k.running(lines, at, function)
     place = k.xp.arange(lines.shape[at]).reshape([-1 if i == at else 1 for i in range(lines.ndim)])
-    index = k.xp.maximum.accumulate(k.where((lines == values) | (lines != lines), place, 0), at)
+    index = k.running(k.where((lines == values) | (lines != lines), place, 0), at, "maximum")
 
     def dx(dy, needs):
         return [k.gather_dx(dy[0], index, at, shape) if shape else dy[0]]

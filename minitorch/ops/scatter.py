@@ -4,12 +4,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes
+from ..device import cpu_kernels
 from ..errors import DTypeError, ShapeError
 from ..limits import iinfo
 from ..op import composite, joint, op
 from ..tensor import Tensor
 from .gather import _along, _flat, _gathered, _slices, gather_, into
+from .on_cpu import on_cpu
 from .shape import reshape
 
 
@@ -117,11 +121,10 @@ def scatter_extreme(k, x, src, index, /, dim, reduce, include_self):
     if src.dtype != x.dtype:
         raise DTypeError(f"scatter_reduce: Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}")
     y, wide = x.copy(), src.shape
-    combine = {"prod": k.xp.multiply, "amax": k.xp.maximum, "amin": k.xp.minimum}[reduce]
     if index.size:
         if not include_self:
             _place(k, y, index, at, _neutral(reduce, x.dtype))
-        combine.at(y, _key(k, index, at, y.ndim), _part_of(src, index))
+        y = _combined(k, y, _part_of(src, index), index, at, reduce)
 
     def gradients(dy, needs):
         part = _part_of(src, index)
@@ -131,6 +134,20 @@ def scatter_extreme(k, x, src, index, /, dim, reduce, include_self):
         return dx, _padded(k, ds, wide), None
 
     return y, joint(gradients)
+
+
+def _combined(k: Any, y: Any, src: Any, index: Any, at: int, reduce: str) -> Any:
+    """`y` with `src` multiplied into it, or the extremes of both; in place on the CPU."""
+    name = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]
+
+    def at_once(y, src, index):
+        getattr(np, name).at(y, _key(cpu_kernels, index, at, y.ndim), src)
+        return y
+
+    if k.xp is np or reduce == "prod" or y.dtype.char not in "fdiI":  # what a GPU cannot do in one step
+        return on_cpu(at_once, y, src, index)
+    getattr(k.xp, name).at(y, _key(k, index, at, y.ndim), src)
+    return y
 
 
 def _extreme_gradients(k: Any, dy: Any, x: Any, src: Any, index: Any, at: int, y: Any, own: Any) -> tuple:

@@ -55,7 +55,7 @@ def as_strided(k, x, /, size, stride, storage_offset=None):
     y = _strided(k, x, tuple(size), tuple([s * item for s in stride]), start)
     places = None
     if y.dtype.kind in "fcV":  # where each element of x and y lies in the memory
-        total = _memory(x).nbytes // item
+        total = _memory_size(x) // item
         numbers = k.xp.arange(total)
         places = [_strided(k, numbers, z.shape, tuple([s // item * 8 for s in z.strides]), offset // item * 8)
                   for z, offset in ((x, _offset(x)), (y, start))]
@@ -83,16 +83,16 @@ def _windows(k: Any, x: Any, dim: int, size: int, step: int) -> Any:
 
 def _strided(k: Any, x: Any, shape: tuple, strides: tuple, start: int) -> Any:
     """A view of the memory that `x` lies in; strides and start in bytes."""
-    if k.xp is not np:
-        return k.xp.lib.stride_tricks.as_strided(x, shape, strides)
-    memory = _memory(x)
+    size = _memory_size(x)
     reach = [(n - 1) * s for n, s in zip(shape, strides)]
     first = start + sum([r for r in reach if r < 0])
     last = start + sum([r for r in reach if r > 0]) + x.itemsize
-    if start < 0 or (0 not in shape and (first < 0 or last > memory.nbytes)):
+    if start < 0 or (0 not in shape and (first < 0 or last > size)):
         raise ShapeError(f"as_strided: sizes {list(shape)}, strides {[s // x.itemsize for s in strides]} and start "
-                         f"{start // x.itemsize} leave memory of {memory.nbytes // x.itemsize} elements")
-    y = np.ndarray(shape, x.dtype, memory, start if 0 not in shape else 0, strides)
+                         f"{start // x.itemsize} leave memory of {size // x.itemsize} elements")
+    if not isinstance(x, np.ndarray):
+        return k.xp.ndarray(shape, x.dtype, x.data + (start - _offset(x) if 0 not in shape else 0), strides)
+    y = np.ndarray(shape, x.dtype, _memory(x), start if 0 not in shape else 0, strides)
     y.flags.writeable = x.flags.writeable
     return y
 
@@ -103,6 +103,13 @@ def _memory(x: Any) -> Any:
     return (owner if owner.flags.c_contiguous else owner.T).reshape(-1).view(np.uint8)
 
 
+def _memory_size(x: Any) -> int:
+    """Its bytes; on a GPU they are those that its pool gave, a multiple of 512."""
+    return _memory(x).nbytes if isinstance(x, np.ndarray) else x.data.mem.size
+
+
 def _offset(x: Any) -> int:
     """Where in its memory `x` begins, in bytes."""
+    if not isinstance(x, np.ndarray):
+        return x.data.ptr - x.data.mem.ptr if x.size else 0
     return x.__array_interface__["data"][0] - _memory(x).__array_interface__["data"][0] if x.size else 0

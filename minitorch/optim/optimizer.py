@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import engine
-from ..device import kernels_of, move
+from ..device import beside, kernels_of, move
 from ..engine import enable_grad, whole
 from ..errors import check_keywords
 from ..tensor import Handle, Tensor
@@ -106,7 +106,8 @@ class Optimizer:
             kinds: dict[tuple, list[Tensor]] = {}
             for p in params:
                 a = p._array
-                kinds.setdefault((type(a), a.dtype.char, a.flags.c_contiguous), []).append(p)
+                kind = type(a), a.dtype.char, a.flags.c_contiguous, getattr(a, "device", None)
+                kinds.setdefault(kind, []).append(p)
             lists = [(some, [p._array for p in some], kernels_of(some[0]._array), {}) for some in kinds.values()]
             self._lists[id(group)] = found, lists
         for some, arrays, k, memo in lists:
@@ -391,10 +392,10 @@ def scalar(value: float) -> Tensor:
 
 def begin(p: Tensor, state: dict, *names: str) -> None:
     """Start a parameter's state: step 0, and zeros under the other names."""
-    xp = kernels_of(p._array).xp
+    array, xp = p._array, kernels_of(p._array).xp
     state["step"] = scalar(0)
     for name in names:
-        state[name] = Tensor._wrap(xp.zeros(p._array.shape, p._array.dtype))
+        state[name] = Tensor._wrap(beside([array], xp.zeros, array.shape, array.dtype))
 
 
 def advance(state: dict) -> float:

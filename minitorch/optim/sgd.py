@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..device import beside
 from ..tensor import Tensor
 from .optimizer import Optimizer, checked, number
 
@@ -61,7 +62,7 @@ class SGD(Optimizer):
                     state = self.state[p]
                     first.append(state.get("momentum_buffer") is None)
                     if first[-1]:
-                        state["momentum_buffer"] = Tensor._wrap(k.xp.empty(a.shape, a.dtype))
+                        state["momentum_buffer"] = Tensor._wrap(beside([a], k.xp.empty, a.shape, a.dtype))
                     bufs.append(state["momentum_buffer"]._array)
             k.sgd_steps(arrays, grads, bufs, lr, momentum, dampening, weight_decay, nesterov, maximize, first,
                         memo=memo)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from minitorch_kernels import table
-from minitorch_kernels.cuda import cublaslt
+from minitorch_kernels.cuda import cublaslt, settings
 
-from minitorch import device as devices
 from minitorch import engine
 
+devices = importlib.import_module("minitorch.device")  # the module: minitorch.device is its class
 HERE = Path(__file__).resolve().parent
 STANDIN = HERE.parent / "standin"
 LENT = ("cupy", "cupyx", "emulated_cublaslt")  # packages that are the stand-in's while it is there
@@ -37,7 +37,7 @@ def pytest_runtest_call(item):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def device(request):
+def device(request, all_bits):
     """The name of the device under test. For a module's tests the stand-in, where it is used, is all of CuPy."""
     if real_gpu():
         yield "cuda"
@@ -46,6 +46,14 @@ def device(request):
         pytest.skip("no GPU, and the stand-in for CuPy needs ml_dtypes, which is not installed")
     with StandIn():
         yield "cuda"
+
+
+@pytest.fixture(scope="module")
+def all_bits():
+    """Convolutions of float32 count with all of its bits: as in PyTorch, they would be rounded to TF32."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "tf32_convolutions", False)
+        yield
 
 
 def real_gpu():

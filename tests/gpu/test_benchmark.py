@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from minitorch_kernels import table
 
+import minitorch as mt
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SHAPES = {"products": (6, 4, 8), "convolutions": (2, 3, 6, 4, 3, 1, 1), "attention": (1, 6, 2, 4)}
+# Not all, since kernels are compiled for the CPU: one of each way in which arguments, rivals and bytes come about.
+CHOSEN = ("matmul", "linear", "conv2d", "conv2d_dw", "softmax", "layer_norm_backward", "dropout", "adam_steps",
+          "attention_backward", "recurrent")
+SHAPES = {"products": (6, 4, 8), "convolutions": (2, 3, 6, 4, 3, 1, 1), "sequences": (1, 6, 2, 4)}
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +37,15 @@ def small(task, section):
     return task._replace(shape=shape if task.shape else ())
 
 
-@pytest.mark.parametrize("section", ["products", "convolutions", "memory", "attention"])
+@pytest.mark.parametrize("section", ["products", "convolutions", "memory", "sequences"])
 def test_kernels(quick, section, monkeypatch):
-    """One task of each kernel and type is right and timed, and its row can be printed and written."""
+    """Tasks are right and timed, and their rows can be printed and written."""
     import gpu
     from on_gpu import kernels
 
     monkeypatch.setattr(kernels, "bandwidth", lambda: 1e9)
     chosen = list({(t.kernel, t.kind): small(t, section) for t in kernels.SECTIONS[section]() if t.shape}.values())
-    chosen = [t for t in chosen if t.kind != "bfloat16" or t.kernel in ("linear", "softmax", "conv2d", "attention")]
+    chosen = [t for t in chosen if t.kernel in CHOSEN and (t.kind != "bfloat16" or t.kernel == "linear")]
     rows = list(kernels.rows(section, chosen, 60))
     assert len(rows) == len(chosen) + (section == "memory")
     for row in rows:
@@ -79,15 +84,14 @@ def test_steps_that_differ_are_not_timed(quick, monkeypatch):
     assert row["verdict"] == "WRONG" and "seconds" not in row
 
 
-def test_resnet18_is_pytorchs(torch):
-    """As many parameters as torchvision's, and its output's shape."""
+def test_resnet18():
+    """As many parameters as torchvision's."""
     from on_gpu import steps
 
-    program = steps.resnet18(torch)
+    with mt.device("meta"):  # shapes alone
+        program = steps.resnet18(mt)
     assert sum(p.numel() for p in program.model.parameters()) == 11_689_512
     assert program.inputs.shape == (64, 3, 224, 224)
-    with torch.no_grad():
-        assert program.model(program.inputs[:2, :, :32, :32]).shape == (2, 1000)
 
 
 def test_a_section_that_dies_leaves_its_rows(tmp_path, monkeypatch):
@@ -102,6 +106,18 @@ def test_a_section_that_dies_leaves_its_rows(tmp_path, monkeypatch):
     assert [(name, row["title"], row.get("verdict")) for name, row in found] == [
         ("products", "a row", None), ("products", "products", "FAILED"), ("memory", "a row", None)]
     assert found[1][1]["notes"] == ["lost the GPU"]
+
+
+def test_tests_are_run_each_file_by_itself(tmp_path, monkeypatch):
+    import gpu
+
+    marked = "import os, pytest\npytestmark = pytest.mark.gpu\ndef test_it():\n    "
+    for name, body in (("good", "assert 1"), ("bad", "assert 0"), ("dies", "os._exit(9)"), ("cubins", "assert 0")):
+        (tmp_path / f"test_{name}.py").write_text(marked + body)
+    good, bad, dies = gpu.tests([tmp_path / f"test_{name}.py" for name in ("good", "bad", "cubins", "dies")], 30)
+    assert good["verdict"] == "passed" and "1 passed" in good["title"]
+    assert bad["verdict"] == "FAILED" and "test_bad.py::test_it" in bad["notes"][0]
+    assert dies["verdict"] == "FAILED"
 
 
 def test_without_a_gpu(monkeypatch, capsys):

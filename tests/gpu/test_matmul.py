@@ -151,11 +151,34 @@ def test_a_repeated_product_is_one_call(products, monkeypatch):
         raise AssertionError("prepared again")
 
     monkeypatch.setattr(products, "_made", refuse)
-    monkeypatch.setattr(cupy.cuda, "alloc", refuse)
+    monkeypatch.setattr(cupy, "get_default_memory_pool", refuse)
     products.matmul(a + 1, w.T)
     assert (products.linear(a, w, b + 1).get() == 10).all()
     with pytest.raises(AssertionError, match="prepared again"):
         products.matmul(a[1:], w.T)
+
+
+def test_captured_in_a_graph(products):
+    """A graph repeats products, with the bias's addresses of their own, on what their arguments hold by then."""
+    import cupy
+
+    stream = cupy.cuda.Stream(non_blocking=True)
+    x = cupy.ones((4, 70), np.float32)
+    w, c, d = cupy.ones((3, 70), np.float32), cupy.ones(3, np.float32), cupy.zeros(3, np.float32)
+
+    def run():
+        return products.linear(x, w, c), products.linear(x, w, d), products.weight_gradients(x, x)[1]
+
+    cupy.cuda.get_current_stream().synchronize()
+    with stream:
+        run()  # its memory, and the stream's workspace, are there from now on
+        stream.begin_capture()
+        found = run()
+        graph = stream.end_capture()
+        x[...] = 2
+        graph.launch()
+        stream.synchronize()
+        assert [y.get().flat[0] for y in found] == [141, 140, 8]
 
 
 def test_what_is_prepared_is_bounded(products, monkeypatch):

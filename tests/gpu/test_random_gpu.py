@@ -260,7 +260,7 @@ def test_all_that_draws(random):
         first = fill().cpu().clone()
         mt.manual_seed(1)
         assert mt.equal(fill().cpu(), first) and len(np.unique(first.numpy())) > 1 and x.is_cuda
-    p = mt.full((50,), 0.5, device="cuda")
+    p = mt.ones(50, device="cuda") / 2
     for y in (mt.bernoulli(p), mt.poisson(p), mt.multinomial(p, 3), mt.randint(5, (3,), device="cuda"), mt.rand_like(x),
               mt.randperm(9, device="cuda"), mt.normal(0.0, 1.0, (3,), device="cuda"), mt.randn_like(x)):
         assert y.is_cuda

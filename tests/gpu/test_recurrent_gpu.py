@@ -105,6 +105,34 @@ def test_changed_outputs_do_not_reach_backward(layers):
     assert all(a is None or (a.get() == b.get()).all() for a, b in zip(found, wanted))
 
 
+def test_captured_in_a_graph(layers):
+    import cupy
+
+    make, how = Numbers(np.float32), ("gru", (2, 2, 2), False)
+    first, second, dy = (there(make.layer("gru", (2, 2, 2), True, 0)) for _ in range(3))
+    dy = dy[0][:, :UNITS].copy()
+
+    def run(layer):
+        y, h, _, saved = layers.recurrent(*layer, *how)
+        return y, h, *layers.recurrent_backward(dy, None, None, *layer, *how, saved=saved)
+
+    wanted = [None if a is None else a.get() for a in run(second)]
+    cupy.cuda.get_current_stream().synchronize()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        run(first)  # its memory, and the stream's workspace, are there from now on
+        stream.begin_capture()
+        found = run(first)
+        graph = stream.end_capture()
+        for a, b in zip(first, second):
+            if a is not None:
+                a[...] = b
+        graph.launch()
+        stream.synchronize()
+        for a, b in zip(found, wanted):
+            np.testing.assert_array_equal(None if a is None else a.get(), b)
+
+
 @pytest.mark.parametrize("name, options", [("LSTM", {"proj_size": 2, "bidirectional": True}),
                                            ("GRU", {"num_layers": 2, "batch_first": True})])
 def test_layers_beside_the_cpu(layers, name, options):

@@ -205,7 +205,7 @@ register(OpCase("Tensor.__setitem__", _assigned_reference, [
 def _into_constant(value, key, shape):
     from minitorch import zeros
 
-    y = zeros(shape, dtype=value.dtype)
+    y = zeros(shape, dtype=value.dtype, device=value.device)
     y[key] = value
     return y
 

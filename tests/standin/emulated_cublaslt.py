@@ -66,7 +66,7 @@ class _Output:
     def __init__(self, product, which):
         start = ctypes.c_void_p()
         size = product.library.emulated_output(product.address, which, ctypes.byref(start))
-        place = (ctypes.c_char * size).from_address(start.value) if size else b""
+        place = (ctypes.c_char * size).from_address(start.value) if size else bytearray()
         self.bytes, self.device_id = np.frombuffer(place, np.uint8), _launching.local.device
         self.block = self._lease = self
 

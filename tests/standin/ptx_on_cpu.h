@@ -44,6 +44,7 @@ inline unsigned tf32_bits(float x) {
     return std::isfinite(x) ? (bits + 0x1000) & ~0x1fffu : bits;
 }
 
+inline void forget(unsigned&) {}
 inline float exp2_fast(float x) { return std::exp2(x); }
 
 namespace emulated {
@@ -80,7 +81,7 @@ struct Fragments { unsigned a[4], b[2]; };
 
 }  // namespace emulated
 
-template <int BYTES> void cp_async(void* to, const void* from, bool there = true) {
+template <int BYTES, bool KEEP = false> void cp_async(void* to, const void* from, bool there = true) {
     if (reinterpret_cast<uintptr_t>(to) % BYTES || (there && reinterpret_cast<uintptr_t>(from) % BYTES))
         emulated::error = "cp_async: an address is not a multiple of the bytes copied";
     emulated::copies[emulated::current].open.push_back({to, from, BYTES, there});

@@ -151,19 +151,21 @@ template <class P> __device__ __forceinline__ typename P::Left weights(const flo
     }
 }
 
-// c += w b, for weights w in registers and rows of tile b.
-template <class P, int D, int M, int N>
-__device__ __forceinline__ void weights_by_rows(float (&c)[M][D / 8][4], const float (&w)[M][N][4],
+// c += w b, for weights w in registers and rows of tile b, or 8 W of its columns.
+template <class P, int D, int M, int N, int W>
+__device__ __forceinline__ void weights_by_rows(float (&c)[M][W][4], const float (&w)[M][N][4],
                                                 const typename P::Element* b) {
     constexpr int PITCH = Tile<P, D>::PITCH;
     int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    typename P::Left left[8 * N / P::K][M];
 #pragma unroll
-    for (int k = 0; k < 8 * N / P::K; k++) {
-        typename P::Left left[M];
+    for (int k = 0; k < 8 * N / P::K; k++)
 #pragma unroll
-        for (int m = 0; m < M; m++) left[m] = weights<P>(w[m], k);
+        for (int m = 0; m < M; m++) left[k][m] = weights<P>(w[m], k);
 #pragma unroll
-        for (int n = 0; n < D / 8; n += 2) {
+    for (int n = 0; n < W; n += 2)
+#pragma unroll
+        for (int k = 0; k < 8 * N / P::K; k++) {
             const typename P::Element* corner = b + P::K * k * PITCH + 8 * n;
             unsigned r[4];
             if constexpr (P::K == 16) {
@@ -174,9 +176,11 @@ __device__ __forceinline__ void weights_by_rows(float (&c)[M][D / 8][4], const f
             }
             typename P::Right first = P::right(r[0], r[1]), second = P::right(r[2], r[3]);
 #pragma unroll
-            for (int m = 0; m < M; m++) P::multiply(c[m][n], left[m], first), P::multiply(c[m][n + 1], left[m], second);
+            for (int m = 0; m < M; m++) {
+                P::multiply(c[m][n], left[k][m], first);
+                P::multiply(c[m][n + 1], left[k][m], second);
+            }
         }
-    }
 }
 
 // Scores, from products: s * factor are their base 2 logarithms, with the mask in them and -inf where a key is hidden.

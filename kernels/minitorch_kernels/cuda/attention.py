@@ -4,16 +4,16 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import cupy
 import numpy as np
 
 from . import settings
 from .build import Program, ctype
+from .lazily import cupy
 
 PRECISIONS = ("Sixteen<half>", "Sixteen<bfloat16>", "Tf32", "Float32")
 DEPTHS = (32, 64, 128)  # columns of a tile; smaller matrices are filled up with zeros
 forward = Program("attention.cu", {"attention": (PRECISIONS, DEPTHS)})
-backward = Program("attention_backward.cu", {"attention_delta": (("half", "bfloat16", "float"),),
+backward = Program("attention_backward.cu", {"attention_levels": (("half", "bfloat16", "float"),),
                                              "attention_dq": (PRECISIONS, DEPTHS),
                                              "attention_dkdv": (PRECISIONS, DEPTHS)})
 
@@ -30,7 +30,7 @@ def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool, scale: float) -> 
     mask, problem = _problem(mask, lead, causal, scale, q=q, k=k, v=v, y=y)
     types = precision, depth = _types(q, v)
     rows = 64 if precision in ("Tf32", "Float32") else 128
-    forward.launch("attention", types, _grid(lse, q, rows), (128,), (q, k, v, mask, y, lse, problem),
+    forward.launch("attention", types, _grid(q, rows), (128,), (q, k, v, mask, y, lse, problem),
                    shared=_shared(q, depth, rows))
     return _result(y, lead, width), lse
 
@@ -41,17 +41,17 @@ def attention_backward(dy: Any, q: Any, k: Any, v: Any, mask: Any, causal: bool,
     dy, q, k, v, y = (_matrices(x, lead) for x in (dy, q, k, v, y))
     dq, dk, dv = (_like(x, x.shape[-1]) for x in (q, k, v))
     lse = cupy.ascontiguousarray(lse)
-    delta = cupy.empty(lse.shape, np.float32)
+    levels = cupy.empty((lse.size, 2), np.float32)
     mask, problem = _problem(mask, lead, causal, scale, q=q, k=k, v=v, y=y, dy=dy, dq=dq, dk=dk, dv=dv)
-    backward.launch("attention_delta", (ctype(q),), (-(-lse.size // 16),), (128,),
-                    (dy, y, delta, np.int64(lse.size), problem))
-    types = _types(q, v)
-    rows = 128 if types[1] * q.itemsize <= 128 else 64
+    backward.launch("attention_levels", (ctype(q),), (-(-lse.size // 16),), (128,),
+                    (dy, y, lse, levels, np.int64(lse.size), problem))
+    types, size = _types(q, v), _types(q, v)[1] * q.itemsize  # bytes of a row of a tile
+    rows = 128 if size <= 128 else 64
     shared = _shared(q, types[1], 2 * rows)
-    backward.launch("attention_dq", types, _grid(lse, q, rows), (2 * rows,),
-                    (dy, q, k, v, mask, lse, delta, dq, problem), shared=shared)
-    backward.launch("attention_dkdv", types, _grid(lse, k, rows), (2 * rows,),
-                    (dy, q, k, v, mask, lse, delta, dk, dv, problem), shared=shared)
+    backward.launch("attention_dq", types, _grid(q, rows), (2 * rows,),
+                    (dy, q, k, v, mask, levels, dq, problem), shared=shared)
+    backward.launch("attention_dkdv", types, (*_grid(k, rows), 2 if size > 256 else 1), (2 * rows,),
+                    (dy, q, k, v, mask, levels, dk, dv, problem), shared=shared)
     return _result(dq, lead, depth), _result(dk, lead, depth), _result(dv, lead, width), None
 
 
@@ -68,7 +68,8 @@ def _shared(q: Any, depth: int, rows: int) -> int:
     return (rows + 4 * columns) * (depth * q.itemsize + PIECE)
 
 
-def _grid(lse: Any, x: Any, rows: int) -> tuple[int]:
+def _grid(x: Any, rows: int) -> tuple[int]:
+    """A block for so many rows of each matrix."""
     return (x.shape[0] * x.shape[1] * -(-x.shape[2] // rows),)
 
 

@@ -7,8 +7,12 @@
 // twice so, seven products instead of five, but no two blocks write to one place: the same bits every time.
 #include "attention.cuh"
 
+// What a query needs besides its row: lse, as a base 2 logarithm, and delta.
+using Level = vector<float, 2>;
+
 // Eight lanes take a row, 16 bytes each at a time; `rows`: of all matrices.
-template <class E> __global__ void attention_delta(const E* dy, const E* y, float* delta, long long rows, Problem p) {
+template <class E> __global__
+void attention_levels(const E* dy, const E* y, const float* lse, Level* levels, long long rows, Problem p) {
     constexpr int CHUNK = 16 / sizeof(E);
     long long at = blockIdx.x * (blockDim.x / 8ll) + threadIdx.x / 8, matrix = at / p.queries, row = at % p.queries;
     long long batch = matrix / p.heads, head = matrix % p.heads;
@@ -20,13 +24,14 @@ template <class E> __global__ void attention_delta(const E* dy, const E* y, floa
         for (int i = 0; i < CHUNK; i++) sum += float(a[i]) * float(b[i]);
     }
     for (int d = 4; d > 0; d >>= 1) sum += __shfl_xor_sync(ALL, sum, d);
-    if (at < rows && threadIdx.x % 8 == 0) delta[at] = sum;
+    if (at < rows && threadIdx.x % 8 == 0) levels[at] = {{lse[at] * LOG2E, sum}};
 }
 
 // A block's rows meet tile after tile of others: in shared memory two operands of each, the next tile under way.
 template <class P, int D> struct Walk {
     using E = typename P::Element;
     static constexpr int WARPS = D * sizeof(E) <= 128 ? 8 : 4, ROWS = 16 * WARPS;
+    static constexpr int SUMS = D * sizeof(E) > 256 ? D / 2 : D;  // columns of dk and dv for which there are registers
     using T = Tile<P, D>;
     E* rows = reinterpret_cast<E*>(dynamic_shared);  // the block's own: of the first operand, then of the second
     E* tiles = rows + 2 * ROWS * T::PITCH;
@@ -34,9 +39,14 @@ template <class P, int D> struct Walk {
     __device__ __forceinline__ E* tile(int at) { return tiles + at / T::COLUMNS % 2 * 2 * T::SIZE; }
 };
 
-template <class P, int D> __global__ __launch_bounds__(32 * Walk<P, D>::WARPS)
+// The weights of a query that is not there are 0.
+__device__ __forceinline__ Level level_of(const Level* levels, int query, const Problem& p) {
+    return query < p.queries ? levels[query] : Level{{infinity<float>(), 0}};
+}
+
+template <class P, int D> __global__ __launch_bounds__(32 * Walk<P, D>::WARPS, 1)
 void attention_dq(const typename P::Element* dy, const typename P::Element* q, const typename P::Element* k,
-                  const typename P::Element* v, const void* mask, const float* lse, const float* delta,
+                  const typename P::Element* v, const void* mask, const Level* levels,
                   typename P::Element* dq, Problem p) {
     using E = typename P::Element;
     using T = Tile<P, D>;
@@ -50,6 +60,7 @@ void attention_dq(const typename P::Element* dy, const typename P::Element* q, c
     v += batch * p.v.batch + head * p.v.head;
     dy += batch * p.dy.batch + head * p.dy.head;
     dq += batch * p.dq.batch + head * p.dq.head;
+    levels += (long long)matrix * p.queries;
     mask = static_cast<const char*>(mask) + (batch * p.mask.batch + head * p.mask.head) * (p.masked == 2 ? 4 : 1);
     int end = p.causal ? min(p.keys, first + ROWS) : p.keys;
 
@@ -65,13 +76,9 @@ void attention_dq(const typename P::Element* dy, const typename P::Element* q, c
     fetch_tile(0);
 
     int own = threadIdx.x / 32 * 16, lane = threadIdx.x % 32;
-    float level[2], mean[2], sum[1][D / 8][4] = {};
-    for (int h = 0; h < 2; h++) {
-        int row = first + own + 8 * h + lane / 4;
-        bool there = row < p.queries;
-        level[h] = there ? lse[(long long)matrix * p.queries + row] * LOG2E : infinity<float>();
-        mean[h] = there ? delta[(long long)matrix * p.queries + row] : 0;
-    }
+    Level level[2];
+    for (int h = 0; h < 2; h++) level[h] = level_of(levels, first + own + 8 * h + lane / 4, p);
+    float sum[1][D / 8][4] = {};
     for (int key = 0; key < end; key += T::COLUMNS) {
         cp_async_wait<0>();
         __syncthreads();  // this tile has come, and all are done with that before it
@@ -84,7 +91,7 @@ void attention_dq(const typename P::Element* dy, const typename P::Element* q, c
         for (int n = 0; n < T::PARTS; n++)
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                ds[0][n][i] = exp2_fast(fmaf(s[0][n][i], factor, -level[i / 2])) * (ds[0][n][i] - mean[i / 2]);
+                ds[0][n][i] = exp2_fast(fmaf(s[0][n][i], factor, -level[i / 2][0])) * (ds[0][n][i] - level[i / 2][1]);
         weights_by_rows<P, D>(sum, ds, walk.tile(key));
     }
     float factor[1][2] = {{p.scale, p.scale}};
@@ -93,11 +100,11 @@ void attention_dq(const typename P::Element* dy, const typename P::Element* q, c
 
 template <class P, int D> __global__ __launch_bounds__(32 * Walk<P, D>::WARPS)
 void attention_dkdv(const typename P::Element* dy, const typename P::Element* q, const typename P::Element* k,
-                    const typename P::Element* v, const void* mask, const float* lse, const float* delta,
+                    const typename P::Element* v, const void* mask, const Level* levels,
                     typename P::Element* dk, typename P::Element* dv, Problem p) {
     using E = typename P::Element;
     using T = Tile<P, D>;
-    constexpr int ROWS = Walk<P, D>::ROWS;
+    constexpr int ROWS = Walk<P, D>::ROWS, SUMS = Walk<P, D>::SUMS;
     Walk<P, D> walk;
     int blocks = (p.keys + ROWS - 1) / ROWS, matrix = blockIdx.x / blocks;
     int batch = matrix / p.heads, head = matrix % p.heads, first = blockIdx.x % blocks * ROWS;
@@ -107,8 +114,7 @@ void attention_dkdv(const typename P::Element* dy, const typename P::Element* q,
     dy += batch * p.dy.batch + head * p.dy.head;
     dk += batch * p.dk.batch + head * p.dk.head;
     dv += batch * p.dv.batch + head * p.dv.head;
-    lse += (long long)matrix * p.queries;
-    delta += (long long)matrix * p.queries;
+    levels += (long long)matrix * p.queries;
     mask = static_cast<const char*>(mask) + (batch * p.mask.batch + head * p.mask.head) * (p.masked == 2 ? 4 : 1);
     int start = p.causal ? first / T::COLUMNS * T::COLUMNS : 0;
 
@@ -123,8 +129,8 @@ void attention_dkdv(const typename P::Element* dy, const typename P::Element* q,
     fetch<P, D>(walk.rows + ROWS * T::PITCH, v, p.v.row, ROWS, first, p.keys, p.width);
     fetch_tile(start);
 
-    int own = threadIdx.x / 32 * 16, lane = threadIdx.x % 32;
-    float sum_k[1][D / 8][4] = {}, sum_v[1][D / 8][4] = {};
+    int own = threadIdx.x / 32 * 16, lane = threadIdx.x % 32, column = blockIdx.y * SUMS;
+    float sum_k[1][SUMS / 8][4] = {}, sum_v[1][SUMS / 8][4] = {};
     for (int query = start; query < p.queries; query += T::COLUMNS) {
         cp_async_wait<0>();
         __syncthreads();  // this tile has come, and all are done with that before it
@@ -132,27 +138,22 @@ void attention_dkdv(const typename P::Element* dy, const typename P::Element* q,
         float s[1][T::PARTS][4] = {}, ds[1][T::PARTS][4] = {};
         rows_by_rows<P, D>(s, walk.rows + own * T::PITCH, walk.tile(query));
         float factor = scores<true>(s, first + own, query, mask, p);
-        float mean[T::PARTS][2];
-#pragma unroll
-        for (int n = 0; n < T::PARTS; n++)
-#pragma unroll
-            for (int j = 0; j < 2; j++) {
-                int column = query + 8 * n + lane % 4 * 2 + j;
-                bool there = column < p.queries;
-                float level = there ? lse[column] * LOG2E : infinity<float>();
-                mean[n][j] = there ? delta[column] : 0;
-#pragma unroll
-                for (int i = j; i < 4; i += 2) s[0][n][i] = exp2_fast(fmaf(s[0][n][i], factor, -level));
-            }
-        weights_by_rows<P, D>(sum_v, s, walk.tile(query) + T::SIZE);
         rows_by_rows<P, D>(ds, walk.rows + (ROWS + own) * T::PITCH, walk.tile(query) + T::SIZE);
 #pragma unroll
         for (int n = 0; n < T::PARTS; n++)
 #pragma unroll
-            for (int i = 0; i < 4; i++) ds[0][n][i] = s[0][n][i] * (ds[0][n][i] - mean[n][i % 2]);
-        weights_by_rows<P, D>(sum_k, ds, walk.tile(query));
+            for (int j = 0; j < 2; j++) {
+                Level level = level_of(levels, query + 8 * n + lane % 4 * 2 + j, p);
+#pragma unroll
+                for (int i = j; i < 4; i += 2) {
+                    s[0][n][i] = exp2_fast(fmaf(s[0][n][i], factor, -level[0]));
+                    ds[0][n][i] = s[0][n][i] * (ds[0][n][i] - level[1]);
+                }
+            }
+        weights_by_rows<P, D>(sum_v, s, walk.tile(query) + T::SIZE + column);
+        weights_by_rows<P, D>(sum_k, ds, walk.tile(query) + column);
     }
     float factor[1][2] = {{p.scale, p.scale}}, one[1][2] = {{1, 1}};
-    put(dk, p.dk.row, first + own, p.keys, p.depth, sum_k, factor);
-    put(dv, p.dv.row, first + own, p.keys, p.width, sum_v, one);
+    put(dk + column, p.dk.row, first + own, p.keys, p.depth - column, sum_k, factor);
+    put(dv + column, p.dv.row, first + own, p.keys, p.width - column, sum_v, one);
 }

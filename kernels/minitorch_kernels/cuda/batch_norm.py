@@ -8,27 +8,33 @@ from typing import Any
 import cupy
 import numpy as np
 
+from ..norm import move
 from .build import FLOATS, Program, ctype
-from .norm import NULL, aligned, computed, contiguous, full, or_null
+from .norm import NO, NULL, ONE, YES, aligned, computed, contiguous, full, or_null
 
 PLANES, WIDE_PLANES, COLUMNS = LAYOUTS = (0, 1, 2)
-SUM, APPLY = 1, 2
-NO, YES = np.bool_(False), np.bool_(True)
+SUM, APPLY = np.int32(1), np.int32(2)
 BLOCKS = 1056  # eight for each multiprocessor of an H100 or H200
 SMALL = 4096  # vectors of a channel that one block takes: a second launch would cost more than waiting for it
+LEAST = 1024  # vectors of a part
 program = Program("batch_norm.cu", dict.fromkeys(("batch_norm", "batch_norm_dx"), (FLOATS, LAYOUTS)))
 
 
-def batch_norm(x: Any, w: Any, b: Any, eps: float) -> tuple:
+def batch_norm(x: Any, w: Any, b: Any, eps: float, running: tuple | None = None) -> tuple:
     x, w, b = contiguous(x, w, b)
-    layout, (grid, parted), block = _plan(x.shape, x.itemsize, aligned(x))
-    y = cupy.empty(x.shape, x.dtype)
-    mean, var = [cupy.empty(x.shape[1:2], computed(x)) for _ in range(2)]
-    parts = cupy.empty((parted, 2, x.shape[1]), mean.dtype) if parted > 1 else None
-    for stages in (SUM, APPLY) if parted > 1 else (SUM | APPLY,):
-        program.launch("batch_norm", (ctype(x), layout), (grid, parted), block,
-                       (x, or_null(w), or_null(b), full(x, w, b), y, mean, var, or_null(parts), np.int32(stages),
-                        np.int32(parted), NO, *_sizes(x), mean.dtype.type(eps)))
+    layout, grid, block, sizes = _plan(x.shape, x.itemsize, aligned(x))
+    channels, parted = x.shape[1], grid[1]
+    y, mean, var = cupy.empty(x.shape, x.dtype), cupy.empty(channels, computed(x)), cupy.empty(channels, computed(x))
+    parts = cupy.empty((2 * parted + 1, channels), mean.dtype) if parted > 1 else None
+    moved: tuple = NULL, NULL, mean.dtype.type(0)
+    if running is not None and all([r.dtype == mean.dtype and r.flags.c_contiguous for r in running[:2]]):
+        moved, running = (running[0], running[1], mean.dtype.type(running[2])), None
+    for stages in _stages(parted):
+        program.launch("batch_norm", (ctype(x), layout), grid, block,
+                       (x, or_null(w), or_null(b), full(x, w, b), y, mean, var, *moved, or_null(parts), stages,
+                        np.int32(parted), NO, *sizes, mean.dtype.type(eps)))
+    if running is not None:
+        move(running, mean, var, x.size // channels)
     return y, mean, var
 
 
@@ -36,58 +42,56 @@ def batch_norm_backward(dy: Any, x: Any, w: Any, eps: float, stats: Any = None) 
     if stats is None:
         _, mean, var = batch_norm(x, None, None, eps)
         stats = mean, 1 / cupy.sqrt(var + eps)
-    return _backward(dy, x, w, *stats, eps, False)
+    return _backward(dy, x, w, stats, eps, NO)
 
 
 def batch_norm_apply(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float) -> Any:
     x, w, b = contiguous(x, w, b)
-    mean, var = _wide(x, mean, var)
-    layout, grid, block = _plan(x.shape, x.itemsize, aligned(x))
+    mean, var = [cupy.ascontiguousarray(s, computed(x)) for s in (mean, var)]
+    layout, grid, block, sizes = _plan(x.shape, x.itemsize, aligned(x))
     y = cupy.empty(x.shape, x.dtype)
     program.launch("batch_norm", (ctype(x), layout), grid, block,
-                   (x, or_null(w), or_null(b), full(x, w, b), y, mean, var, NULL, np.int32(APPLY), np.int32(1), YES,
-                    *_sizes(x), mean.dtype.type(eps)))
+                   (x, or_null(w), or_null(b), full(x, w, b), y, mean, var, NULL, NULL, mean.dtype.type(0), NULL,
+                    APPLY, ONE, YES, *sizes, mean.dtype.type(eps)))
     return y
 
 
 def batch_norm_apply_backward(dy: Any, x: Any, w: Any, mean: Any, var: Any, eps: float) -> tuple:
-    return _backward(dy, x, w, mean, var, eps, True)
+    return _backward(dy, x, w, (mean, var), eps, YES)
 
 
-def _backward(dy: Any, x: Any, w: Any, mean: Any, spread: Any, eps: float, constant: bool) -> tuple:
+def _backward(dy: Any, x: Any, w: Any, stats: tuple, eps: float, constant: Any) -> tuple:
     dy, x, w = contiguous(dy, x, w)
-    mean, spread = _wide(x, mean, spread)
-    layout, (grid, parted), block = _plan(x.shape, x.itemsize, aligned(dy, x))
-    dx, like = cupy.empty(x.shape, x.dtype), x if w is None else w
-    dw, db = [cupy.empty(x.shape[1:2], like.dtype) for _ in range(2)]
-    parts = cupy.empty((parted, 3, x.shape[1]), mean.dtype) if parted > 1 else None
-    for stages in (SUM, APPLY) if parted > 1 else (SUM | APPLY,):
-        again = 1 if constant and stages == APPLY else parted  # then sums alone are left to do
-        program.launch("batch_norm_dx", (ctype(x), layout), (grid, again), block,
-                       (dy, x, or_null(w), full(x, w), mean, spread, dx, dw, db, or_null(parts), np.int32(stages),
-                        np.int32(parted), np.bool_(constant), *_sizes(x), mean.dtype.type(eps)))
+    mean, spread = [cupy.ascontiguousarray(s, computed(x)) for s in stats]
+    layout, grid, block, sizes = _plan(x.shape, x.itemsize, aligned(dy, x))
+    channels, parted, like = x.shape[1], grid[1], x if w is None else w
+    dx, dw, db = cupy.empty(x.shape, x.dtype), cupy.empty(channels, like.dtype), cupy.empty(channels, like.dtype)
+    parts = cupy.empty((3 * parted, channels), mean.dtype) if parted > 1 else None
+    for stages in _stages(parted):
+        if constant and stages is APPLY:
+            grid = grid[0], 1  # sums alone are left to do
+        program.launch("batch_norm_dx", (ctype(x), layout), grid, block,
+                       (dy, x, or_null(w), full(x, w), mean, spread, dx, dw, db, or_null(parts), stages,
+                        np.int32(parted), constant, *sizes, mean.dtype.type(eps)))
     return dx, dw, db
 
 
+def _stages(parted: int) -> tuple:
+    return (SUM, APPLY) if parted > 1 else (SUM | APPLY,)
+
+
 @lru_cache(1024)
-def _plan(shape: tuple, itemsize: int, aligned: bool) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Layout, (blocks beside each other, parts of a channel), and the block."""
+def _plan(shape: tuple, itemsize: int, aligned: bool) -> tuple[int, tuple[int, int], tuple[int, int], tuple]:
+    """Layout, (blocks beside each other, parts of a channel), the block, and the kernel's (items, channels, plane)."""
     items, channels, plane = *shape[:2], prod(shape[2:])
+    sizes = np.int32(items), np.int32(channels), np.int32(plane)
     if plane == 1:
-        blocks, rows = -(-channels // 32), min(32, 1 << (items - 1).bit_length())
-        parts = 1 if items <= 16 * rows else min(64, -(-BLOCKS // blocks), items // (4 * rows))
-        return COLUMNS, (blocks, parts), (32, rows)
-    layout = WIDE_PLANES if aligned and plane * itemsize % 16 == 0 else PLANES
-    vectors = items * plane * itemsize // 16 if layout == WIDE_PLANES else items * plane
+        blocks, rows = -(-channels // 32), min(16, 1 << (items - 1).bit_length())
+        parts = 1 if items <= 32 * rows else min(64, -(-BLOCKS // blocks), items // (4 * rows))
+        return COLUMNS, (blocks, parts), (32, rows), sizes
+    vector = 2 if itemsize == 8 else 4  # elements: 16 bytes, or 8 of 16-bit elements
+    layout = WIDE_PLANES if aligned and plane % vector == 0 else PLANES
+    vectors = items * plane // (vector if layout == WIDE_PLANES else 1)
     if vectors <= SMALL:
-        return layout, (channels, 1), (min(512, max(32, 1 << (vectors - 1).bit_length() >> 1)), 1)
-    return layout, (channels, min(-(-BLOCKS // channels), vectors // 1024)), (256, 1)
-
-
-def _sizes(x: Any) -> tuple:
-    return np.int32(x.shape[0]), np.int32(x.shape[1]), np.int32(prod(x.shape[2:]))
-
-
-def _wide(x: Any, *statistics: Any) -> list:
-    """Statistics in the type that is computed in."""
-    return [cupy.ascontiguousarray(s, computed(x)) for s in statistics]
+        return layout, (channels, 1), (min(512, max(32, 1 << (vectors - 1).bit_length() >> 1)), 1), sizes
+    return layout, (channels, min(-(-BLOCKS // channels), max(1, vectors // LEAST))), (256, 1), sizes

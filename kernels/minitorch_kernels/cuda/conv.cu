@@ -2,8 +2,8 @@
 #include "conv.cuh"
 
 // `rows` results a group, each from `chunks` of every pixel of a window. `turned`: dx, in which the result's places fall
-// into stride phases with windows of their own. `wide`: 16 bytes of the result never lie in two images.
-struct Conv { Axis axes[3]; int images, groups, rows, chunks, turned, relu, wide; };
+// into stride phases with windows of their own. The result is written by `width` elements, which never lie in two images.
+struct Conv { Axis axes[3]; int images, groups, rows, chunks, turned, relu, width; };
 
 // What a phase sees of an axis: source = first + place step + tap reach, weight = w_first + tap w_skip.
 struct View { int out, step, taps, first, reach, w_first, w_skip, y_first, y_step; };
@@ -73,8 +73,9 @@ conv(const typename M::T* x, const typename M::T* w, const typename M::T* bias, 
         int2 at = there ? tap_at[tap] : int2{0, 0};
         for (int i = 0; i < BM / PER; i++)
             cp_async<16>(to + i * PER * DEPTH, reinterpret_cast<const uint4*>(w) + (from_w[i] + at.y + chunk), there);
-        for (int i = 0; i < BN / PER; i++)
-            cp_async<16>(to + (BM + i * PER) * DEPTH, reinterpret_cast<const uint4*>(x) + (from_x[i] + at.x + chunk), there);
+        for (int i = 0; i < BN / PER; i++)  // nearly the same for the next tap: from L1
+            cp_async<16, true>(to + (BM + i * PER) * DEPTH, reinterpret_cast<const uint4*>(x) + (from_x[i] + at.x + chunk),
+                               there);
         tap += tap_step, chunk += chunk_step;
         if (chunk >= c.chunks) chunk -= c.chunks, tap++;
     };
@@ -127,6 +128,7 @@ conv(const typename M::T* x, const typename M::T* w, const typename M::T* bias, 
             if (row + r < c.rows && to[j] >= 0) store(y + to[j] + (row + r) * all, load<N>(staged + r * PITCH + j));
         }
     };
-    if (c.wide) write(vector<char, 16 / sizeof(T)>());
+    if (c.width == 16 / sizeof(T)) write(vector<char, 16 / sizeof(T)>());
+    else if (c.width == 8 / sizeof(T)) write(vector<char, 8 / sizeof(T)>());
     else write(char());
 }

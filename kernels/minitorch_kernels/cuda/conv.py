@@ -6,8 +6,8 @@ channels, such as depthwise, go to conv_direct.cu, without copies. Everything is
 """
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import product
 from math import gcd, prod
 from typing import Any, NamedTuple
 
@@ -20,29 +20,52 @@ from .build import Program, ctype
 
 CTYPES = {"e": "half", "E": "bfloat16", "f": "float"}
 TENSOR = tuple(CTYPES.values())
-# Tiles of the result, and what part of the best rate they reach: small ones read shared memory more often.
-TILES = {(128, 128): 1.0, (64, 256): 1.0, (64, 64): 0.75}
+# Tiles of the result, and what part of the best rate they reach: small ones read more bytes for each product.
+TILES = {(128, 128): 1.0, (64, 256): 1.0, (64, 64): 0.6}
+EXACT = ((128, 128), (64, 64))
 CHUNK, DEPTH, STAGES = 16, 64, 4  # bytes, as in conv.cuh
+ALONE = 4 / 3  # times what a tile takes when another shares the multiprocessor and fills the gaps
 
-_KINDS = [f"Tensor<{t}, {m}, {n}, {w}>" for t in TENSOR for (m, n), w in
-          (((128, 128), "64, 64"), ((64, 256), "64, 64"), ((64, 64), "32, 32"))]
-_EXACT = ["Exact<128, 128, {}>", "Exact<64, 64, {}>"]
-forward = Program("conv.cu", {"conv": ((*_KINDS, *(kind.format("true") for kind in _EXACT)),)})
-weights = Program("conv_dw.cu", {"conv_dw": ((*_KINDS, *(kind.format("false") for kind in _EXACT)),),
-                                 "sum_parts": (TENSOR,)})
+
+def _ints(*names: str) -> list[tuple]:
+    return [(name, np.int32) for name in names]
+
+
+def _kind(char: str, tf32: bool, tile: tuple[int, int], along: bool) -> str:
+    """The type of conv.cuh that computes such tiles."""
+    m, n = tile
+    if char == "f" and not tf32:
+        return f"Exact<{m}, {n}, {str(along).lower()}>"
+    w = _warp(tile)
+    return f"Tensor<{CTYPES[char]}, {m}, {n}, {w}, {w}>"
+
+
+def _warp(tile: tuple[int, int]) -> int:
+    """A warp's part of a tile is square."""
+    return 64 if prod(tile) > 4096 else 32
+
+
+def _all_kinds(along: bool) -> tuple[str, ...]:
+    return (*(_kind(char, True, tile, along) for char in CTYPES for tile in TILES),
+            *(_kind("f", False, tile, along) for tile in EXACT))
+
+
+forward = Program("conv.cu", {"conv": (_all_kinds(True),)})
+weights = Program("conv_dw.cu", {"conv_dw": (_all_kinds(False),), "sum_parts": (TENSOR,)})
 packing = Program("conv_pack.cu", {"pack": (TENSOR,)})
 small = Program("conv_direct.cu", {"direct": (TENSOR, (1, 4), (False, True)), "direct_dw": (TENSOR,)})
 
-_AXIS = np.dtype([(name, np.int32) for name in ("out", "size", "window", "stride", "dilation", "shift", "skip", "reach")])
-_CONV = np.dtype([("axes", _AXIS, 3), *((name, np.int32) for name in (
-    "images", "groups", "rows", "chunks", "turned", "relu", "wide"))])
-_CONV_DW = np.dtype([("axes", _AXIS, 3), ("by", [("magic", np.uint32), ("shift", np.int32)], 3), *(
-    (name, np.int32) for name in ("images", "groups", "outputs", "dy_chunks", "chunks", "splits"))])
-_PACKING = np.dtype([(name, np.int32) for name in ("batch", "channels", "packed")] + [
-    (name, np.int32, 3) for name in ("source", "before", "size")])
-_SPAN = np.dtype([(name, np.int32) for name in ("source", "out", "window", "stride", "dilation", "padding")])
-_DIRECT = np.dtype([("spans", _SPAN, 3), *((name, np.int32) for name in (
-    "images", "groups", "outputs", "inputs", "by_output", "by_input", "relu"))])
+_AXIS = np.dtype(_ints("out", "size", "window", "stride", "dilation", "shift", "skip", "reach"))
+_CONV = np.dtype([("axes", _AXIS, 3), *_ints("images", "groups", "rows", "chunks", "turned", "relu", "width")])
+_DIVISOR = np.dtype([("magic", np.uint32), ("shift", np.int32)])
+_CONV_DW = np.dtype([("axes", _AXIS, 3), ("by", _DIVISOR, 3),
+                     *_ints("images", "groups", "outputs", "dy_chunks", "chunks", "splits")])
+_PARTS = np.dtype(_ints("splits", "outputs", "rows", "channels", "taps", "window", "pitch", "packed", "columns"))
+_PACKING = np.dtype(_ints("batch", "channels", "packed") +
+                    [(name, np.int32, 3) for name in ("source", "before", "size")])
+_SPAN = np.dtype(_ints("source", "out", "window", "stride", "dilation", "padding"))
+_DIRECT = np.dtype([("spans", _SPAN, 3),
+                    *_ints("images", "groups", "outputs", "inputs", "by_output", "by_input", "relu")])
 
 
 def conv(x: Any, w: Any, b: Any, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
@@ -79,7 +102,8 @@ def conv_dw(dy: Any, x: Any, w_shape: tuple, stride: tuple, padding: tuple, dila
         weights.launch("conv_dw", (plan.kind,), plan.grid, (plan.threads,), (packed_dy, packed_x, parts, plan.struct),
                        plan.shared)
     dw = cupy.empty(w_shape, x.dtype)
-    weights.launch("sum_parts", (ctype(x),), (-(-dw.size // 256),), (256,), (parts, dw, np.int64(dw.size), *plan.sum))
+    weights.launch("sum_parts", (ctype(x),), (-(-dw.size // 256),), (256,),
+                   (parts, dw, np.int64(dw.size), *plan.adding))
     return dw
 
 
@@ -122,7 +146,7 @@ class Plan(NamedTuple):
     packings: tuple
     rounds: np.bool_
     parts: int = 0
-    sum: tuple = ()
+    adding: tuple = ()
 
 
 def _forward(x: Any, w: Any, b: Any, stride: tuple, padding: tuple, dilation: tuple, groups: int, relu: bool) -> Any:
@@ -167,57 +191,54 @@ def _axes(x_shape: tuple, w_shape: tuple, stride: tuple, padding: tuple, dilatio
 def _plan(job: Job, tf32: bool, device: int) -> Plan:
     images, inputs, outputs, itemsize = job.shape[0], job.inputs, job.outputs, _itemsize(job.char)
     packed, pair = _channels(job)
-    window = [a.window for a in job.axes]
     if job.turned:
         axes, before = zip(*map(_turned_axis, job.axes))
-        of_x = _packing(itemsize, images * job.groups, inputs, packed, [a.y for a in job.axes], before, [a[1] for a in axes])
-        of_w = _packing(itemsize, job.groups, inputs, packed, [1, 1, outputs * prod(window)])
-        phases = [(a.stride, -(-a.x // a.stride)) for a in job.axes]
-        phase_count, places = prod(n for n, _ in phases), images * prod(n for _, n in phases)
+        of_x = _packing(job, images * job.groups, inputs, packed, [a.y for a in job.axes], before, [a[1] for a in axes])
+        of_w = _packing(job, job.groups, inputs, packed, (1, 1, outputs * prod(a.window for a in job.axes)))
+        phases = prod(a.stride for a in job.axes)
+        places = images * prod(-(-a.x // a.stride) for a in job.axes)
     else:
-        axes, window_size = _forward_axes(job.axes, pair)
-        of_x = _packing(itemsize, images * job.groups, inputs, packed, [a.x for a in job.axes], [a.padding for a in job.axes],
-                        [*(a[1] for a in axes[:2]), axes[2][1] * pair])
-        of_w = _packing(itemsize, outputs * job.groups, inputs, packed, window, [0, 0, 0], window_size)
-        phase_count, places = 1, images * prod(a.y for a in job.axes)
-    tile, count = _choose(outputs, places, job.groups * phase_count, _kinds(job.char, tf32), device)
-    kind, threads = _kind(job.char, tf32, tile, True)
-    m, n = tile
-    taps = prod(a[2] for a in axes)
+        axes, window = _forward_axes(job.axes, pair)
+        of_x = _packed_x(job, images, packed, pair, axes)
+        of_w = _packing(job, outputs * job.groups, inputs, packed, [a.window for a in job.axes], size=window)
+        phases, places = 1, images * prod(a.y for a in job.axes)
+    tile, count = _choose(outputs, places, job.groups * phases, _tiles(job.char, tf32), device)
+    (m, n), taps = tile, prod(a[2] for a in axes)
     shared = max(STAGES * (m + n) * DEPTH + 8 * taps, m * (n + 8) * itemsize + 8 * n + 4 * m)
-    wide = phase_count == 1 and prod(job.shape[2:]) * itemsize % CHUNK == 0
-    struct = np.array([(list(axes), images, job.groups, outputs, packed * pair * itemsize // CHUNK, job.turned,
-                        job.relu, wide)], _CONV)
-    return Plan(kind, (count, 1, job.groups * phase_count), threads, shared, struct, (of_x, of_w),
-                np.bool_(tf32 and job.char == "f"))
+    line = prod(job.shape[2:]) * itemsize if phases == 1 else 1
+    width = next((size // itemsize for size in (16, 8) if line % size == 0), 1)
+    struct = np.array([([*axes], images, job.groups, outputs, packed * pair * itemsize // CHUNK, job.turned, job.relu,
+                        width)], _CONV)
+    return Plan(_kind(job.char, tf32, tile, True), (count, 1, job.groups * phases), _threads(job, tf32, tile), shared,
+                struct, (of_x, of_w), np.bool_(tf32 and job.char == "f"))
 
 
 @lru_cache(1024)
 def _plan_dw(job: Job, images: int, tf32: bool, device: int) -> Plan:
     inputs, outputs, itemsize = job.inputs, job.outputs, _itemsize(job.char)
     packed, pair = _channels(job)
-    axes, window_size = _forward_axes(job.axes, pair)
-    of_x = _packing(itemsize, images * job.groups, inputs, packed, [a.x for a in job.axes], [a.padding for a in job.axes],
-                    [*(a[1] for a in axes[:2]), axes[2][1] * pair])
-    each = CHUNK // itemsize
-    dy_packed, out = -(-outputs // each) * each, [a.y for a in job.axes]
-    of_dy = _packing(itemsize, images * job.groups, outputs, dy_packed, out)
-    columns, depth = prod(window_size) * packed, images * prod(out)
-    area = {tile: -(-outputs // tile[0]) * -(-columns // tile[1]) * prod(tile) / TILES[tile]
-            for tile in _kinds(job.char, tf32)}
-    tile = min(area, key=lambda tile: (area[tile], -prod(tile)))
-    kind, threads = _kind(job.char, tf32, tile, False)
-    count = -(-outputs // tile[0]) * -(-columns // tile[1])
-    steps = -(-depth * itemsize // DEPTH)
+    axes, window = _forward_axes(job.axes, pair)
+    of_x = _packed_x(job, images, packed, pair, axes)
+    out, of_dy_packed = [a.y for a in job.axes], _whole_chunks(outputs, itemsize)
+    of_dy = _packing(job, images * job.groups, outputs, of_dy_packed, out)
+    columns = prod(window) * packed
+
+    def blocks(tile: tuple[int, int]) -> int:
+        return -(-outputs // tile[0]) * -(-columns // tile[1])
+
+    tile = min(_tiles(job.char, tf32), key=lambda tile: blocks(tile) * prod(tile) / TILES[tile])
+    count, steps = blocks(tile), -(-images * prod(out) * itemsize // DEPTH)
     wanted = _multiprocessors(device) * (2 if prod(tile) > 4096 else 4) // (count * job.groups)
-    splits = max(1, min(wanted, steps // 8))
-    struct = np.array([(list(axes), [_divisor(a.y) for a in job.axes], images, job.groups, outputs,
-                        dy_packed * itemsize // CHUNK, packed * pair * itemsize // CHUNK, splits)], _CONV_DW)
-    part = job.groups * outputs * columns
-    taps, last = prod(job.shape[2:]), job.axes[2].window
-    return Plan(kind, (count, splits, job.groups), threads, STAGES * sum(tile) * DEPTH, struct, (of_dy, of_x),
-                np.bool_(tf32 and job.char == "f"), splits * part,
-                (np.int32(splits), np.int64(part), *map(np.int32, (inputs, taps, last, window_size[2], packed, columns))))
+    splits = max(1, min(wanted, steps // 8))  # as many blocks as fit at once, but none without work
+    struct = np.array([([*axes], [_divisor(n) for n in out], images, job.groups, outputs,
+                        of_dy_packed * itemsize // CHUNK, packed * pair * itemsize // CHUNK, splits)], _CONV_DW)
+    rows, columns = -(-outputs // tile[0]) * tile[0], -(-columns // tile[1]) * tile[1]  # whole tiles are written
+    part = job.groups * rows * columns
+    adding = np.array([(splits, outputs, rows, inputs, prod(job.shape[2:]), job.axes[2].window, window[2], packed,
+                        columns)], _PARTS)
+    return Plan(_kind(job.char, tf32, tile, False), (count, splits, job.groups), _threads(job, tf32, tile),
+                STAGES * sum(tile) * DEPTH, struct, (of_dy, of_x), np.bool_(tf32 and job.char == "f"), splits * part,
+                (np.int64(part), adding))
 
 
 @lru_cache(1024)
@@ -242,29 +263,33 @@ def _plan_small_dw(job: Job, images: int, device: int) -> Plan:
     blocks = job.groups * job.outputs * job.inputs * -(-taps // 9)
     splits = max(1, min(images, 8 * _multiprocessors(device) // blocks))
     last = job.axes[2].window
-    return Plan("", (blocks, splits), 256, 0, struct, (), np.bool_(False), splits * part,
-                (np.int32(splits), np.int64(part), *map(np.int32, (job.inputs, taps, last, last, job.inputs,
-                                                                   job.inputs * taps))))
+    adding = np.array([(splits, job.outputs, job.outputs, job.inputs, taps, last, last, job.inputs, job.inputs * taps)],
+                      _PARTS)
+    return Plan("", (blocks, splits), 256, 0, struct, (), np.bool_(False), splits * part, (np.int64(part), adding))
 
 
 def _channels(job: Job) -> tuple[int, int]:
     """How many channels a pixel is packed with, and how many pixels then make a chunk.
 
     Whole chunks; but up to four channels of 16 bits with an even stride go two pixels to a chunk, which is then a
-    pixel of an image half as wide: so the first layer of a network does not multiply zeros.
+    pixel of an image half as wide: so the first layer of a network does not multiply so many zeros.
     """
     last, itemsize = job.axes[2], _itemsize(job.char)
     if itemsize == 2 and job.inputs <= 4 and last.stride % 2 == 0 and last.dilation == 1 and not job.turned:
         return 4, 2
+    return _whole_chunks(job.inputs, itemsize), 1
+
+
+def _whole_chunks(channels: int, itemsize: int) -> int:
     each = CHUNK // itemsize
-    return -(-job.inputs // each) * each, 1
+    return -(-channels // each) * each
 
 
 def _forward_axes(axes: tuple[Axis, ...], pair: int) -> tuple[list[tuple], list[int]]:
-    """The `Axis` of conv.cuh for each axis, and the window as w is packed."""
+    """The `Axis` of conv.cuh for each axis, and the window as w is packed; `pair` pixels of a line count as one."""
     found = []
     for i, a in enumerate(axes):
-        many = pair if i == 2 else 1  # pixels that count as one
+        many = pair if i == 2 else 1
         window, stride = -(-a.window // many), a.stride // many
         found.append((a.y, (a.y - 1) * stride + (window - 1) * a.dilation + 1, window, stride, a.dilation, 0, 1, 0))
     return found, [*(a.window for a in axes[:2]), found[2][2] * pair]
@@ -279,35 +304,40 @@ def _turned_axis(a: Axis) -> tuple[tuple, int]:
             a.stride // common, a.dilation // common), before
 
 
-def _packing(itemsize: int, batch: int, channels: int, packed: int, source: Any, before: Any = (0, 0, 0), size: Any = None) -> tuple:
+def _packed_x(job: Job, images: int, packed: int, pair: int, axes: list[tuple]) -> tuple:
+    size = [*(a[1] for a in axes[:2]), axes[2][1] * pair]
+    return _packing(job, images * job.groups, job.inputs, packed, [a.x for a in job.axes],
+                    [a.padding for a in job.axes], size)
+
+
+def _packing(job: Job, batch: int, channels: int, packed: int, source: Sequence, before: Sequence = (0, 0, 0),
+             size: Sequence | None = None) -> tuple:
     """The packed array's size, its tiles of 64 pixels by 128 bytes at most, and the kernel's struct."""
     size = source if size is None else size
     rows = batch * prod(size)
-    tiles = -(-rows // 64) * -(-packed * itemsize // 128)
+    tiles = -(-rows // 64) * -(-packed * _itemsize(job.char) // 128)
     return rows * packed, tiles, np.array([(batch, channels, packed, source, before, size)], _PACKING)
 
 
-def _choose(rows: int, columns: int, times: int, tiles: list, device: int) -> tuple[tuple[int, int], int]:
+def _choose(rows: int, columns: int, times: int, tiles: Iterable, device: int) -> tuple[tuple[int, int], int]:
     """The tile with which the busiest multiprocessor has the least to do, and how many of it there are."""
     def cost(tile: tuple[int, int]) -> tuple[float, int]:
-        blocks = -(-rows // tile[0]) * -(-columns // tile[1]) * times
-        return -(-blocks // _multiprocessors(device)) * prod(tile) / TILES[tile], -prod(tile)
+        each = -(-blocks(tile) * times // _multiprocessors(device))
+        return max(each, ALONE) * prod(tile) / TILES[tile], -prod(tile)
+
+    def blocks(tile: tuple[int, int]) -> int:
+        return -(-rows // tile[0]) * -(-columns // tile[1])
 
     best = min(tiles, key=cost)
-    return best, -(-rows // best[0]) * -(-columns // best[1])
+    return best, blocks(best)
 
 
-def _kinds(char: str, tf32: bool) -> list[tuple[int, int]]:
-    return [(128, 128), (64, 64)] if char == "f" and not tf32 else list(TILES)
+def _tiles(char: str, tf32: bool) -> Iterable[tuple[int, int]]:
+    return EXACT if char == "f" and not tf32 else TILES
 
 
-def _kind(char: str, tf32: bool, tile: tuple[int, int], along: bool) -> tuple[str, int]:
-    """The type that computes such tiles, and its threads."""
-    m, n = tile
-    if char == "f" and not tf32:
-        return f"Exact<{m}, {n}, {str(along).lower()}>", m * n // 64
-    w = 32 if m * n == 4096 else 64
-    return f"Tensor<{CTYPES[char]}, {m}, {n}, {w}, {w}>", m * n // (w * w) * 32
+def _threads(job: Job, tf32: bool, tile: tuple[int, int]) -> int:
+    return prod(tile) // (64 if job.char == "f" and not tf32 else _warp(tile) ** 2 // 32)
 
 
 def _itemsize(char: str) -> int:

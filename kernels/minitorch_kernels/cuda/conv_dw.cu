@@ -13,7 +13,7 @@ struct Divisor {
 // `outputs` rows a group; dy has dy_chunks at each place, x has `chunks` at each pixel.
 struct ConvDw { Axis axes[3]; Divisor by[3]; int images, groups, outputs, dy_chunks, chunks, splits; };
 
-// parts: (splits, groups, outputs, window, channels as packed)
+// parts: (splits, groups, outputs, window and channels as packed), in which tiles are whole.
 template <class M>
 __global__ void __launch_bounds__(M::THREADS, M::RESIDENT)
 conv_dw(const typename M::T* dy, const typename M::T* x, float* parts, ConvDw c) {
@@ -45,25 +45,22 @@ conv_dw(const typename M::T* dy, const typename M::T* x, float* parts, ConvDw c)
     bool a_there = a_from < c.dy_chunks, b_there = tap < taps;
     int r2 = tap % a2.window, r1 = tap / a2.window % a1.window, r0 = tap / (a2.window * a1.window);
     b_from = ((r0 * a0.dilation * a1.size + r1 * a1.dilation) * a2.size + r2 * a2.dilation) * c.chunks + b_from % c.chunks;
-    auto copy = [&](int tile, auto within) {
+    auto fetch = [&](int tile) {
         unsigned char* to = dynamic_shared + tile % STAGES * STAGE;
+        const uint2* at = place_at[tile % STAGES];
+        int left = places - (first + tile) * ROWS;
 #pragma unroll
         for (int i = 0; i < ROWS / PER_A; i++) {
             int k = threadIdx.x / WIDE_A + i * PER_A;
-            cp_async<16>(to + across<T>(k, a_chunk, BM),
-                         reinterpret_cast<const uint4*>(dy) + (place_at[tile % STAGES][k].x + a_from), a_there && within(k));
+            cp_async<16>(to + across<T>(k, a_chunk, BM), reinterpret_cast<const uint4*>(dy) + (at[k].x + a_from),
+                         a_there && k < left);
         }
 #pragma unroll
         for (int i = 0; i < ROWS / PER_B; i++) {
             int k = threadIdx.x / WIDE_B + i * PER_B;
-            cp_async<16>(to + BM * DEPTH + across<T>(k, b_chunk, BN),
-                         reinterpret_cast<const uint4*>(x) + (place_at[tile % STAGES][k].y + b_from), b_there && within(k));
+            cp_async<16, true>(to + BM * DEPTH + across<T>(k, b_chunk, BN),
+                               reinterpret_cast<const uint4*>(x) + (at[k].y + b_from), b_there && k < left);
         }
-    };
-    auto fetch = [&](int tile) {
-        int left = places - (first + tile) * ROWS;
-        if (left >= ROWS) copy(tile, [](int) { return true; });
-        else copy(tile, [=](int k) { return k < left; });
     };
 
     for (int i = threadIdx.x; i < STAGES * ROWS; i += THREADS) locate(i / ROWS, i % ROWS);
@@ -83,25 +80,26 @@ conv_dw(const typename M::T* dy, const typename M::T* x, float* parts, ConvDw c)
         product.add_across(a, a + BM * DEPTH);
     }
     cp_async_wait<0>();
-    parts += ((long long)split * c.groups + group) * c.outputs * columns;
-    product.each([&](int i, int j, auto sums) {
-        if (row + i < c.outputs && column + j < columns) store(parts + (long long)(row + i) * columns + column + j, sums);
-    });
+    int pitch = gridDim.x / row_tiles * BN;
+    parts += (((long long)split * c.groups + group) * row_tiles * BM + row) * pitch + column;
+    product.each([&](int i, int j, auto sums) { store(parts + (long long)i * pitch + j, sums); });
 }
 
-// dw (outputs, channels, taps) from parts (splits, outputs, packed taps, packed channels). The last axis of the window
-// has `window` taps, `pitch` as packed.
-template <class T>
-__global__ void sum_parts(const float* parts, T* dw, long long count, int splits, long long stride, int channels, int taps,
-                          int window, int pitch, int packed_channels, int columns) {
+// Where a sum lies in the parts: group and output, tap and channel. Of the window's last axis `window` taps count, in
+// lines of `pitch`; a row of parts has `columns` numbers, a group `rows` of them.
+struct Parts { int splits, outputs, rows, channels, taps, window, pitch, packed, columns; };
+
+// dw (outputs of all groups, channels, taps); `stride` goes from a part to the next.
+template <class T> __global__ void sum_parts(const float* parts, T* dw, long long count, long long stride, Parts p) {
     long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
     if (i >= count) return;
-    int tap = i % taps;
-    long long row = i / taps, o = row / channels;
-    int c = row - o * channels, at = tap / window * pitch + tap % window;
-    parts += o * columns + at * packed_channels + c;
+    int tap = i % p.taps;
+    long long line = i / p.taps;
+    int o = int(line / p.channels), channel = int(line - (long long)o * p.channels), group = o / p.outputs;
+    parts += ((long long)group * p.rows + o - group * p.outputs) * p.columns +
+             (tap / p.window * p.pitch + tap % p.window) * p.packed + channel;
     float sum = 0;
 #pragma unroll 8
-    for (int split = 0; split < splits; split++) sum += parts[split * stride];
+    for (int split = 0; split < p.splits; split++) sum += parts[split * stride];
     dw[i] = T(sum);
 }

@@ -168,13 +168,14 @@ class Plan:
 def workspace(device: int, stream: int) -> int:
     """The address of the memory that products on this stream of the current device may use for partial sums.
 
-    Products on one stream run one after the other, and share it. It stays: a captured graph has its address in it.
+    Products on one stream run one after the other, and share it. It stays, and comes from no graph's pool: all graphs
+    that were captured on the stream have its address.
     """
     found = _workspaces.get((device, stream))
     if found is None:
         import cupy
 
-        found = _workspaces[device, stream] = cupy.cuda.alloc(_handle(device)[1])
+        found = _workspaces[device, stream] = cupy.get_default_memory_pool().malloc(_handle(device)[1])
     return found.ptr
 
 

@@ -65,12 +65,12 @@ def _run(a: Any, b: Any, transposed: bool, epilogue: int, vector: Any) -> Any:
     found = _prepared.get(key) or _prepare(key)
     if found.plan is None:
         return _otherwise(found, a, b, transposed, epilogue, vector)
+    if vector is not None and (vector.data.ptr & 15 or not vector.flags.c_contiguous):
+        vector = cupy.array(vector)
     y = cupy.empty(found.shape, a.dtype)
     stream = cupy.cuda.get_current_stream().ptr
     if vector is None:
         found.plan(right, left, y.data.ptr, workspace(device, stream), stream)
-    elif vector.data.ptr & 15 or not vector.flags.c_contiguous:
-        return _run(a, b, transposed, epilogue, cupy.array(vector))
     else:
         found.plan.run_with(vector.data.ptr, 0, right, left, y.data.ptr, workspace(device, stream), stream)
     return y

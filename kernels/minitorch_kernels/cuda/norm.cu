@@ -40,6 +40,7 @@ __global__ void __launch_bounds__(512, 2) rows(const T* x, const void* w, const 
         });
         row_sums(first);
     }
+    tile.keep_packed();
     A shift = first[0] / min(n, width);
     for (;; tile.load(x, from, own)) {
         tile.each(from, own, [&](int k, int i) {
@@ -52,6 +53,7 @@ __global__ void __launch_bounds__(512, 2) rows(const T* x, const void* w, const 
         from += width;
     }
     row_sums(sums);
+    tile.keep_packed();
     Moments<A> found = moments<A>(shift, mean ? sums[0] : A(0), sums[1], n);
     A scale = found.rstd(eps);
     if (own && threadIdx.x == 0) {
@@ -74,52 +76,71 @@ __global__ void __launch_bounds__(512, 2) rows(const T* x, const void* w, const 
     }
 }
 
-// dx of layer and RMS norm (`mean` is null), and, where a row fits into the registers, dw and db in the same
-// pass: each thread adds up its own columns over the rows of its block. The sums of the blocks go to `parts`
-// [blocks][dw, db][n], or, of a single block, to dw and db. Dynamic shared memory: parts of the rows of a block.
+// dx of layer and RMS norm (`mean` is null), and, where a row fits into the registers, dw and db in the same pass: each
+// thread adds up its own columns over the rows of its block. The sums of the blocks go to `parts`[blocks][dw, db][n],
+// or, of a single block, to dw and db. Dynamic shared memory: parts of the rows of a block. Two 16-bit rows are taken
+// at a time: registers that hold sums leave fewer for loads.
 //
 // With g = dy w: dx = rstd (g - mean(g) - xhat mean(g xhat)), g without what cannot change y.
 template <class T, bool WIDE, class A = accumulator<T>>
 __global__ void __launch_bounds__(512, 1)
 rows_dx(const T* dy, const T* x, const void* w, bool full, const A* mean, const A* rstd, T* dx, void* dw, void* db,
         A* parts, long long count, int n) {
-    constexpr int N = Tile<T, WIDE>::N, K = Tile<T, WIDE>::K;
-    int width = Tile<T, WIDE>::width();
+    constexpr int R = sizeof(T) == 2 ? 2 : 1;
+    using Piece = Tile<T, WIDE, 4 / R>;
+    constexpr int N = Piece::N, K = Piece::K;
+    int width = Piece::width();
     bool fits = n <= width;
     A dws[K][N] = {}, dbs[K][N] = {};
-    for (long long start = blockIdx.x * (long long)blockDim.y; start < count; start += gridDim.x * blockDim.y) {
-        long long row = start + threadIdx.y;
-        int own = row < count ? n : 0, from = 0;
-        A scale = own ? rstd[row] : A(0), centre = own && mean ? mean[row] : A(0), sums[3] = {};
-        Tile<T, WIDE> xs, dys;
-        for (;; from += width) {
-            xs.load(x + row * n, from, own), dys.load(dy + row * n, from, own);
-            xs.each(from, own, [&](int k, int i) {
-                auto ws = w ? weights<T, N>(w, full, i) : all<A, N>(1);
-                for (int j = 0; j < N; j++) {
-                    A xhat = (A(xs.at[k][j]) - centre) * scale, g = A(dys.at[k][j]) * ws[j];
-                    sums[0] += g, sums[1] += g * xhat, sums[2] += xhat;
-                }
-            });
+    for (long long start = blockIdx.x * blockDim.y * R; start < count; start += gridDim.x * blockDim.y * R) {
+        Piece xs[R], dys[R];
+        int own[R], from = 0;
+        A scale[R], centre[R], sums[3 * R] = {};
+        auto load = [&] {
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                long long row = start + r * blockDim.y + threadIdx.y;
+                xs[r].load(x + row * n, from, own[r]), dys[r].load(dy + row * n, from, own[r]);
+            }
+        };
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            long long row = start + r * blockDim.y + threadIdx.y;
+            own[r] = row < count ? n : 0;
+            scale[r] = own[r] ? rstd[row] : A(0), centre[r] = own[r] && mean ? mean[row] : A(0);
+        }
+        for (load();; from += width, load()) {
+#pragma unroll
+            for (int r = 0; r < R; r++)
+                Piece::each(from, own[r], [&](int k, int i) {
+                    auto ws = w ? weights<T, N>(w, full, i) : all<A, N>(1);
+                    for (int j = 0; j < N; j++) {
+                        A xhat = (A(xs[r].at[k][j]) - centre[r]) * scale[r], g = A(dys[r].at[k][j]) * ws[j];
+                        sums[3 * r] += g, sums[3 * r + 1] += g * xhat, sums[3 * r + 2] += xhat;
+                    }
+                });
             if (from + width >= n) break;
         }
         row_sums(sums);
-        A rest = mean ? sums[2] / n : A(0);  // what rounding took from the mean
-        A level = mean ? sums[0] / n : A(0), along = (sums[1] - rest * sums[0]) / n;
-        for (;;) {
-            xs.each(from, own, [&](int k, int i) {
-                auto ws = w ? weights<T, N>(w, full, i) : all<A, N>(1);
-                vector<T, N> dxs;
-                for (int j = 0; j < N; j++) {
-                    A xhat = (A(xs.at[k][j]) - centre) * scale - rest, d = dys.at[k][j];
-                    dxs[j] = T(scale * (d * ws[j] - level - xhat * along));
-                    if (fits) dws[k][j] += d * xhat, dbs[k][j] += d;
-                }
-                store(dx + row * n + i, dxs);
-            });
+        for (int r = 0; r < R; r++) xs[r].keep_packed(), dys[r].keep_packed();
+        for (;; from -= width, load()) {  // from the last pieces, which are still here, to the first
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                A rest = mean ? sums[3 * r + 2] / n : A(0);  // what rounding took from the mean
+                A level = mean ? sums[3 * r] / n : A(0), along = (sums[3 * r + 1] - rest * sums[3 * r]) / n;
+                T* to = dx + (start + r * blockDim.y + threadIdx.y) * n;
+                Piece::each(from, own[r], [&](int k, int i) {
+                    auto ws = w ? weights<T, N>(w, full, i) : all<A, N>(1);
+                    vector<T, N> dxs;
+                    for (int j = 0; j < N; j++) {
+                        A xhat = (A(xs[r].at[k][j]) - centre[r]) * scale[r] - rest, d = dys[r].at[k][j];
+                        dxs[j] = T(scale[r] * (d * ws[j] - level - xhat * along));
+                        if (fits) dws[k][j] += d * xhat, dbs[k][j] += d;
+                    }
+                    store(to + i, dxs);
+                });
+            }
             if (from == 0) break;
-            from -= width;
-            xs.load(x + row * n, from, own), dys.load(dy + row * n, from, own);
         }
     }
     if (!fits) return;
@@ -133,7 +154,7 @@ rows_dx(const T* dy, const T* x, const void* w, bool full, const A* mean, const 
         if (blockDim.y == 1) put(column, value);
         else shared[threadIdx.y * columns + column] = value;
     };
-    Tile<T, WIDE>::each(0, n, [&](int k, int i) {
+    Piece::each(0, n, [&](int k, int i) {
         for (int j = 0; j < N; j++) {
             keep(i + j, dws[k][j]);
             if (mean) keep(n + i + j, dbs[k][j]);
@@ -148,7 +169,8 @@ rows_dx(const T* dy, const T* x, const void* w, bool full, const A* mean, const 
     }
 }
 
-// dw and db of long rows, of the rows blockIdx.y, blockIdx.y + gridDim.y, ..., into `parts`: a thread a vector of columns.
+// dw and db of long rows, of the rows blockIdx.y, blockIdx.y + gridDim.y, ..., into `parts`: a thread takes a vector of
+// columns.
 template <class T, bool WIDE, class A = accumulator<T>>
 __global__ void columns(const T* dy, const T* x, const A* mean, const A* rstd, A* parts, long long count, int n) {
     constexpr int N = Tile<T, WIDE>::N;
@@ -168,7 +190,8 @@ __global__ void columns(const T* dy, const T* x, const A* mean, const A* rstd, A
     }
 }
 
-// dw and db from `parts`[count][dw, db][n], or [count][n] where there is no db: a block is (32 columns, threads a column).
+// dw and db from `parts`[count][dw, db][n], or [count][n] where there is no db. A block is (32 columns, threads a
+// column).
 template <class T, class A = accumulator<T>>
 __global__ void add_parts(const A* parts, T* dw, T* db, int count, int n) {
     int column = blockIdx.x * 32 + threadIdx.x, columns = db ? 2 * n : n;

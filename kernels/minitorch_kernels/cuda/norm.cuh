@@ -13,8 +13,8 @@ template <class T> __device__ __forceinline__ void put_weight(void* w, bool full
 
 // A piece of a row in the registers of its threads: each holds K vectors of N elements. All K loads are on their way
 // before the first is needed, and a row that fits is read from memory once.
-template <class T, bool WIDE> struct Tile {
-    static constexpr int N = WIDE ? 16 / int(sizeof(T)) : 1, K = WIDE && sizeof(T) == 2 ? 2 : 4;
+template <class T, bool WIDE, int LOADS = 4> struct Tile {
+    static constexpr int N = WIDE ? 16 / int(sizeof(T)) : 1, K = LOADS;
     vector<T, N> at[K];
 
     static __device__ __forceinline__ int width() { return K * N * blockDim.x; }
@@ -22,6 +22,14 @@ template <class T, bool WIDE> struct Tile {
     // Elements from `from` on of a row of n.
     __device__ __forceinline__ void load(const T* row, int from, int n) {
         each(from, n, [&](int k, int i) { at[k] = ::load<N>(row + i); });
+    }
+
+    // Between two passes over the piece: 16-bit elements are converted in each, not kept in registers of 32 bits.
+    __device__ __forceinline__ void keep_packed() {
+        if constexpr (sizeof(T) == 2 && N > 1)
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                for (int j = 0; j < N / 2; j++) forget(reinterpret_cast<unsigned*>(&at[k])[j]);
     }
 
     // f(k, i) for each vector at[k] that the thread holds, whose first element is element i of the row.
@@ -50,9 +58,9 @@ template <int M, class A> __device__ __forceinline__ void row_sums(A (&a)[M]) {
     for (int m = 0; m < M; m++) a[m] = warp_sum(lane < warps ? of_warp[m][first + lane] : A(0));
 }
 
-// Sums over the threads of equal threadIdx.x < 32, each of which gets them.
+// Sums over the threads of equal threadIdx.x < 32, each of which gets them: blockDim.y is 16 at most.
 template <int M, class A> __device__ __forceinline__ void column_sums(A (&a)[M]) {
-    __shared__ A of_thread[M][32][32];
+    __shared__ A of_thread[M][16][32];
     __syncthreads();
     for (int m = 0; m < M; m++) of_thread[m][threadIdx.y][threadIdx.x] = a[m], a[m] = 0;
     __syncthreads();

@@ -12,11 +12,11 @@ from .build import FLOATS, Program, ctype
 
 WIDTHS = (False, True)
 LONGEST = 512  # threads of a block
-USUAL = 256  # those that rows or channels share
+USUAL = 256  # those that short rows share
 BLOCKS = 264  # that go over the rows of a backward pass: two for each multiprocessor of an H100 or H200
-NULL = np.uint64(0)
-program = Program("norm.cu", {
-    **dict.fromkeys(("rows", "rows_dx", "columns", "groups_dx"), (FLOATS, WIDTHS)), "add_parts": (FLOATS,)})
+NULL, NO, YES, NONE, ONE = np.uint64(0), np.bool_(False), np.bool_(True), np.int32(0), np.int32(1)
+program = Program("norm.cu", {**dict.fromkeys(("rows", "rows_dx", "columns", "groups_dx"), (FLOATS, WIDTHS)),
+                              "add_parts": (FLOATS,)})
 
 
 def layer_norm(x: Any, w: Any, b: Any, ndim: int, eps: float) -> tuple:
@@ -40,44 +40,42 @@ def rms_norm_backward(dy: Any, x: Any, w: Any, ndim: int, eps: float, stats: Any
 
 def group_norm(x: Any, w: Any, b: Any, groups: int, eps: float) -> tuple:
     x, w, b = contiguous(x, w, b)
-    plane = prod(x.shape[2:])
-    n, count = x.size // (len(x) * groups), len(x) * groups
+    items, plane = x.shape[0], prod(x.shape[2:])
     wide = fits_vectors(plane, x)
+    grid, block, sizes = _forward(x.size // (items * groups), items * groups, x.itemsize, wide)
     y = cupy.empty(x.shape, x.dtype)
-    mean, rstd = cupy.empty((len(x), groups), computed(x)), cupy.empty((len(x), groups), computed(x))
-    grid, block = _blocks(n, count, x.itemsize, wide)
+    mean, rstd = [cupy.empty((items, groups), computed(x)) for _ in range(2)]
     program.launch("rows", (ctype(x), wide), grid, block,
-                   (x, or_null(w), or_null(b), full(x, w, b), y, mean, rstd, np.int64(count), np.int32(n), np.int32(plane),
-                    np.int32(groups), mean.dtype.type(eps)))
+                   (x, or_null(w), or_null(b), full(x, w, b), y, mean, rstd, *sizes, np.int32(plane), np.int32(groups),
+                    mean.dtype.type(eps)))
     return y, mean, rstd
 
 
 def group_norm_backward(dy: Any, x: Any, w: Any, groups: int, eps: float, stats: Any = None) -> tuple:
     dy, x, w = contiguous(dy, x, w)
     mean, rstd = contiguous(*stats) if stats else group_norm(x, None, None, groups, eps)[1:]
-    items, channels, plane = len(x), x.shape[1], prod(x.shape[2:])
-    wide = fits_vectors(plane, dy, x)
+    items, channels, plane = x.shape[0], x.shape[1], prod(x.shape[2:])
+    own, wide = channels // groups, fits_vectors(plane, dy, x)
     dx, parts = cupy.empty(x.shape, x.dtype), cupy.empty((items, 2, channels), mean.dtype)
     program.launch("groups_dx", (ctype(x), wide), (items * groups,),
-                   _shared_block(channels // groups, plane * x.itemsize // 16 if wide else plane),
-                   (dy, x, or_null(w), full(x, w), mean, rstd, dx, parts, np.int32(groups), np.int32(channels // groups),
+                   _group(own, plane * x.itemsize // 16 if wide else plane),
+                   (dy, x, or_null(w), full(x, w), mean, rstd, dx, parts, np.int32(groups), np.int32(own),
                     np.int32(plane)))
-    return (dx, *_added(parts, items, (channels,), x if w is None else w, True))
+    return dx, *_added(parts, items, (channels,), x if w is None else w, True)
 
 
 def _rows(x: Any, w: Any, b: Any, ndim: int, eps: float, centred: bool) -> tuple:
     x, w, b = contiguous(x, w, b)
-    shape = x.shape
-    n = prod(shape[x.ndim - ndim:])
-    count = x.size // n
+    shape, lead = x.shape, x.ndim - ndim
+    n = prod(shape[lead:])
     wide = fits_vectors(n, x, w, b)
-    of_row = (*shape[:x.ndim - ndim], *(1,) * ndim)
+    grid, block, sizes = _forward(n, x.size // n, x.itemsize, wide)
+    of_row = shape[:lead] + (1,) * ndim
     y, rstd = cupy.empty(shape, x.dtype), cupy.empty(of_row, computed(x))
     mean = cupy.empty(of_row, rstd.dtype) if centred else None
-    grid, block = _blocks(n, count, x.itemsize, wide)
     program.launch("rows", (ctype(x), wide), grid, block,
-                   (x, or_null(w), or_null(b), full(x, w, b), y, or_null(mean), rstd, np.int64(count), np.int32(n), np.int32(0),
-                    np.int32(1), rstd.dtype.type(eps)))
+                   (x, or_null(w), or_null(b), full(x, w, b), y, or_null(mean), rstd, *sizes, NONE, ONE,
+                    rstd.dtype.type(eps)))
     return y, mean, rstd
 
 
@@ -85,30 +83,23 @@ def _rows_dx(dy: Any, x: Any, w: Any, mean: Any, rstd: Any, ndim: int) -> tuple:
     dy, x, w, mean, rstd = contiguous(dy, x, w, mean, rstd)
     columns = x.shape[x.ndim - ndim:]
     n = prod(columns)
-    count, like = x.size // n, x if w is None else w
+    like, both = x if w is None else w, mean is not None
     wide = fits_vectors(n, dy, x, w)
-    (blocks,), (threads, rows) = _blocks(n, count, x.itemsize, wide)
-    if blocks <= 4:  # one block instead, and no second launch
-        blocks = 1
-    else:
-        blocks = min(-(-blocks // 2), BLOCKS)
-    fits = n <= threads * _held(x.itemsize, wide)
-    dx, sums = cupy.empty(x.shape, x.dtype), n if mean is None else 2 * n
-    last = blocks == 1 and fits
-    dw = cupy.empty(columns, like.dtype) if last else None
-    db = cupy.empty(columns, like.dtype) if last and mean is not None else None
-    parts = None if last else cupy.empty((blocks, sums), rstd.dtype)
-    program.launch("rows_dx", (ctype(x), wide), (blocks,), (threads, rows),
+    blocks, block, fits, sizes = _backward(n, x.size // n, x.itemsize, wide)
+    dx, sums, at_once = cupy.empty(x.shape, x.dtype), n * (1 + both), fits and blocks == 1
+    dw = cupy.empty(columns, like.dtype) if at_once else None
+    db = cupy.empty(columns, like.dtype) if at_once and both else None
+    parts = None if at_once else cupy.empty((blocks, sums), rstd.dtype)
+    program.launch("rows_dx", (ctype(x), wide), (blocks,), block,
                    (dy, x, or_null(w), full(x, w), or_null(mean), rstd, dx, or_null(dw), or_null(db), or_null(parts),
-                    np.int64(count), np.int32(n)),
-                   shared=rows * sums * rstd.itemsize if rows > 1 else 0)
-    if last:
+                    *sizes), shared=block[1] * sums * rstd.itemsize if block[1] > 1 else 0)
+    if at_once:
         return dx, dw, db
     if not fits:
         width = n * x.itemsize // 16 if wide else n
         program.launch("columns", (ctype(x), wide), (-(-width // 128), blocks), (128,),
-                       (dy, x, or_null(mean), rstd, parts, np.int64(count), np.int32(n)))
-    return (dx, *_added(parts, blocks, columns, like, mean is not None))
+                       (dy, x, or_null(mean), rstd, parts, *sizes))
+    return dx, *_added(parts, blocks, columns, like, both)
 
 
 def _added(parts: Any, count: int, shape: tuple, like: Any, both: bool) -> tuple:
@@ -121,21 +112,35 @@ def _added(parts: Any, count: int, shape: tuple, like: Any, both: bool) -> tuple
 
 
 @lru_cache(1024)
-def _blocks(n: int, count: int, itemsize: int, wide: bool) -> tuple[tuple[int], tuple[int, int]]:
-    """Grid and block for `count` rows of n elements: as few threads a row as hold it, short rows in one block."""
-    wanted = -(-n // _held(itemsize, wide))
-    threads = min(LONGEST, -(-wanted // 32) * 32) if wanted > 32 else 1 << (wanted - 1).bit_length()
-    rows = max(1, USUAL // threads)
-    return (-(-count // rows),), (threads, rows)
-
-
-def _held(itemsize: int, wide: bool) -> int:
-    """Elements that a thread holds: norm.cuh's K N."""
-    return 4 if not wide else 8 if itemsize == 8 else 16
+def _forward(n: int, count: int, itemsize: int, wide: bool) -> tuple[tuple[int], tuple[int, int], tuple]:
+    """Grid, block, and the kernel's (count, n), for `count` rows of n elements."""
+    threads, rows = _block(n, 64 // itemsize if wide else 4)
+    return (-(-count // rows),), (threads, rows), (np.int64(count), np.int32(n))
 
 
 @lru_cache(1024)
-def _shared_block(channels: int, width: int) -> tuple[int, int]:
+def _backward(n: int, count: int, itemsize: int, wide: bool) -> tuple[int, tuple[int, int], bool, tuple]:
+    """Blocks, the block, whether it holds whole rows, and the kernel's (count, n).
+
+    A few rows are left to one block, which saves the second launch that adds up what several blocks find.
+    """
+    at_once = 2 if itemsize == 2 else 1
+    held = (64 // itemsize if wide else 4) // at_once
+    threads, rows = _block(n, held)
+    turns = -(-count // (rows * at_once))
+    blocks = 1 if turns <= 4 else min(-(-turns // 2), BLOCKS)
+    return blocks, (threads, rows), n <= threads * held, (np.int64(count), np.int32(n))
+
+
+def _block(n: int, held: int) -> tuple[int, int]:
+    """(threads a row, rows): as few threads as hold n elements; short rows share a block."""
+    wanted = -(-n // held)
+    threads = min(LONGEST, -(-wanted // 32) * 32) if wanted > 32 else 1 << (wanted - 1).bit_length()
+    return threads, max(1, USUAL // threads)
+
+
+@lru_cache(1024)
+def _group(channels: int, width: int) -> tuple[int, int]:
     """(threads a channel of `width` vectors, channels at a time) for one group."""
     threads = min(LONGEST, 1 << (width - 1).bit_length())
     return threads, max(32 // threads, min(LONGEST // threads, 1 << (channels - 1).bit_length()))
@@ -153,7 +158,7 @@ def computed(x: Any) -> Any:
 
 def full(x: Any, *weights: Any) -> Any:
     """Whether weights are float beside 16-bit x."""
-    return np.bool_(any([w is not None and w.dtype != x.dtype for w in weights]))
+    return YES if any([w is not None and w.dtype != x.dtype for w in weights]) else NO
 
 
 def fits_vectors(n: int, *arrays: Any) -> bool:

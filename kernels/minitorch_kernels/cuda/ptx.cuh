@@ -55,6 +55,9 @@ __device__ __forceinline__ unsigned tf32_bits(float x) {
     return bits;
 }
 
+// The same bits, of which the compiler does not know so: what was computed from them is computed again, not kept.
+__device__ __forceinline__ void forget(unsigned& bits) { asm volatile("" : "+r"(bits)); }
+
 // 2^x in one instruction, to 2 units in the last place; denormal results are 0.
 __device__ __forceinline__ float exp2_fast(float x) {
     float y;
@@ -64,12 +67,13 @@ __device__ __forceinline__ float exp2_fast(float x) {
 
 // BYTES (4, 8 or 16, both addresses their multiples) from global to shared memory without passing through registers;
 // zeros where not `there`, and `from` is not read. A thread sees its own copies after cp_async_wait, the others' after
-// the __syncthreads that follows it. Whoever copies waits for the copies before it ends.
-template <int BYTES> __device__ __forceinline__ void cp_async(void* to, const void* from, bool there = true) {
+// the __syncthreads that follows it. Whoever copies waits for the copies before it ends. KEEP: L1 keeps the bytes too,
+// for a neighbour who will copy them again; fewer than 16 always go through it.
+template <int BYTES, bool KEEP = false> __device__ __forceinline__ void cp_async(void* to, const void* from, bool there = true) {
     static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async copies 4, 8 or 16 bytes");
     unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(to));
     int read = there ? BYTES : 0;
-    if constexpr (BYTES == 16)  // past L1
+    if constexpr (BYTES == 16 && !KEEP)
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(from), "r"(read) : "memory");
     else
         asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(from), "n"(BYTES), "r"(read)

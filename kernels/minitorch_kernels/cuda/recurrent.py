@@ -59,7 +59,9 @@ def recurrent(x: Any, h: Any, c: Any, w: Any, b: Any, p: Any, cell: str, sizes: 
 def recurrent_backward(dy: Any, dh: Any, dc: Any, x: Any, h: Any, c: Any, w: Any, b: Any, p: Any, cell: str,
                        sizes: tuple[int, ...], reverse: bool, weights: bool = True, saved: Any = None) -> tuple:
     """See `minitorch_kernels.recurrent.recurrent_backward`."""
-    values, before, cells, full = saved or recurrent(x, h, c, w, b, p, cell, sizes, reverse)[3]
+    if saved is None or len(saved) != 4:  # what another version has kept lies in another order
+        saved = recurrent(x, h, c, w, b, p, cell, sizes, reverse)[3]
+    values, before, cells, full = saved
     w, p, dy = [None if a is None else cupy.ascontiguousarray(a) for a in (w, p, dy)]
     n, width = h.shape
     size, wide = len(w) // _gates(cell), _wide(x)

@@ -27,7 +27,7 @@ template <class In> __device__ __forceinline__ accumulator<In> part(const In* fr
 
 // y[row, piece] = the sum of a piece of a row of n. Up to 32 threads in x share a warp with other rows; more are a block.
 template <class In, class Out>
-__global__ void __launch_bounds__(512) sum_rows(const In* x, Out* y, long long rows, long long n, long long piece) {
+__global__ void __launch_bounds__(512, 3) sum_rows(const In* x, Out* y, long long rows, long long n, long long piece) {
     long long row = blockIdx.x * (long long)blockDim.y + threadIdx.y, first = blockIdx.y * piece;
     accumulator<In> total = 0;
     if (row < rows)

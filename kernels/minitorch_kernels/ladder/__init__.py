@@ -29,18 +29,20 @@ class Rung(NamedTuple):
         return f"{self.number} {self.name}: {self.idea}"
 
 
-def ladder(kernel: str) -> list[Rung]:
-    """The rungs of `kernel`, slowest first: what the table has for the CPU, from its last version to its first.
+def ladder(kernel: str, device: str = "cpu") -> list[Rung]:
+    """The rungs of `kernel`, slowest first: what the table has for a device, from its last version to its first.
 
     The idea is the first line of the rung's docstring; for the table's own versions above the ladder, of their file's.
     Raises ValueError for a kernel without a ladder, ImportError where Numba is not installed.
 
     >>> [rung.name for rung in ladder("conv2d")][-4:]
     ['threads', 'numba', 'winograd', 'columns']
+    >>> [rung.name for rung in ladder("matmul", "cuda")]
+    ['loops', 'rows', 'blocked', 'tiled', 'pipelined', 'tensor', 'cublaslt']
     """
     if kernel not in ladders():
         raise ValueError(f"ladder: expects one of {', '.join(ladders())}, got {kernel!r}")
-    versions = [version for version in table.get(kernel).versions if version.device == "cpu"]
+    versions = [version for version in table.get(kernel).versions if version.device == device]
     rungs = [(version.name, version.load(), version.backend == "ladder") for version in reversed(versions)]
     return [Rung(i, name, _idea(function if own else sys.modules[function.__module__]), function)
             for i, (name, function, own) in enumerate(rungs, 1)]

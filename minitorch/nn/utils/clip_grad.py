@@ -6,7 +6,9 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from ...device import cpu_kernels, kernels_of
+import numpy as np
+
+from ...device import alike, device_of, kernels_of, move
 from ...engine import whole
 from ...tensor import Tensor
 
@@ -36,20 +38,16 @@ def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, e
     Raises RuntimeError, if asked to, where it is not finite.
     """
     arrays = [t._array for t in ([tensors] if isinstance(tensors, Tensor) else tensors)]
-    p = float(norm_type)
-    norms = [_norm(a, p) for a in arrays]
-    if not norms:
-        total: Any = 0.0
-    elif p == math.inf:
-        total = max(norms, key=lambda v: (v != v, v))  # a NaN wins
-    else:
-        total = sum(v ** p for v in norms) ** (1 / p)
-    if error_if_nonfinite and not math.isfinite(total):
+    order, total = float(norm_type), np.zeros((), np.float32)
+    norms = [kernels_of(some[0]).total_norm(some, order) for some in alike(arrays)]
+    if norms:
+        total = norms[0] if len(norms) == 1 else \
+            kernels_of(norms[0]).total_norm([_like(norm, norms[0]) for norm in norms], order)
+    if error_if_nonfinite and not math.isfinite(float(total)):
         raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
                            "cannot be clipped. To disable this error and scale the gradients by the non-finite norm "
                            "anyway, set `error_if_nonfinite=False`")
-    xp = kernels_of(arrays[0]).xp if arrays else cpu_kernels.xp
-    return Tensor._wrap(xp.asarray(total, arrays[0].dtype if arrays else "float32"))
+    return Tensor._wrap(total)
 
 
 @whole
@@ -63,9 +61,10 @@ def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clip every gradient, in place, to [-clip_value, clip_value]."""
     bound = float(clip_value)
-    for grad in _grads(parameters):
-        a = grad._array
-        kernels_of(a).xp.clip(a, -bound, bound, out=a)
+    grads = _grads(parameters)
+    for some in alike([grad._array for grad in grads]):
+        kernels_of(some[0]).clamp_grads(some, bound)
+    for grad in grads:
         grad._bump()
 
 
@@ -83,25 +82,15 @@ def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 def _scale(grads: list[Tensor], max_norm: float, total: Tensor) -> None:
     """One pass over the memory, and none where nothing is too long."""
-    factor = float(max_norm) / (float(total._array) + 1e-6)
-    if factor >= 1:
-        return
-    for grad in grads:
-        grad._array *= grad._array.dtype.type(factor)
-        grad._bump()
+    written = [kernels_of(some[0]).shorten_grads(some, _like(total._array, some[0]), float(max_norm))
+               for some in alike([grad._array for grad in grads])]
+    if any(written):
+        for grad in grads:
+            grad._bump()
 
 
-def _norm(a: Any, p: float) -> float:
-    """The p-norm of all elements: for p = 2 one pass, a product of the vector with itself."""
-    flat = a.reshape(-1)
-    if p == 2 and a.dtype.char in "fd":
-        square = float(flat.dot(flat))
-        if 1e-30 < square < math.inf:  # otherwise squares have left float32's range
-            return math.sqrt(square)
-    xp = kernels_of(a).xp
-    flat = xp.abs(flat.astype("float64"))
-    if not flat.size:
-        return 0.0
-    if p == math.inf:
-        return float(flat.max())
-    return float(xp.sum(flat ** p)) ** (1 / p) if p else float(xp.count_nonzero(flat))
+def _like(total: Any, array: Any) -> Any:
+    """A norm where `array` lies, and in its dtype."""
+    if isinstance(array, np.ndarray):
+        return total
+    return move(total, device_of(array)).astype(array.dtype, copy=False)

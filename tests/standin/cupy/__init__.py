@@ -13,7 +13,7 @@ from ._ndarray import ndarray
 from ._ufunc import ufunc
 
 __version__ = "14.2.0"
-globals().update(_functions.namespace("cupy", _numpy))
+globals().update({**_functions.namespace("cupy", _numpy), "ndarray": ndarray, "ufunc": ufunc})
 
 try:
     from ._emulation import RawKernel, RawModule

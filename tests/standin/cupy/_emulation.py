@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -115,10 +116,14 @@ def _headers():
     texts = b"".join([path.read_bytes() for path in sorted(HEADERS.glob("*.h"))])
     digest = hashlib.sha256(texts + " ".join(FLAGS).encode()).hexdigest()[:16]
     folder = keeping.folder() / "emulated" / digest
-    if not (folder / "cuda_on_cpu.h.gch").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _compile(folder / "cuda_on_cpu.h.gch", "-x", "c++-header", HEADERS / "cuda_on_cpu.h")
+    with _one_at_a_time:
+        if not (folder / "cuda_on_cpu.h.gch").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _compile(folder / "cuda_on_cpu.h.gch", "-x", "c++-header", HEADERS / "cuda_on_cpu.h")
     return folder
+
+
+_one_at_a_time = threading.Lock()
 
 
 def _compile(path, *arguments):

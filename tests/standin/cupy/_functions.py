@@ -19,7 +19,7 @@ HOST = {"result_type", "can_cast", "isscalar", "promote_types", "broadcast_shape
 SEQUENCES = {"tup", "arrays", "arys", "operands", "condlist", "choicelist", "choices", "a_tuple", "seq", "shape", "axis",
              "axes", "pad_width", "shift", "newshape", "indices", "indices_or_sections", "repeats", "source",
              "destination", "bins", "dims", "reps", "multi_index", "xi", "s", "decimals", "kth", "sections", "order",
-             "constant_values", "subscripts", "fill_value", "keys", "q"}
+             "constant_values", "range", "subscripts", "fill_value", "keys", "q"}
 WRAPPED = {"allclose", "array_equal", "array_equiv", "count_nonzero", "size"}  # where NumPy gives a Python number
 KEEPING = {"empty_like", "zeros_like", "ones_like", "full_like", "copy"}
 
@@ -167,8 +167,7 @@ def where(condition, x=None, y=None):
         import cupy
 
         return cupy.nonzero(condition)
-    _device_array(condition)
-    return _where(condition, x, y)
+    return _where(condition.astype("?"), x, y)
 
 
 def repeat(a, repeats, axis=None):
@@ -184,7 +183,13 @@ def get_array_module(*arrays):
 
 
 def as_strided(x, shape=None, strides=None):
-    return ndarray._view(np.lib.stride_tricks.as_strided(x._data, shape, strides), x)
+    return ndarray(x.shape if shape is None else shape, x.dtype, x.data, x.strides if strides is None else strides)
+
+
+def diagonal(a, offset=0, axis1=0, axis2=1):
+    data = a._data.diagonal(offset, axis1, axis2)
+    data.flags.writeable = True
+    return ndarray._view(data, a)
 
 
 def from_dlpack(x, device=None, copy=None):
@@ -194,7 +199,7 @@ def from_dlpack(x, device=None, copy=None):
 
 _where = function("cupy", "where", np.where)
 OWN = {"cupy": (array, asarray, ascontiguousarray, asfortranarray, asnumpy, empty, copyto, take, where, repeat,
-                get_array_module, from_dlpack), "cupy.lib.stride_tricks": (as_strided,)}
+                get_array_module, from_dlpack, diagonal), "cupy.lib.stride_tricks": (as_strided,)}
 
 
 def namespace(module, source):

@@ -10,6 +10,8 @@ import threading
 import time
 from contextlib import contextmanager
 
+import numpy as np
+
 from ._errors import CUDARuntimeError
 
 DEVICES = 2
@@ -21,20 +23,39 @@ class _Local(threading.local):
 
 
 local = _Local()
+open_captures = []
 
 
 def run(name, arguments, call):
     """Work on the current stream: `call()`, on what of `arguments` is an array or a pointer."""
     leases = [a._lease for a in arguments if hasattr(a, "_lease")]
+    leases += [lease for a in arguments if getattr(a, "dtype", None) == "int64" for lease in _reached(a)]
     for lease in leases:
         check_device(lease.device_id)
         lease.check_alive(name)
     capture = current()._capture
     if capture is not None:
         capture.add(leases, call)
+    for other in open_captures:
+        if other is not capture:
+            other.keep(leases)
     call()
     for lease in leases:
         lease.check(name)
+
+
+def _reached(table):
+    """The memory that the addresses in an array point to: a kernel for lists of arrays gets them so."""
+    from ._memory import leased
+
+    words = getattr(table, "_data", np.zeros(0, np.int64)).ravel()
+    starts = sorted(leased)
+    if not starts or not words.size:
+        return []
+    words = np.unique(words[(words >= starts[0]) & (words <= starts[-1] + leased[starts[-1]].size)])
+    near = [leased.get(starts[i - 1]) for i in np.searchsorted(starts, words, "right")]
+    found = {id(m): m for m, w in zip(near, words) if m is not None and w < m.ptr + max(m.size, 1)}
+    return list(found.values())
 
 
 def forbid(what, error=None):
@@ -241,15 +262,26 @@ class _Capture:
     """What streams record: the calls, and what the memory held before them."""
 
     def __init__(self, stream):
-        self.streams, self.calls, self.before, self.valid, self.open = [stream], [], {}, True, True
+        from ._memory import blocks
+
+        self.streams, self.calls, self.valid, self.open = [stream], [], True, True
+        self.before = {block: block.bytes.copy() for block in list(blocks)}  # kernels are given addresses too
+        open_captures.append(self)
 
     def add(self, leases, call):
         for lease in leases:
+            lease.block.recorded = True
             if lease.block not in self.before:
                 self.before[lease.block] = lease.block.bytes.copy()
         self.calls.append(([lease.remembered() for lease in leases], call))
 
+    def keep(self, leases):
+        """What is done beside the capture stays done."""
+        for lease in leases:
+            self.before.pop(lease.block, None)
+
     def end(self):
+        open_captures.remove(self)
         for stream in self.streams:
             stream._capture = None
         self.open = False

@@ -14,6 +14,8 @@ from ._errors import OutOfMemoryError
 GUARD, UNIT = 256, 512  # bytes of the pattern on each side at least; what sizes are rounded up to
 PATTERN, GARBAGE = 0xA5, 0xFF  # garbage is NaN in every float type
 TOTAL = 143_771 << 20  # bytes of a device
+blocks = set()  # all that have not been given back to the device
+leased = weakref.WeakValueDictionary()  # the memory in use, by address
 held = dict.fromkeys(range(_launching.DEVICES), 0)  # bytes that have been allocated of each
 
 
@@ -22,16 +24,19 @@ class Block:
 
     def __init__(self, size, device):
         self.size, self.device, self.alive = size, device, True
+        self.recorded = False  # whether a graph works with it, for arrays of whatever sizes
         memory = np.empty(size + 2 * GUARD + UNIT, np.uint8)
         start = -(memory.ctypes.data + GUARD) % UNIT
         self.bytes = memory[start:start + size + 2 * GUARD]
         self.ptr = memory.ctypes.data + start + GUARD
         held[device] += size
+        blocks.add(self)
 
     def free(self):
         """Give it back to the device: who reads it from now on reads garbage."""
         if self.alive:
             self.alive = False
+            blocks.discard(self)
             self.bytes[:] = GARBAGE
             held[self.device] -= self.size
 
@@ -40,8 +45,10 @@ class PooledMemory:
     """A block in use: `size` bytes of it; it goes back to its pool when nothing refers to it any more."""
 
     def __init__(self, block, size, pool):
-        self.block, self.size, self.device_id, self.ptr = block, size, block.device, block.ptr
+        self.block, self.size, self.used, self.ptr = block, block.size, size, block.ptr
+        self.device_id = block.device
         self._pool = weakref.ref(pool) if pool is not None else lambda: None
+        leased[self.ptr] = self
         block.bytes[:GUARD] = PATTERN
         block.bytes[GUARD:GUARD + size] = GARBAGE
         block.bytes[GUARD + size:] = PATTERN
@@ -53,10 +60,10 @@ class PooledMemory:
     def check(self, what):
         """Raises EmulationError where something was written outside of the bytes in use."""
         data = self.block.bytes
-        if not (np.all(data[:GUARD] == PATTERN) and np.all(data[GUARD + self.size:] == PATTERN)):
+        if not self.block.recorded and not (np.all(data[:GUARD] == PATTERN) and np.all(data[GUARD + self.used:] == PATTERN)):
             from ._emulation import EmulationError
 
-            raise EmulationError(f"{what}: wrote outside of an array of {self.size} bytes")
+            raise EmulationError(f"{what}: wrote outside of an array of {self.used} bytes")
 
     def check_alive(self, what):
         if not self.block.alive:

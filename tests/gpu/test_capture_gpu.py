@@ -1,0 +1,226 @@
+"""Captured steps: a compiled step on the GPU does what the same step does eagerly, call by call."""
+import copy
+import warnings
+
+import numpy as np
+import pytest
+
+import minitorch as mt
+from minitorch import nn
+from minitorch.nn import functional as F
+
+
+@pytest.fixture(autouse=True)
+def seeded(device):
+    mt.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Dropout(0.25), nn.Linear(6, 2))
+
+
+def cnn():
+    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                         nn.Linear(12, 2))
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: mt.optim.SGD(p, lr=0.1),
+    "momentum": lambda p: mt.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
+    "adam": lambda p: mt.optim.Adam(p, lr=0.02),
+    "adamw": lambda p: mt.optim.AdamW(p, lr=0.02),
+    "nadam": lambda p: mt.optim.NAdam(p, lr=0.02),
+}
+
+
+def trained(build, optimizer, x, compiled, steps=5, schedule=True):
+    """Losses of some steps, and the state of all that takes part."""
+    mt.manual_seed(3)
+    model = build().to("cuda")
+    opt = OPTIMIZERS[optimizer](model.parameters())
+    scheduler = mt.optim.lr_scheduler.StepLR(opt, 2, 0.5) if schedule else None
+
+    def step(x, t):
+        opt.zero_grad()
+        loss = F.mse_loss(model(x), t)
+        loss.backward()
+        opt.step()
+        if scheduler is not None:
+            scheduler.step()
+        return loss
+
+    run = mt.compile(step, fullgraph=True) if compiled else step
+    losses = []
+    for i in range(steps):
+        xi, ti = x * (1 + 0.1 * i), (mt.zeros(len(x), 2) + 0.1 * i).to("cuda")
+        losses.append(run(xi, ti))
+    if compiled:
+        assert run.explain() == f"step: 1 recording, {steps - 2} replays"
+    return [float(loss) for loss in losses], model, opt
+
+
+def same(a, b):
+    for (name, p), q in zip(a.state_dict().items(), b.state_dict().values()):
+        np.testing.assert_array_equal(p.cpu().numpy(), q.cpu().numpy(), name)
+    for p, q in zip(a.parameters(), b.parameters()):
+        np.testing.assert_array_equal(p.grad.cpu().numpy(), q.grad.cpu().numpy())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_an_mlp(optimizer):
+    x = mt.randn(4, 3).to("cuda")
+    eager, compiled = (trained(mlp, optimizer, x, kind) for kind in (False, True))
+    assert eager[0] == compiled[0]
+    same(eager[1], compiled[1])
+    assert [p._version for p in eager[1].parameters()] == [p._version for p in compiled[1].parameters()]
+    before, after = (run[2].state_dict() for run in (eager, compiled))
+    assert before["param_groups"] == after["param_groups"]
+    for number, state in before["state"].items():
+        for name, value in state.items():
+            np.testing.assert_array_equal(value.cpu().numpy(), after["state"][number][name].cpu().numpy(), name)
+
+
+def test_training_a_cnn():
+    x = mt.randn(2, 1, 4, 4).to("cuda")
+    eager, compiled = (trained(cnn, "momentum", x, kind, steps=4) for kind in (False, True))
+    assert eager[0] == compiled[0]
+    same(eager[1], compiled[1])
+
+
+def test_results_outlive_the_next_call():
+    x = mt.randn(4, 3).to("cuda")
+    f = mt.compile(lambda x: (x * 2, x.sum()))
+    kept = [f(x + i) for i in range(4)]
+    for i, (double, total) in enumerate(kept):
+        np.testing.assert_allclose(double.cpu().numpy(), (x + i).cpu().numpy() * 2, rtol=1e-6)
+        np.testing.assert_allclose(float(total), float((x + i).sum()), rtol=1e-5)
+
+
+def test_other_shapes_are_captured_anew():
+    w = mt.randn(3, device="cuda")
+    f = mt.compile(lambda x: (x * w).sum())
+    for n in (2, 2, 2, 5, 5, 5, 2):
+        x = mt.randn(n, 3).to("cuda")
+        np.testing.assert_allclose(float(f(x)), float((x * w).sum()), rtol=1e-5)
+    assert f.explain() == "<lambda>: 2 recordings, 3 replays"
+
+
+def test_a_replaced_parameter_is_captured_anew():
+    model = nn.Linear(3, 2).to("cuda")
+    f = mt.compile(lambda x: model(x))
+    x = mt.randn(2, 3).to("cuda")
+    with mt.no_grad():
+        for _ in range(3):
+            f(x)
+        model.weight.data = model.weight.data * 2
+        for _ in range(3):
+            np.testing.assert_allclose(f(x).cpu().numpy(), model(x).cpu().numpy(), rtol=1e-6)
+    assert f.explain() == "<lambda>: 2 recordings, 2 replays"
+
+
+def test_a_module_in_training():
+    """Forward is compiled, the loss and backward are not."""
+    x, t = mt.randn(4, 3).to("cuda"), mt.randn(4, 2).to("cuda")
+    plain = mlp().to("cuda")
+    plain[2].p = 0.0
+    twin = copy.deepcopy(plain)
+    compiled = mt.compile(twin, fullgraph=True)
+    for i in range(4):
+        x.grad = None
+        for model, forward in ((plain, plain), (twin, compiled)):
+            model.zero_grad()
+            F.mse_loss(forward(x * (i + 1)), t).backward()
+            with mt.no_grad():
+                for p in model.parameters():
+                    p.sub_(p.grad, alpha=0.1)
+    same(plain, twin)
+    assert compiled.explain() == "Sequential: 1 recording, 2 replays"
+
+
+def test_two_forwards_before_backward():
+    """The second would overwrite what the first one's gradient needs: it runs eagerly."""
+    model = nn.Linear(3, 2).to("cuda")
+    compiled = mt.compile(model)
+    x = mt.randn(4, 3).to("cuda")
+    for _ in range(4):
+        a, b = compiled(x), compiled(x * 2)
+        model.zero_grad()
+        (a * b).sum().backward()
+    want = copy.deepcopy(model)
+    want.zero_grad()
+    (want(x) * want(x * 2)).sum().backward()
+    np.testing.assert_allclose(model.weight.grad.cpu().numpy(), want.weight.grad.cpu().numpy(), rtol=1e-5)
+
+
+def test_a_gradient_that_is_held():
+    w = mt.randn(3, device="cuda").requires_grad_()
+
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+
+    step = mt.compile(step)
+    held = []
+    for i in range(5):
+        x = mt.tensor([float(i)] * 3).to("cuda")
+        step(x)
+        held.append(w.grad)
+    assert [g.tolist() for g in held] == [[float(i)] * 3 for i in range(5)]
+
+
+def test_gradients_that_are_accumulated():
+    w = mt.ones(3, device="cuda").requires_grad_()
+    w.grad = mt.zeros(3, device="cuda")
+    step = mt.compile(lambda x: (w * x).sum().backward(), fullgraph=True)
+    for _ in range(4):
+        step(mt.ones(3, device="cuda"))
+    assert w.grad.tolist() == [4.0] * 3 and step.replays == 2
+
+
+REFUSED = {
+    "item": (lambda x: x * x.sum().item(), "a tensor's value is read"),
+    "bool": (lambda x: x if x.sum() > 0 else -x, "a tensor's value is read"),
+    "cpu": (lambda x: x * (CPU * 2).sum().to("cuda"), "computes with a tensor that lies on the CPU"),
+    "random": (lambda x: x * mt.rand(3).to("cuda"), "random numbers are drawn on the CPU"),
+}
+CPU = mt.ones(3)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_captured(name):
+    function, reason = REFUSED[name]
+    x = mt.arange(1.0, 4.0).to("cuda")
+    with pytest.raises(mt.capture.Unsupported, match=reason):
+        mt.compile(function, fullgraph=True)(x)
+    f = mt.compile(function)
+    with pytest.warns(UserWarning, match=reason):
+        first = f(x)
+    if name != "random":
+        assert mt.equal(f(x).cpu(), first.cpu())
+    assert reason in f.explain() and f.explain().startswith("<lambda>: 0 recordings, 0 replays")
+
+
+def test_a_value_of_the_cpu_is_brought_anew():
+    f = mt.compile(lambda x, s: x * s.to("cuda"), fullgraph=True)
+    x = mt.ones(2, device="cuda")
+    assert [f(x, mt.tensor([float(i), 1.0])).tolist() for i in range(4)] == [[float(i), 1.0] for i in range(4)]
+
+
+def test_what_fails_under_capture_runs_eagerly():
+    """A kernel that cannot be captured, which nothing told of before: all is put back, and the call runs again."""
+    import cupy
+
+    w = mt.ones(2, device="cuda")
+
+    def step(x):
+        w.add_(x)
+        cupy.cuda.get_current_stream().synchronize()
+        return w * 1
+
+    step = mt.compile(step)
+    with pytest.warns(UserWarning, match="cannot be captured|calls"):
+        results = [step(mt.ones(2, device="cuda")).tolist() for _ in range(4)]
+    assert results == [[float(i)] * 2 for i in (2, 3, 4, 5)] and w._version == 4
