@@ -19,10 +19,10 @@ _state: dict[str, Any] = {"cache": True}
 class autocast:
     """Within the block, or the decorated function, products of matrices and convolutions run in `dtype`.
 
-    What else runs in which type follows PyTorch's lists for the CPU (casting.py): losses and sums that need it in
-    float32, the rest in the type of its arguments; of the recurrent layers GRU too runs in `dtype` here. `dtype` is
-    bfloat16 (the default on the CPU, which needs the package ml_dtypes) or float16. With "cuda" and no GPU it warns
-    and does nothing.
+    What else runs in which type follows PyTorch's lists for the device (casting.py): losses and sums that need it in
+    float32, the rest in the type of its arguments; of the recurrent layers GRU too runs in `dtype` here. It is for
+    tensors on `device_type` alone. `dtype` is bfloat16 (the default on the CPU, which needs the package ml_dtypes) or
+    float16 (the default on a GPU). With "cuda" and no GPU it warns and does nothing.
 
     >>> import minitorch as torch
     >>> x = torch.ones(2, 2)
@@ -55,7 +55,7 @@ class autocast:
         self._before.append(mode.autocast)
         if self.device == "cuda" and not self._enabled and not _cuda():
             return self  # without a GPU such a region changes nothing, not even one for the CPU around it
-        mode.autocast = _installed(self.fast_dtype) if self._enabled else None
+        _set(self.device, self.fast_dtype if self._enabled else None)
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -75,10 +75,13 @@ def _install() -> None:
     casting.install(OPS)
 
 
-def _installed(dtype: dtypes.dtype) -> Any:
-    found = dtypes.to_numpy(dtype)
-    _install()
-    return found
+def _set(kind: str, dtype: dtypes.dtype | None) -> None:
+    """Let products on a kind of device run in a type from now on."""
+    found = None if dtype is None else dtypes.to_numpy(dtype)
+    if found is not None:
+        _install()
+    casts = (mode.autocast or casting.Casts())._replace(**{kind: found})
+    mode.autocast = casts if any(casts) else None
 
 
 def _cuda() -> bool:
@@ -96,7 +99,7 @@ def is_autocast_available(device_type: str) -> bool:
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether products are cast on this kind of device."""
-    return mode.autocast is not None and (device_type == "cpu" or _cuda())
+    return mode.autocast is not None and getattr(mode.autocast, device(device_type).type) is not None
 
 
 def is_autocast_cpu_enabled() -> bool:
@@ -108,14 +111,13 @@ def set_autocast_enabled(device_type: Any, enabled: bool | None = None) -> None:
     """Cast products on a kind of device, or not, from now on."""
     kind, wanted = ("cuda", device_type) if enabled is None else (device_type, enabled)
     if kind == "cpu" or _cuda():
-        mode.autocast = _installed(_dtypes[kind]) if wanted else None
+        _set(kind, _dtypes[kind] if wanted else None)
 
 
 def get_autocast_dtype(device_type: str) -> dtypes.dtype:
-    """The type of products within a region that names none."""
-    if device_type == "cpu" and mode.autocast is not None:
-        return dtypes.from_numpy(mode.autocast)
-    return _dtypes[device_type]
+    """The type of products within this region, or else within one that names none."""
+    found = getattr(mode.autocast or casting.Casts(), device_type)
+    return _dtypes[device_type] if found is None else dtypes.from_numpy(found)
 
 
 def set_autocast_dtype(device_type: str, dtype: dtypes.dtype) -> None:

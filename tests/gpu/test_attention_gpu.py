@@ -103,7 +103,7 @@ def test_a_query_that_sees_nothing(k, dtype):
 
 
 def test_layouts_give_the_same_bits(k):
-    """Heads that were cut out of wider rows, rows that begin off 16 bytes, rows backwards; gradients lie as inputs do."""
+    """Heads that were cut out of wider rows, rows that begin off 16 bytes, rows backwards. Gradients lie as inputs."""
     arrays, xp = data(F32, (2, 3), 45, 45, 8, 8), k.xp
     expected = check(k, arrays, causal=True)
 
@@ -188,7 +188,7 @@ def test_what_is_left_to_the_reference(k):
 
     q, key, v, dy = [k.xp.asarray(x) for x in data(F32, (2,), 4, 5, 3, 3)]
     lse = k.xp.zeros((2, 4), F32)
-    assert "float16, bfloat16 and float32" in reason(q.astype(float), key.astype(float), v.astype(float), None, True, 1.0)
+    assert "float16, bfloat16 and float32" in reason(*[x.astype(float) for x in (q, key, v)], None, True, 1.0)
     assert "bool, float32 or the dtype" in reason(q, key, v, k.xp.zeros((4, 5)), False, 1.0)
     assert "at most 128 columns" in reason(*[k.xp.zeros((2, 130), F32)] * 3, None, True, 1.0)
     assert "not empty" in reason(q[:0], key[:0], v[:0], None, True, 1.0)

@@ -103,18 +103,16 @@ def test_shapes(convolution, tf32, name, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "tf32", "bfloat16"])
 def test_tiles(convolution, tf32, monkeypatch, tile, dtype):
     """Tiles that the result fills and tiles that it does not, each of them taken although another would be quicker."""
-    if tile not in convolution._tiles(np.dtype(DTYPES[dtype]).char, dtype == "tf32"):
+    if dtype == "float32" and tile not in convolution.EXACT:
         pytest.skip("float's own products have no such tile")
     tf32(dtype)
     monkeypatch.setattr(convolution, "TILES", {one: 1.0 if one == tile else 1e-9 for one in convolution.TILES})
-    for plan in convolution._plan, convolution._plan_dw:
-        plan.cache_clear()
+    convolution._plan.cache_clear()
     try:
         check(convolution, ((3, 20, 9, 10), (130, 20, 3, 3), 1, 1, 1, 1), dtype)
         check(convolution, ((2, 7, 12, 9), (66, 7, 2, 3), (2, 1), 1, 1, 1), dtype)
     finally:  # what is prepared for these tiles must not be found by other tests
-        for plan in convolution._plan, convolution._plan_dw:
-            plan.cache_clear()
+        convolution._plan.cache_clear()
 
 
 def test_tf32_is_asked_for(convolution, tf32):
@@ -166,12 +164,11 @@ def test_memory_in_any_order(convolution, groups):
           sums_dw(x[..., :-1], x, w.shape, *how), "float32")
 
 
-def test_parts_are_added_in_one_order(convolution, monkeypatch):
+def test_parts_are_added_in_one_order(convolution):
     """dw of many places is a sum of parts, and the same bits each time."""
     x_shape, w_shape, *how = options(((4, 3, 24, 25), (5, 3, 3, 3), 1, 1, 1, 1))
     x, dy = numbers(0, x_shape, "float32"), numbers(1, (4, 5, 24, 25), "float32")
-    job = convolution.Job(w_shape, convolution._axes(x_shape, w_shape, *how[:3]), 1, 3, 5, "f", False, False)
-    assert convolution._plan_dw(job, 4, False, 0).grid[1] > 1
+    assert convolution._plan((x_shape, w_shape, *how, "f"), "dw", False, 0).grid[1] > 1
     found = [convolution.conv_dw(*there(dy, x), w_shape, *how) for _ in range(2)]
     close(found[0], sums_dw(wide(dy), wide(x), w_shape, *how), "float32")
     assert np.array_equal(found[0].get(), found[1].get())

@@ -117,18 +117,14 @@ def _result(x: Any, lead: tuple[int, ...], columns: int) -> Any:
 def _problem(mask: Any, lead: tuple[int, ...], causal: bool, scale: float, **operands: Any) -> tuple[Any, np.ndarray]:
     """The mask as the kernels take it, and their struct Problem."""
     q, k, v = operands["q"], operands["k"], operands["v"]
+    kind = 0 if mask is None else 1 if mask.itemsize == 1 else 2
+    if kind:
+        mask = mask.astype(np.float32) if mask.itemsize == 2 else mask
+        mask = operands["mask"] = _four(cupy.broadcast_to(mask, (*lead, q.shape[2], k.shape[2])), lead)
     steps = [(0, 0, 0)] * len(_OPERANDS)
     for name, x in operands.items():
         size = x.itemsize
         steps[_OPERANDS.index(name)] = tuple([step // size for step in x.strides[:3]])
-    kind, column = 0, 0
-    if mask is None:
-        mask = q  # an address that nobody reads
-    else:
-        kind = 1 if mask.itemsize == 1 else 2
-        if mask.itemsize == 2:
-            mask = mask.astype(np.float32)
-        mask = _four(cupy.broadcast_to(mask, (*lead, q.shape[2], k.shape[2])), lead)
-        *steps[-1:], column = tuple([step // mask.itemsize for step in mask.strides[:3]]), mask.strides[3] // mask.itemsize
+    column = mask.strides[3] // mask.itemsize if kind else 0
     sizes = (q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3])
-    return mask, np.array((*steps, column, scale, *sizes, causal, kind), _PROBLEM)
+    return mask if kind else q, np.array((*steps, column, scale, *sizes, causal, kind), _PROBLEM)

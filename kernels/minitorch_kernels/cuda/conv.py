@@ -24,6 +24,7 @@ TENSOR = tuple(CTYPES.values())
 TILES = {(128, 128): 1.0, (64, 256): 1.0, (64, 64): 0.6}
 EXACT = ((128, 128), (64, 64))
 CHUNK, DEPTH, STAGES = 16, 64, 4  # bytes, as in conv.cuh
+NONE = np.int64(0)  # the address of no bias
 ALONE = 4 / 3  # times what a tile takes when another shares the multiprocessor and fills the gaps
 
 
@@ -70,41 +71,57 @@ _DIRECT = np.dtype([("spans", _SPAN, 3),
 
 def conv(x: Any, w: Any, b: Any, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d` and `conv3d`."""
-    return _forward(x, w, b, stride, padding, dilation, groups, False)
+    return _product(x, w, b, _plan((x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), "",
+                                   settings.tf32_convolutions, runtime.getDevice()))
 
 
 def conv_relu(x: Any, w: Any, b: Any, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d_relu`."""
-    return _forward(x, w, b, stride, padding, dilation, groups, True)
+    return _product(x, w, b, _plan((x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), "relu",
+                                   settings.tf32_convolutions, runtime.getDevice()))
 
 
 def conv_dx(dy: Any, w: Any, x_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d_dx` and `conv3d_dx`."""
-    axes = _axes(x_shape, w.shape, stride, padding, dilation)
-    shape = (x_shape[0], w.shape[1] * groups, *x_shape[2:])
-    return _product(dy, w, None, Job(shape, axes, groups, w.shape[0] // groups, w.shape[1], dy.dtype.char, True, False))
+    return _product(dy, w, None, _plan((tuple(x_shape), w.shape, stride, padding, dilation, groups, dy.dtype.char),
+                                       "dx", settings.tf32_convolutions, runtime.getDevice()))
 
 
 def conv_dw(dy: Any, x: Any, w_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d_dw` and `conv3d_dw`."""
-    dy, x = cupy.ascontiguousarray(dy), cupy.ascontiguousarray(x)
-    axes = _axes(x.shape, w_shape, stride, padding, dilation)
-    job = Job(tuple(w_shape), axes, groups, w_shape[1], w_shape[0] // groups, x.dtype.char, False, False)
-    device = runtime.getDevice()
-    if job.is_small():
-        plan = _plan_small_dw(job, len(x), device)
-        parts = cupy.empty(plan.parts, np.float32)
-        small.launch("direct_dw", (ctype(x),), plan.grid, (256,), (dy, x, parts, plan.struct))
+    plan = _plan((x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char), "dw",
+                 settings.tf32_convolutions, runtime.getDevice())
+    dy, x, kept = cupy.ascontiguousarray(dy), cupy.ascontiguousarray(x), ctype(x)
+    parts, dw = cupy.empty(plan.parts, np.float32), cupy.empty(plan.shape, x.dtype)
+    if plan.packings:
+        dy, x = _packed(dy, x, plan)
+        weights.launch("conv_dw", plan.types, plan.grid, plan.block, (dy, x, parts, plan.struct), plan.shared)
     else:
-        plan = _plan_dw(job, len(x), settings.tf32_convolutions, device)
-        packed_dy, packed_x = _packed(dy, x, plan.packings, plan.rounds)
-        parts = cupy.empty(plan.parts, np.float32)
-        weights.launch("conv_dw", (plan.kind,), plan.grid, (plan.threads,), (packed_dy, packed_x, parts, plan.struct),
-                       plan.shared)
-    dw = cupy.empty(w_shape, x.dtype)
-    weights.launch("sum_parts", (ctype(x),), (-(-dw.size // 256),), (256,),
-                   (parts, dw, np.int64(dw.size), *plan.adding))
+        small.launch("direct_dw", plan.types, plan.grid, plan.block, (dy, x, parts, plan.struct))
+    weights.launch("sum_parts", (kept,), plan.adding_grid, (256,), (parts, dw, *plan.adding))
     return dw
+
+
+def _product(x: Any, w: Any, b: Any, plan: Plan) -> Any:
+    """y, or dx, for which x is dy."""
+    x, w = cupy.ascontiguousarray(x), cupy.ascontiguousarray(w)
+    bias = NONE if b is None else cupy.ascontiguousarray(b)
+    y = cupy.empty(plan.shape, x.dtype)
+    if plan.packings:
+        x, w = _packed(x, w, plan)
+        forward.launch("conv", plan.types, plan.grid, plan.block, (x, w, bias, y, plan.struct), plan.shared)
+    else:
+        small.launch("direct", plan.types, plan.grid, plan.block, (x, w, bias, y, plan.struct))
+    return y
+
+
+def _packed(a: Any, b: Any, plan: Plan) -> tuple[Any, Any]:
+    """Both operands of a product with the channels of a pixel side by side, by one launch."""
+    (size_a, tiles_a, struct_a), (size_b, tiles_b, struct_b) = plan.packings
+    to_a, to_b = cupy.empty(size_a, a.dtype), cupy.empty(size_b, b.dtype)
+    packing.launch("pack", (ctype(a),), (tiles_a + tiles_b,), (256,),
+                   (a, to_a, struct_a, np.int32(tiles_a), b, to_b, struct_b, plan.rounds))
+    return to_a, to_b
 
 
 class Axis(NamedTuple):
@@ -119,153 +136,134 @@ class Axis(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What is asked for, as far as the choice of kernels depends on it: a key for prepared launches."""
+    """What is asked for: `kind` is "" or "relu" (y of x), "dx" or "dw"."""
 
-    shape: tuple  # of the result
+    kind: str
+    images: int
     axes: tuple[Axis, ...]  # three
     groups: int
-    inputs: int  # channels of a group of what is read (dy for dx)
-    outputs: int  # and of what is written (of dy for dw)
+    inputs: int  # channels of a group: of what is read, which for dx is dy
+    outputs: int  # and of what is written, which for dw is dy
     char: str
-    turned: bool  # dx
-    relu: bool
-
-    def is_small(self) -> bool:
-        """Whether tiles of tensor cores would be nearly empty."""
-        return self.groups > 1 and self.inputs * self.outputs <= 64
+    itemsize: int
+    tf32: bool
+    device: int
 
 
 class Plan(NamedTuple):
-    """A prepared launch; for dw also the parts of the sum, and the arguments of the kernel that adds them."""
+    """A prepared launch: how operands are packed, if they are; for dw also parts of the sum, and how to add them."""
 
-    kind: str
+    shape: tuple  # of the result
+    types: tuple
     grid: tuple
-    threads: int
-    shared: int
+    block: tuple
     struct: np.ndarray
-    packings: tuple
-    rounds: np.bool_
+    packings: tuple = ()
+    rounds: np.bool_ = np.False_
+    shared: int = 0
     parts: int = 0
     adding: tuple = ()
-
-
-def _forward(x: Any, w: Any, b: Any, stride: tuple, padding: tuple, dilation: tuple, groups: int, relu: bool) -> Any:
-    axes = _axes(x.shape, w.shape, stride, padding, dilation)
-    shape = (len(x), len(w), *(axis.y for axis in axes[5 - x.ndim:]))
-    return _product(x, w, b, Job(shape, axes, groups, w.shape[1], len(w) // groups, x.dtype.char, False, relu))
-
-
-def _product(x: Any, w: Any, b: Any, job: Job) -> Any:
-    """y of x, or with `turned` dx of dy."""
-    x, w = cupy.ascontiguousarray(x), cupy.ascontiguousarray(w)
-    bias = np.int64(0) if b is None else cupy.ascontiguousarray(b)
-    y = cupy.empty(job.shape, x.dtype)
-    if job.is_small():
-        types, grid, arguments = _plan_small(job)
-        small.launch("direct", types, grid, (256,), (x, w, bias, y, *arguments))
-        return y
-    plan = _plan(job, settings.tf32_convolutions, runtime.getDevice())
-    packed_x, packed_w = _packed(x, w, plan.packings, plan.rounds)
-    forward.launch("conv", (plan.kind,), plan.grid, (plan.threads,), (packed_x, packed_w, bias, y, plan.struct),
-                   plan.shared)
-    return y
-
-
-def _packed(a: Any, b: Any, packings: tuple, rounds: np.bool_) -> tuple[Any, Any]:
-    """Both operands of a product with the channels of a pixel side by side, by one launch."""
-    (size_a, tiles_a, struct_a), (size_b, tiles_b, struct_b) = packings
-    to_a, to_b = cupy.empty(size_a, a.dtype), cupy.empty(size_b, b.dtype)
-    packing.launch("pack", (ctype(a),), (tiles_a + tiles_b,), (256,),
-                   (a, to_a, struct_a, np.int32(tiles_a), b, to_b, struct_b, rounds))
-    return to_a, to_b
+    adding_grid: tuple = ()
 
 
 @lru_cache(1024)
+def _plan(call: tuple, kind: str, tf32: bool, device: int) -> Plan:
+    """What serves x and w of these shapes."""
+    x_shape, w_shape, stride, padding, dilation, groups, char = call
+    axes = _axes(x_shape, w_shape, stride, padding, dilation)
+    inputs, outputs = w_shape[1], w_shape[0] // groups
+    y_shape = (x_shape[0], w_shape[0], *(a.y for a in axes[5 - len(x_shape):]))
+    shape = {"dx": x_shape, "dw": w_shape}.get(kind, y_shape)
+    if kind == "dx":
+        inputs, outputs = outputs, inputs
+    itemsize, tf32 = (4, tf32) if char == "f" else (2, False)
+    job = Job(kind, x_shape[0], axes, groups, inputs, outputs, char, itemsize, tf32, device)
+    if groups > 1 and inputs * outputs <= 64:  # tiles would be nearly empty
+        return _small_dw(job, shape) if kind == "dw" else _small(job, shape)
+    return _tiled_dw(job, shape) if kind == "dw" else _tiled(job, shape)
+
+
 def _axes(x_shape: tuple, w_shape: tuple, stride: tuple, padding: tuple, dilation: tuple) -> tuple[Axis, ...]:
     axes = [Axis(n, (n + 2 * p - d * (k - 1) - 1) // s + 1, k, s, p, d)
             for n, k, s, p, d in zip(x_shape[2:], w_shape[2:], stride, padding, dilation)]
     return (Axis(1, 1, 1, 1, 0, 1),) * (3 - len(axes)) + tuple(axes)
 
 
-@lru_cache(1024)
-def _plan(job: Job, tf32: bool, device: int) -> Plan:
-    images, inputs, outputs, itemsize = job.shape[0], job.inputs, job.outputs, _itemsize(job.char)
+def _tiled(job: Job, shape: tuple) -> Plan:
+    images, inputs, outputs, groups, itemsize = job.images, job.inputs, job.outputs, job.groups, job.itemsize
     packed, pair = _channels(job)
-    if job.turned:
+    if job.kind == "dx":
         axes, before = zip(*map(_turned_axis, job.axes))
-        of_x = _packing(job, images * job.groups, inputs, packed, [a.y for a in job.axes], before, [a[1] for a in axes])
-        of_w = _packing(job, job.groups, inputs, packed, (1, 1, outputs * prod(a.window for a in job.axes)))
+        of_x = _packing(job, images * groups, inputs, packed, [a.y for a in job.axes], before, [a[1] for a in axes])
+        of_w = _packing(job, groups, inputs, packed, (1, 1, outputs * prod(a.window for a in job.axes)))
         phases = prod(a.stride for a in job.axes)
         places = images * prod(-(-a.x // a.stride) for a in job.axes)
     else:
         axes, window = _forward_axes(job.axes, pair)
-        of_x = _packed_x(job, images, packed, pair, axes)
-        of_w = _packing(job, outputs * job.groups, inputs, packed, [a.window for a in job.axes], size=window)
+        of_x = _packed_x(job, packed, pair, axes)
+        of_w = _packing(job, outputs * groups, inputs, packed, [a.window for a in job.axes], size=window)
         phases, places = 1, images * prod(a.y for a in job.axes)
-    tile, count = _choose(outputs, places, job.groups * phases, _tiles(job.char, tf32), device)
+    tile, count = _choose(job, places, groups * phases)
     (m, n), taps = tile, prod(a[2] for a in axes)
     shared = max(STAGES * (m + n) * DEPTH + 8 * taps, m * (n + 8) * itemsize + 8 * n + 4 * m)
-    line = prod(job.shape[2:]) * itemsize if phases == 1 else 1
+    line = prod(shape[2:]) * itemsize if phases == 1 else 1
     width = next((size // itemsize for size in (16, 8) if line % size == 0), 1)
-    struct = np.array([([*axes], images, job.groups, outputs, packed * pair * itemsize // CHUNK, job.turned, job.relu,
-                        width)], _CONV)
-    return Plan(_kind(job.char, tf32, tile, True), (count, 1, job.groups * phases), _threads(job, tf32, tile), shared,
-                struct, (of_x, of_w), np.bool_(tf32 and job.char == "f"))
+    struct = np.array([([*axes], images, groups, outputs, packed * pair * itemsize // CHUNK, job.kind == "dx",
+                        job.kind == "relu", width)], _CONV)
+    return Plan(shape, (_kind(job.char, job.tf32, tile, True),), (count, 1, groups * phases), _block(job, tile), struct,
+                (of_x, of_w), np.bool_(job.tf32), shared)
 
 
-@lru_cache(1024)
-def _plan_dw(job: Job, images: int, tf32: bool, device: int) -> Plan:
-    inputs, outputs, itemsize = job.inputs, job.outputs, _itemsize(job.char)
+def _tiled_dw(job: Job, shape: tuple) -> Plan:
+    images, inputs, outputs, groups, itemsize = job.images, job.inputs, job.outputs, job.groups, job.itemsize
     packed, pair = _channels(job)
     axes, window = _forward_axes(job.axes, pair)
-    of_x = _packed_x(job, images, packed, pair, axes)
-    out, of_dy_packed = [a.y for a in job.axes], _whole_chunks(outputs, itemsize)
-    of_dy = _packing(job, images * job.groups, outputs, of_dy_packed, out)
+    out, of_dy = [a.y for a in job.axes], _whole_chunks(outputs, itemsize)
+    packings = (_packing(job, images * groups, outputs, of_dy, out), _packed_x(job, packed, pair, axes))
     columns = prod(window) * packed
 
     def blocks(tile: tuple[int, int]) -> int:
         return -(-outputs // tile[0]) * -(-columns // tile[1])
 
-    tile = min(_tiles(job.char, tf32), key=lambda tile: blocks(tile) * prod(tile) / TILES[tile])
+    tile = min(_tiles(job), key=lambda tile: blocks(tile) * prod(tile) / TILES[tile])
     count, steps = blocks(tile), -(-images * prod(out) * itemsize // DEPTH)
-    wanted = _multiprocessors(device) * (2 if prod(tile) > 4096 else 4) // (count * job.groups)
+    wanted = _multiprocessors(job.device) * (2 if prod(tile) > 4096 else 4) // (count * groups)
     splits = max(1, min(wanted, steps // 8))  # as many blocks as fit at once, but none without work
-    struct = np.array([([*axes], [_divisor(n) for n in out], images, job.groups, outputs,
-                        of_dy_packed * itemsize // CHUNK, packed * pair * itemsize // CHUNK, splits)], _CONV_DW)
+    struct = np.array([([*axes], [_divisor(n) for n in out], images, groups, outputs, of_dy * itemsize // CHUNK,
+                        packed * pair * itemsize // CHUNK, splits)], _CONV_DW)
     rows, columns = -(-outputs // tile[0]) * tile[0], -(-columns // tile[1]) * tile[1]  # whole tiles are written
-    part = job.groups * rows * columns
-    adding = np.array([(splits, outputs, rows, inputs, prod(job.shape[2:]), job.axes[2].window, window[2], packed,
-                        columns)], _PARTS)
-    return Plan(_kind(job.char, tf32, tile, False), (count, splits, job.groups), _threads(job, tf32, tile),
-                STAGES * sum(tile) * DEPTH, struct, (of_dy, of_x), np.bool_(tf32 and job.char == "f"), splits * part,
-                (np.int64(part), adding))
+    parts = (splits, outputs, rows, inputs, prod(shape[2:]), job.axes[2].window, window[2], packed, columns)
+    return Plan(shape, (_kind(job.char, job.tf32, tile, False),), (count, splits, groups), _block(job, tile), struct,
+                packings, np.bool_(job.tf32), STAGES * sum(tile) * DEPTH, splits * groups * rows * columns,
+                *_adding(shape, groups * rows * columns, parts))
 
 
-@lru_cache(1024)
-def _plan_small(job: Job) -> tuple[tuple, tuple, tuple]:
-    width, taps = 4, prod(a.window for a in job.axes)
-    outs = [a.x if job.turned else a.y for a in job.axes]
-    spans = [(a.y, a.x, *a[2:4], a.dilation, a.padding) if job.turned else (a.x, a.y, *a[2:4], a.dilation, a.padding)
-             for a in job.axes]
+def _small(job: Job, shape: tuple) -> Plan:
+    width, taps, turned = 4, prod(a.window for a in job.axes), job.kind == "dx"
+    spans = [((a.y, a.x) if turned else (a.x, a.y)) + (a.window, a.stride, a.dilation, a.padding) for a in job.axes]
     several = 1 if job.outputs == 1 else 4
-    by = (taps, job.outputs * taps) if job.turned else (job.inputs * taps, taps)
-    struct = np.array([(spans, job.shape[0], job.groups, job.outputs, job.inputs, *by, job.relu)], _DIRECT)
-    threads = job.shape[0] * job.groups * -(-job.outputs // several) * prod(outs[:2]) * -(-outs[2] // width)
-    return (CTYPES[job.char], several, job.turned), (-(-threads // 256),), (np.int64(threads), struct)
+    by = (taps, job.outputs * taps) if turned else (job.inputs * taps, taps)
+    struct = np.array([(spans, job.images, job.groups, job.outputs, job.inputs, *by, job.kind == "relu")], _DIRECT)
+    threads = (job.images * job.groups * -(-job.outputs // several) * spans[0][1] * spans[1][1] *
+               -(-spans[2][1] // width))
+    return Plan(shape, (CTYPES[job.char], several, turned), (-(-threads // 256),), (256,), struct)
 
 
-@lru_cache(1024)
-def _plan_small_dw(job: Job, images: int, device: int) -> Plan:
-    taps = prod(a.window for a in job.axes)
-    spans = [(a.x, a.y, *a[2:4], a.dilation, a.padding) for a in job.axes]
-    struct = np.array([(spans, images, job.groups, job.outputs, job.inputs, 0, 0, 0)], _DIRECT)
-    part = job.groups * job.outputs * job.inputs * taps
+def _small_dw(job: Job, shape: tuple) -> Plan:
+    taps, last = prod(a.window for a in job.axes), job.axes[2].window
+    spans = [(a.x, a.y, a.window, a.stride, a.dilation, a.padding) for a in job.axes]
+    struct = np.array([(spans, job.images, job.groups, job.outputs, job.inputs, 0, 0, 0)], _DIRECT)
     blocks = job.groups * job.outputs * job.inputs * -(-taps // 9)
-    splits = max(1, min(images, 8 * _multiprocessors(device) // blocks))
-    last = job.axes[2].window
-    adding = np.array([(splits, job.outputs, job.outputs, job.inputs, taps, last, last, job.inputs, job.inputs * taps)],
-                      _PARTS)
-    return Plan("", (blocks, splits), 256, 0, struct, (), np.bool_(False), splits * part, (np.int64(part), adding))
+    splits = max(1, min(job.images, 8 * _multiprocessors(job.device) // blocks))
+    parts = (splits, job.outputs, job.outputs, job.inputs, taps, last, last, job.inputs, job.inputs * taps)
+    adding, grid = _adding(shape, prod(shape), parts)
+    return Plan(shape, (CTYPES[job.char],), (blocks, splits), (256,), struct, parts=splits * prod(shape),
+                adding=adding, adding_grid=grid)
+
+
+def _adding(shape: tuple, stride: int, parts: tuple) -> tuple[tuple, tuple]:
+    """The arguments of the kernel that adds parts, and its grid."""
+    return (np.int64(prod(shape)), np.int64(stride), np.array([parts], _PARTS)), (-(-prod(shape) // 256),)
 
 
 def _channels(job: Job) -> tuple[int, int]:
@@ -274,10 +272,10 @@ def _channels(job: Job) -> tuple[int, int]:
     Whole chunks; but up to four channels of 16 bits with an even stride go two pixels to a chunk, which is then a
     pixel of an image half as wide: so the first layer of a network does not multiply so many zeros.
     """
-    last, itemsize = job.axes[2], _itemsize(job.char)
-    if itemsize == 2 and job.inputs <= 4 and last.stride % 2 == 0 and last.dilation == 1 and not job.turned:
+    last = job.axes[2]
+    if job.itemsize == 2 and job.inputs <= 4 and last.stride % 2 == 0 and last.dilation == 1 and job.kind != "dx":
         return 4, 2
-    return _whole_chunks(job.inputs, itemsize), 1
+    return _whole_chunks(job.inputs, job.itemsize), 1
 
 
 def _whole_chunks(channels: int, itemsize: int) -> int:
@@ -304,9 +302,9 @@ def _turned_axis(a: Axis) -> tuple[tuple, int]:
             a.stride // common, a.dilation // common), before
 
 
-def _packed_x(job: Job, images: int, packed: int, pair: int, axes: list[tuple]) -> tuple:
+def _packed_x(job: Job, packed: int, pair: int, axes: list[tuple]) -> tuple:
     size = [*(a[1] for a in axes[:2]), axes[2][1] * pair]
-    return _packing(job, images * job.groups, job.inputs, packed, [a.x for a in job.axes],
+    return _packing(job, job.images * job.groups, job.inputs, packed, [a.x for a in job.axes],
                     [a.padding for a in job.axes], size)
 
 
@@ -315,33 +313,29 @@ def _packing(job: Job, batch: int, channels: int, packed: int, source: Sequence,
     """The packed array's size, its tiles of 64 pixels by 128 bytes at most, and the kernel's struct."""
     size = source if size is None else size
     rows = batch * prod(size)
-    tiles = -(-rows // 64) * -(-packed * _itemsize(job.char) // 128)
+    tiles = -(-rows // 64) * -(-packed * job.itemsize // 128)
     return rows * packed, tiles, np.array([(batch, channels, packed, source, before, size)], _PACKING)
 
 
-def _choose(rows: int, columns: int, times: int, tiles: Iterable, device: int) -> tuple[tuple[int, int], int]:
+def _choose(job: Job, columns: int, times: int) -> tuple[tuple[int, int], int]:
     """The tile with which the busiest multiprocessor has the least to do, and how many of it there are."""
     def cost(tile: tuple[int, int]) -> tuple[float, int]:
-        each = -(-blocks(tile) * times // _multiprocessors(device))
+        each = -(-blocks(tile) * times // _multiprocessors(job.device))
         return max(each, ALONE) * prod(tile) / TILES[tile], -prod(tile)
 
     def blocks(tile: tuple[int, int]) -> int:
-        return -(-rows // tile[0]) * -(-columns // tile[1])
+        return -(-job.outputs // tile[0]) * -(-columns // tile[1])
 
-    best = min(tiles, key=cost)
+    best = min(_tiles(job), key=cost)
     return best, blocks(best)
 
 
-def _tiles(char: str, tf32: bool) -> Iterable[tuple[int, int]]:
-    return EXACT if char == "f" and not tf32 else TILES
+def _tiles(job: Job) -> Iterable[tuple[int, int]]:
+    return EXACT if job.char == "f" and not job.tf32 else TILES
 
 
-def _threads(job: Job, tf32: bool, tile: tuple[int, int]) -> int:
-    return prod(tile) // (64 if job.char == "f" and not tf32 else _warp(tile) ** 2 // 32)
-
-
-def _itemsize(char: str) -> int:
-    return 4 if char == "f" else 2
+def _block(job: Job, tile: tuple[int, int]) -> tuple[int]:
+    return (prod(tile) // (64 if job.char == "f" and not job.tf32 else _warp(tile) ** 2 // 32),)
 
 
 def _divisor(d: int) -> tuple[int, int]:

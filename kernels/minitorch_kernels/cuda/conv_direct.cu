@@ -17,15 +17,15 @@ template <bool TURNED> __device__ __forceinline__ int source(const Span& s, int 
 
 // A thread has WIDTH places of a line times OUTPUTS channels, so that a weight and a number of x serve several sums.
 template <class T, int OUTPUTS, bool TURNED>
-__global__ void __launch_bounds__(256) direct(const T* x, const T* w, const T* bias, T* y, long long threads, Direct c) {
+__global__ void __launch_bounds__(256, 3) direct(const T* x, const T* w, const T* bias, T* y, Direct c) {
     constexpr int WIDTH = 4;
     long long thread = blockIdx.x * 256ll + threadIdx.x;
-    if (thread >= threads) return;
     const Span &s0 = c.spans[0], &s1 = c.spans[1], &s2 = c.spans[2];
     int strips = (s2.out + WIDTH - 1) / WIDTH, blocks = (c.outputs + OUTPUTS - 1) / OUTPUTS;
     long long line = thread / strips;
     int p2 = int(thread - line * strips) * WIDTH, plane = int(line / s1.out), p1 = int(line - (long long)plane * s1.out);
     int p0 = plane % s0.out, block = plane / s0.out % blocks, image = plane / s0.out / blocks, group = image % c.groups;
+    if (image >= c.images * c.groups) return;
     int first = block * OUTPUTS, taps = s0.window * s1.window * s2.window;
     long long source_plane = (long long)s0.source * s1.source * s2.source;
     x += (long long)image * c.inputs * source_plane;
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(256) direct(const T* x, const T* w, const T* b
 
 // The parts of dw: (splits, outputs of all groups, taps, inputs). A block has one pair of channels, TAPS taps and a
 // share of the images; each number of dy is read once for all of these taps.
-template <class T> __global__ void __launch_bounds__(256) direct_dw(const T* dy, const T* x, float* parts, Direct c) {
+template <class T> __global__ void __launch_bounds__(256, 3) direct_dw(const T* dy, const T* x, float* parts, Direct c) {
     constexpr int TAPS = 9;
     const Span &s0 = c.spans[0], &s1 = c.spans[1], &s2 = c.spans[2];
     int taps = s0.window * s1.window * s2.window, tap_blocks = (taps + TAPS - 1) / TAPS;

@@ -40,7 +40,7 @@ def pipelined(a: Any, b: Any) -> Any:
 
 
 def tensor(a: Any, b: Any) -> Any:
-    """Tensor cores: a warp multiplies 16 x 16 by 16 x 8 numbers by one instruction, float32 with 10 bits of mantissa."""
+    """Tensor cores: a warp multiplies 16 x 16 by 16 x 8 numbers by one instruction; float32 is rounded to TF32."""
     return _product("tensor", a, b, (128, 128), (256,), PIECE)
 
 

@@ -135,7 +135,7 @@ rows_dx(const T* dy, const T* x, const void* w, bool full, const A* mean, const 
                     for (int j = 0; j < N; j++) {
                         A xhat = (A(xs[r].at[k][j]) - centre[r]) * scale[r] - rest, d = dys[r].at[k][j];
                         dxs[j] = T(scale[r] * (d * ws[j] - level - xhat * along));
-                        if (fits) dws[k][j] += d * xhat, dbs[k][j] += d;
+                        dws[k][j] += d * xhat, dbs[k][j] += d;
                     }
                     store(to + i, dxs);
                 });

@@ -27,9 +27,16 @@ open_captures = []
 
 
 def run(name, arguments, call):
-    """Work on the current stream: `call()`, on what of `arguments` is an array or a pointer."""
+    """A kernel's work: `do`, on the memory too that addresses in `arguments` point to; checks what it wrote to."""
     leases = [a._lease for a in arguments if hasattr(a, "_lease")]
     leases += [lease for a in arguments if getattr(a, "dtype", None) == "int64" for lease in _reached(a)]
+    do(name, leases, call)
+    for lease in leases:
+        lease.check(name)
+
+
+def do(name, leases, call):
+    """Work on the current stream: `call()`, on the memory of `leases`."""
     for lease in leases:
         check_device(lease.device_id)
         lease.check_alive(name)
@@ -40,8 +47,6 @@ def run(name, arguments, call):
         if other is not capture:
             other.keep(leases)
     call()
-    for lease in leases:
-        lease.check(name)
 
 
 def _reached(table):
@@ -49,13 +54,12 @@ def _reached(table):
     from ._memory import leased
 
     words = getattr(table, "_data", np.zeros(0, np.int64)).ravel()
-    starts = sorted(leased)
-    if not starts or not words.size:
+    memories = sorted(leased.values(), key=lambda memory: memory.ptr)
+    if not memories or not words.size:
         return []
-    words = np.unique(words[(words >= starts[0]) & (words <= starts[-1] + leased[starts[-1]].size)])
-    near = [leased.get(starts[i - 1]) for i in np.searchsorted(starts, words, "right")]
-    found = {id(m): m for m, w in zip(near, words) if m is not None and w < m.ptr + max(m.size, 1)}
-    return list(found.values())
+    words = np.unique(words[words >= memories[0].ptr])
+    near = [memories[i - 1] for i in np.searchsorted([memory.ptr for memory in memories], words, "right")]
+    return list({id(m): m for m, w in zip(near, words) if w < m.ptr + max(m.size, 1)}.values())
 
 
 def forbid(what, error=None):

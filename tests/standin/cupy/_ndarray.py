@@ -105,7 +105,7 @@ class ndarray:
                 raise TypeError(f"{out.dtype} array cannot be obtained from {self.dtype} array")
             elif self.shape != out.shape:
                 raise ValueError(f"Shape mismatch. Expected shape: {self.shape}, actual shape: {out.shape}")
-            _launching.run("get", (self,), lambda data=self._data: np.copyto(out, data))
+            _launching.do("get", (self._lease,), lambda data=self._data: np.copyto(out, data))
         return out
 
     def set(self, arr, stream=None):
@@ -121,7 +121,7 @@ class ndarray:
             if not _memory.is_pinned(arr.ctypes.data):
                 _launching.forbid("", RuntimeError("the current stream is capturing, so H2D transfers need to use "
                                                    "pinned memory"))
-            _launching.run("set", (self,), lambda data=self._data: np.copyto(data, arr))
+            _launching.do("set", (self._lease,), lambda data=self._data: np.copyto(data, arr))
 
     def item(self, *where):
         return self.get().item(*where)
@@ -217,7 +217,7 @@ class ndarray:
             data[self._wrapped(index) if arrays else index] = value
 
         with np.errstate(all="ignore"):
-            _launching.run("setitem", [self, *arrays, *([given] if given is not None else [])], write)
+            _launching.do("setitem", [a._lease for a in (self, *arrays, given) if a is not None], write)
 
     def _index(self, index, masks=False):
         """The index for NumPy, and the arrays of the device in it."""
@@ -265,7 +265,7 @@ class ndarray:
             if value.shape != ():
                 raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
             value = value.item()
-        _launching.run("fill", (self,), lambda data=self._data: data.fill(value))
+        _launching.do("fill", (self._lease,), lambda data=self._data: data.fill(value))
 
     # Layout
 
@@ -299,7 +299,7 @@ class ndarray:
 
     def sort(self, axis=-1, kind=None):
         _launching.forbid("sort")
-        _launching.run("sort", (self,), lambda data=self._data: data.sort(axis))
+        _launching.do("sort", (self._lease,), lambda data=self._data: data.sort(axis))
 
     def scatter_add(self, slices, value):
         from cupyx import scatter_add
@@ -339,7 +339,7 @@ def work(name, function, *arrays, keep_order=False):
             for data, i in outs:
                 data[...] = values[i] if several else values
 
-        _launching.run(name, [*arrays, *(r for r, _ in fresh)], write)
+        _launching.do(name, [a._lease for a in arrays] + [r._lease for r, _ in fresh], write)
     found = [r for r, _ in results]
     return found[0] if not several else made.__class__(*found) if hasattr(made, "_fields") else type_of(made, found)
 
@@ -382,7 +382,7 @@ def _copied(value):
         first.clear()
         data[...] = held
 
-    _launching.run("copy to the device", (y,), write)
+    _launching.do("copy to the device", (y._lease,), write)
     return y
 
 

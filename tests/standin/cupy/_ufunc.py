@@ -73,7 +73,7 @@ class ufunc:
                 for place, value in zip(places, found if self.nout > 1 else (found,)):
                     place[...] = value.real if value.dtype.kind == "c" and place.dtype.kind != "c" else value
 
-        _launching.run(self.name, [*arrays, *outs], write)
+        _launching.do(self.name, [a._lease for a in (*arrays, *outs)], write)
         return outs[0] if self.nout == 1 else tuple(outs)
 
     def _loop(self, given, dtype):
@@ -135,7 +135,7 @@ def scatter(function, a, indices, value):
     def write(data=a._data, value=value._data if given else value):
         function.at(data, a._wrapped(index), np.asarray(value).astype(data.dtype))
 
-    _launching.run("scatter", [a, *arrays, *given], write)
+    _launching.do("scatter", [x._lease for x in (a, *arrays, *given)], write)
 
 
 def dtype_of(letter):
