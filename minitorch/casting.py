@@ -62,15 +62,15 @@ def aware(body: Callable) -> Callable:
         if mode.autocast is not None:
             arrays = [a._array for a in (*args, *kwargs.values()) if hasattr(a, "_array")]
             gpu = any(map(_on_gpu, arrays))
-            if not gpu and body.__name__ in AS_THEY_ARE:
+            target = _target(body.__name__, arrays, gpu)
+            args = tuple([_tensor_as(a, target) for a in args])
+            kwargs = {name: _tensor_as(a, target) for name, a in kwargs.items()}
+            if body.__name__ in (GPU_WIDEST if gpu else AS_THEY_ARE):  # whatever they are made of
                 wanted, mode.autocast = mode.autocast, None
                 try:
                     return body(*args, **kwargs)
                 finally:
                     mode.autocast = wanted
-            target = _target(body.__name__, arrays, gpu)
-            args = tuple([_tensor_as(a, target) for a in args])
-            kwargs = {name: _tensor_as(a, target) for name, a in kwargs.items()}
         return body(*args, **kwargs)
 
     return call

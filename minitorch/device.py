@@ -139,10 +139,16 @@ def common_kernels(name: str, arrays: list[Any]) -> Any:
         raise NotStrided(placed[0], f"{name}: meta tensors have no values")  # and run in their own way
     if placed and len(placed) < len(present) and device_of(placed[0]).type == "cuda":
         cp = cupy()
-        with cp.cuda.Device(placed[0].data.device_id):  # the value travels as an argument of a kernel, not as a copy
-            arrays[:] = [cp.full((), a.item(), a.dtype) if isinstance(a, np.ndarray) and a.shape == () else a
-                         for a in arrays]
+        with cp.cuda.Device(placed[0].data.device_id):
+            arrays[:] = [_scalar(cp, a) if isinstance(a, np.ndarray) and a.shape == () else a for a in arrays]
     return kernels_of(placed[0]) if placed else cpu_kernels
+
+
+def _scalar(cp: Any, a: np.ndarray) -> Any:
+    """A 0-d array on the GPU: its value travels as an argument of a kernel, which is no copy to wait for."""
+    if gpus.capturing is not None:
+        return gpus.capturing.copied(cp, a)
+    return cp.full((), a.item() if a.dtype.kind != "V" else float(a), a.dtype)
 
 
 def array_module(where: device) -> Any:

@@ -275,6 +275,46 @@ def _no_numba_lines_dx(dy: np.ndarray, index: np.ndarray, axis: int, shape: tupl
     return _no_numba_lines(dy, index, axis) if dy.shape == index.shape else "dy of the shape of the index only"
 
 
+_COPIED, _MOST = (1, 2, 4, 8), 1 << 31  # bytes of elements that the GPU's kernels copy; how many they count
+
+
+def _no_gpu(x: Any, index: Any, axis: int) -> str | None:
+    """What the GPU's kernels leave to CuPy."""
+    if x.itemsize not in _COPIED or x.ndim > 8 or not 0 < index.size < _MOST or not 0 < x.size < _MOST:
+        return "1 to 2^31 elements of at most 8 bytes, in at most 8 dimensions, only"
+    axis %= x.ndim or 1
+    if index.dtype.kind not in "iu" or x.shape[:axis] != index.shape[:axis] or x.shape[axis + 1:] != \
+            index.shape[axis + 1:]:
+        return "an integer index of the shape of x but for the axis only"
+    return None
+
+
+def _no_gpu_dx(dy: Any, index: Any, axis: int, shape: tuple, once: bool = False) -> str | None:
+    if dy.dtype.char not in "fdeE" and not (once and dy.itemsize in _COPIED):
+        return "floats, or elements of at most 8 bytes to places of their own, only"
+    if not shape or dy.shape != index.shape or len(shape) > 8 or not 0 < dy.size < _MOST:
+        return "dy of the shape of the index, in 1 to 8 dimensions, not empty, only"
+    axis %= len(shape)
+    fits = all([n <= m or i == axis for i, (n, m) in enumerate(zip(index.shape, shape))])
+    return None if fits and index.ndim == len(shape) and index.dtype.kind in "iu" else "an integer index that fits only"
+
+
+def _no_gpu_rows(rows: Any, index: Any, n: int) -> str | None:
+    if rows.dtype.char not in "fdeE":
+        return "float16, bfloat16, float32 and float64 only"
+    return None if rows.size and index.size and index.dtype.kind in "iu" else "integer indices, and some rows, only"
+
+
+def _no_gpu_embedding(dy: Any, index: Any, shape: tuple, padding_idx: Any = None, by_frequency: bool = False) -> Any:
+    return "every row alike only" if by_frequency else _no_gpu_rows(dy, index, shape[0])
+
+
+def _no_gpu_index(dy: Any, indices: list, shape: tuple) -> str | None:
+    if len(indices) != 1 or indices[0] is None:
+        return "an index of the first dimension only"
+    return _no_gpu_rows(dy, indices[0], shape[0])
+
+
 gather.version("numba", "cpu", "minitorch_kernels.cpu.indexing:gather", _no_numba_lines)
 gather.version("grid", "cpu", _gather, backend="numpy")
 gather_dx.version("numba", "cpu", "minitorch_kernels.cpu.indexing:gather_dx", _no_numba_lines_dx)
@@ -283,3 +323,6 @@ gather_dx.version("bincount", "cpu", _gather_dx,
                   backend="numpy")
 add_rows.version("numba", "cpu", "minitorch_kernels.cpu.indexing:add_rows", _no_numba)
 add_rows.version("sorted", "cpu", _add_rows, backend="numpy")
+for _entry, _predicate in ((gather, _no_gpu), (gather_dx, _no_gpu_dx), (add_rows, _no_gpu_rows),
+                           (embedding_dw, _no_gpu_embedding), (index_dx, _no_gpu_index)):
+    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.indexing:{_entry.name}", refuses=_predicate)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import blas
-from .cuda import cublaslt
+from .cuda import cublaslt, settings
 from .norm import cast, widen
 from .table import kernel
 
@@ -99,7 +99,13 @@ def _too_slow(a: Any, b: Any) -> str | None:
 
 def _not_single(a: Any, b: Any) -> str | None:
     kind = a.dtype.char
-    return None if kind == b.dtype.char and kind in "feE" else "float32, float16 and bfloat16 only"
+    return None if kind == b.dtype.char and kind in "fE" else "float32 and bfloat16 only"
+
+
+def _not_for_tensor_cores(a: Any, b: Any) -> str | None:
+    if a.dtype.char == "f" and not settings.tf32_products:
+        return "float32 where backends.cuda.matmul.allow_tf32 is not set"
+    return _not_single(a, b)
 
 
 def _enter(rung: str, device: str, folder: str, refuses: Callable[[Any, Any], str | None]) -> None:
@@ -126,6 +132,7 @@ def _enter(rung: str, device: str, folder: str, refuses: Callable[[Any, Any], st
 for _rung in ("threads", "packed", "tiled", "blocked", "rows", "loops"):
     _enter(_rung, "cpu", "ladder.matmul", _not_float)
 _enter("python", "cpu", "ladder.matmul", lambda a, b: _not_float(a, b) or _too_slow(a, b))
-for _rung in ("tensor", "pipelined", "tiled", "blocked", "rows", "loops"):
+_enter("tensor", "cuda", "cuda.ladder", _not_for_tensor_cores)
+for _rung in ("pipelined", "tiled", "blocked", "rows", "loops"):
     _enter(_rung, "cuda", "cuda.ladder", _not_single)
 matmul.leads(linear, linear_relu)

@@ -338,49 +338,6 @@ def _apart(dtype: Any, p: Any, g: Any, *states: Any) -> str | None:
     return None
 
 
-def _refuses_gpu(states: int) -> Callable[..., str | None]:
-    """A predicate for a step on the GPU with so many state arrays."""
-
-    def refuses(p: Any, g: Any, *arguments: Any, **options: Any) -> str | None:
-        return _unlike_gpu(p.dtype, p, g, arguments[:states])
-
-    return refuses
-
-
-def _refuses_gpu_lists(states: int) -> Callable[..., str | None]:
-    """The same for lists of parameters. As on the CPU, `memo` stands for parameters and state that are as they were."""
-
-    def refuses(p: Any, g: Any, *arguments: Any, memo: dict | None = None) -> str | None:
-        if not isinstance(p, list) or not p:
-            return "lists of at least one parameter only"
-        state = [arrays for arrays in arguments[:states] if arrays]
-        dtype = p[0].dtype
-        if memo and memo["p"] is p and _same(state, memo["state"]) and all(
-                [one.dtype == dtype and one.shape == shape for one, shape in zip(g, memo["shapes"])]):
-            return None
-        for one, gradient, *mine in zip(p, g, *state):
-            reason = _unlike_gpu(dtype, one, gradient, mine)
-            if reason:
-                return reason
-        if memo is not None:
-            memo.clear()
-            memo.update(p=p, state=state, shapes=[one.shape for one in p])
-        return None
-
-    return refuses
-
-
-def _unlike_gpu(dtype: Any, p: Any, g: Any, states: Any) -> str | None:
-    if dtype.char not in "fdeE":
-        return "float16, bfloat16, float32 and float64 only"
-    if p.dtype != dtype or g.dtype != dtype or g.shape != p.shape:
-        return "p and g of one dtype and shape only"
-    for a in (p, *states):
-        if a is not None and not (a.flags.c_contiguous and a.dtype == dtype and a.shape == p.shape):
-            return "contiguous parameters, and contiguous state of their dtype and shape only"
-    return None
-
-
 def _refuses_gradients(g: Any, *numbers: Any) -> str | None:
     """What the GPU's kernels for lists of gradients leave to the reference."""
     if not g or g[0].dtype.char not in "fdeE":
@@ -411,10 +368,6 @@ for _entry, _states in ((sgd_step, 1), (adam_step, 3), (adagrad_step, 1), (rmspr
     _refusing = _refuses_lists if _entry.name.endswith("s") else _refuses
     for _name, _device, _check in (("numba", "cpu", _unlike), ("cuda", "cuda", _unlike_on_gpu)):
         _entry.version(_name, _device, f"minitorch_kernels.{_device}.optim:{_entry.name}", _refusing(_states, _check))
-for _entry, _states in ((sgd_step, 1), (adam_step, 3), (adagrad_step, 1), (rmsprop_step, 3)):
-    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.optim:{_entry.name}", refuses=_refuses_gpu(_states))
-for _entry, _states in ((sgd_steps, 1), (adam_steps, 3), (adagrad_steps, 1), (rmsprop_steps, 3)):
-    _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.optim:{_entry.name}", refuses=_refuses_gpu_lists(_states))
 for _entry, _predicate in ((unscale_grads, _refuses_gradients), (clamp_grads, _refuses_gradients),
                            (total_norm, _refuses_norm), (shorten_grads, _refuses_shorten)):
     _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.optim:{_entry.name}", refuses=_predicate)

@@ -107,3 +107,16 @@ def _regular(places: np.ndarray) -> Any:
         if step > 0 and (np.diff(places) == step).all():
             return slice(int(places[0]), int(places[-1]) + 1, step)
     return places
+
+
+def _refuses(x: Any, index: Any, axis: int) -> str | None:
+    """What the GPU's kernel leaves to CuPy."""
+    return None if x.size and len(index) and x.itemsize in (1, 2, 4, 8) else "some elements of at most 8 bytes only"
+
+
+def _refuses_dx(dy: Any, index: Any, axis: int, n: int) -> str | None:
+    return None if dy.size and n and dy.dtype.char in "fdeE" else "some float16, bfloat16, float32 or float64 only"
+
+
+pick_axis.version("cuda", "cuda", "minitorch_kernels.cuda.indexing:pick_axis", refuses=_refuses)
+pick_axis_dx.version("cuda", "cuda", "minitorch_kernels.cuda.indexing:pick_axis_dx", refuses=_refuses_dx)

@@ -81,7 +81,7 @@ def _set(kind: str, dtype: dtypes.dtype | None) -> None:
     if found is not None:
         _install()
     casts = (mode.autocast or casting.Casts())._replace(**{kind: found})
-    mode.autocast = casts if any(casts) else None
+    mode.autocast = None if casts == (None, None) else casts
 
 
 def _cuda() -> bool:

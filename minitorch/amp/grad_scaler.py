@@ -1,14 +1,17 @@
 """`GradScaler`: losses multiplied so that small gradients do not vanish in float16, and the way back."""
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from ..device import alike, kernels_of
+from ..engine import mode, whole
 from ..tensor import Tensor
 
 
@@ -18,6 +21,17 @@ class OptState(Enum):
     READY = 0
     UNSCALED = 1
     STEPPED = 2
+
+
+def _decides(method: Callable) -> Callable:
+    """Values decide what a method does: a compiled step calls it as it is."""
+    called = whole(method)
+
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        return (called if self._enabled else method)(self, *args, **kwargs)
+
+    return call
 
 
 class GradScaler:
@@ -55,6 +69,9 @@ class GradScaler:
         self._forget()
 
     def _forget(self) -> None:
+        if "_live" not in self.__dict__:
+            self._live = Tensor._wrap(np.array(self._factor, np.float32))  # the factor, for compiled steps to read
+        self._live._array[...] = self._factor
         self._stages: dict[int, OptState] = defaultdict(lambda: OptState.READY)
         self._found: dict[int, list] = {}  # an optimizer: where and whether its gradients hold something infinite
 
@@ -64,7 +81,7 @@ class GradScaler:
             return outputs
         self._used = True
         if isinstance(outputs, Tensor):
-            return outputs * self._factor
+            return outputs * (self._factor if mode.recorder is None else self._live)
         if isinstance(outputs, (list, tuple)):
             scaled = [self.scale(x) for x in outputs]
             return type(outputs)(*scaled) if hasattr(outputs, "_fields") else type(outputs)(scaled)
@@ -72,6 +89,7 @@ class GradScaler:
             return map(self.scale, outputs)
         raise ValueError("outputs must be a Tensor or an iterable of Tensors")
 
+    @_decides
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients of an optimizer's parameters by the factor, to clip them before `step`.
 
@@ -96,6 +114,7 @@ class GradScaler:
                 grad._bump()
         self._stages[id(optimizer)] = OptState.UNSCALED
 
+    @_decides
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """`optimizer.step(...)` on unscaled gradients, unless one of them is infinite or NaN."""
         if not self._enabled:
@@ -112,6 +131,7 @@ class GradScaler:
         self._stages[id(optimizer)] = OptState.STEPPED
         return result
 
+    @_decides
     def update(self, new_scale: Any = None) -> None:
         """The factor for the next step: smaller where a gradient was infinite, larger after `growth_interval` steps
         without one; or `new_scale`."""
@@ -186,6 +206,7 @@ class GradScaler:
             raise RuntimeError("The source state dict is empty, possibly because it was saved from a disabled "
                                "instance of GradScaler.")
         self._factor = self._init_scale = state_dict["scale"]
+        self._live._array[...] = self._factor
         self._growth_factor, self._backoff_factor = state_dict["growth_factor"], state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]
         self._growth_tracker = state_dict["_growth_tracker"]

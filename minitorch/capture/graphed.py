@@ -32,7 +32,7 @@ class Run:
     def __init__(self, compiled: Any, arguments: Arguments, before: Run | None):
         self.function, self.arguments, self.strict = compiled.uncompiled, arguments, compiled.fullgraph
         self.before = before
-        self.watch = Watch() if before is None else before.watch
+        self.watch: Watch = Watch() if before is None else before.watch
         trust(cupy())
         self.conditions = self
         self.failed: str | None = None
@@ -290,7 +290,8 @@ class Recording:
         def fill(value: Any) -> Any:
             nonlocal index
             if isinstance(value, Made):
-                t = Tensor._wrap(value.slot.copy())
+                array: Any = value.slot  # here the array itself
+                t = Tensor._wrap(array.copy())
                 if value.inference:
                     t._inference = True
                 if value.requires_grad and node is not None:

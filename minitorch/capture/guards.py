@@ -234,6 +234,9 @@ class State:
                 self._checks.append((ask, ask(), "the list of an optimizer's parameters"))
                 if "param_groups" in self.names:
                     self.visit(value.param_groups)
+            elif hasattr(value, "unscale_"):  # a GradScaler: its factor is read anew
+                self.tensors.add(id(value._live))
+                self.select(value.__dict__.get, ["_enabled"], "GradScaler's ")
             elif hasattr(value, "uncompiled"):
                 self.visit(value.uncompiled)
             return

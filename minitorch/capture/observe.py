@@ -154,7 +154,8 @@ class Observer:
         if hasattr(owner, "source"):
             self.refuse("it seeds a generator")
         steps = hasattr(owner, "param_groups")
-        kind = "host" if not steps else "prepare" if self.capturable.get(id(owner)) else "eager"
+        kind = "prepare" if steps and self.capturable.get(id(owner)) else \
+            "eager" if steps or hasattr(owner, "unscale_") else "host"
         self.end_grads()
         if self.snapshot is not None:
             self.snapshot.add_object(owner)

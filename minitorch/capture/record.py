@@ -58,7 +58,7 @@ class Run:
     def __init__(self, compiled: Any, arguments: Arguments, before: Run | None):
         self.compiled = compiled
         self.function, self.arguments, self.strict = compiled.uncompiled, arguments, compiled.fullgraph
-        self.watch = before.watch if before else Watch()
+        self.watch: Watch = before.watch if before else Watch()
         self.known = before is not None  # the code that will run, so that its state can be looked at before
         self.state: State
         self.results: list[tuple[Made, Tensor]] = []

@@ -10,7 +10,7 @@ from ..errors import NoAttributeError, NoCudaError
 from ..legacy import CUDA_TYPES
 from ..ops.random import default_on_gpu
 from ..tensor import Tensor
-from .graphs import CUDAGraph, graph, graph_pool_handle, is_current_stream_capturing
+from .graphs import CUDAGraph, graph, graph_pool_handle, is_current_stream_capturing, make_graphed_callables
 from .memory import (
     OutOfMemoryError,
     empty_cache,

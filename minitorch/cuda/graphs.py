@@ -6,10 +6,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
+import numpy as np
 from minitorch_kernels import table
 
 from ..device import cuda_used, cupy, gpus
 from ..engine import mode
+from ..tensor import Tensor
 from .memory import Pool
 from .streams import Stream, StreamContext
 
@@ -140,6 +142,29 @@ def capture_stream() -> Stream:
 _streams: dict[int, Stream] = {}
 
 
+def make_graphed_callables(callables: Any, sample_args: Any, num_warmup_iters: int = 3,
+                           allow_unused_input: bool = False, pool: Any = None) -> Any:
+    """Functions or Modules, one or a tuple of them, whose calls launch graphs, forward and backward.
+
+    They are those of `compile`, which captures them for the samples now: for other forms of arguments, and where a
+    graph would be wrong, they capture anew or run eagerly. Raises `capture.Unsupported` for what no graph can hold.
+    """
+    from ..capture import Unsupported, compile
+
+    several = isinstance(callables, (tuple, list))
+    made = [compile(f, fullgraph=True) for f in (callables if several else (callables,))]
+    if len(made) != len(sample_args if several else (sample_args,)):
+        raise ValueError(f"make_graphed_callables: {len(made)} callables need as many tuples of sample_args, "
+                         f"got {len(sample_args)}")
+    for f, arguments in zip(made, sample_args if several else (sample_args,)):
+        arguments = arguments if isinstance(arguments, tuple) else (arguments,)
+        for _ in range(2):
+            f(*arguments)
+        if not getattr(f, "compiled", f).recordings:
+            raise Unsupported("; ".join(getattr(f, "compiled", f).reasons))
+    return tuple(made) if several else made[0]
+
+
 class Capture:
     """What the framework meets in `mode.recorder` while a graph is recorded.
 
@@ -212,8 +237,13 @@ class Capture:
         """A function of real objects: an optimizer's step prepares each replay, others run now alone."""
         if not hasattr(args[0], "param_groups"):
             return function(*args, **kwargs)
+        counts = [value._array for state in args[0].state.values() for value in state.values()
+                  if isinstance(value, Tensor) and isinstance(value._array, np.ndarray)]
+        before = [array.copy() for array in counts]
         with recorded_step() as tables, kernels_that_run() as kernels:
             result = function(*args, **kwargs)
+        for array, values in zip(counts, before):
+            array[...] = values  # no step was taken: each replay will count its own
         if not capturable(kernels):
             raise RuntimeError(f"CUDA graph: a step of {type(args[0]).__name__} cannot be recorded: its kernels take "
                                "the step's numbers from the CPU")
@@ -270,4 +300,4 @@ def is_current_stream_capturing() -> bool:
     return gpus.capturing is not None and cuda_used() and cupy().cuda.get_current_stream().is_capturing()
 
 
-__all__ = ["CUDAGraph", "graph", "graph_pool_handle", "is_current_stream_capturing"]
+__all__ = ["CUDAGraph", "graph", "graph_pool_handle", "is_current_stream_capturing", "make_graphed_callables"]

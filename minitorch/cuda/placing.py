@@ -8,7 +8,7 @@ from typing import Any
 from minitorch_kernels import table
 
 from .. import engine
-from ..device import gpus
+from ..device import cupy, gpus
 
 
 def install(cp: Any) -> None:
@@ -32,9 +32,7 @@ def beside(arrays: Any, function: Callable, *args: Any, **kwargs: Any) -> Any:
     number = _number_of(arrays)
     if number is None:
         return function(*args, **kwargs)
-    import cupy as cp
-
-    with cp.cuda.Device(number):
+    with cupy().cuda.Device(number):
         return function(*args, **kwargs)
 
 

@@ -140,7 +140,8 @@ class recorder:
         except Unrecordable as error:
             self.missing.append(f"{op.name}: it was given {error}; its result is kept as it was")
             return body(k, *arguments, **options)
-        step |= {"recorded": False, "autocast": mode.autocast and mode.autocast.cpu and np.dtype(mode.autocast.cpu).name,
+        cast = mode.autocast and mode.autocast.cpu
+        step |= {"recorded": False, "autocast": None if cast is None else np.dtype(cast).name,
                  "source": caller(), "module": self._scopes.path, "out": [], "marks": []}
         self.steps.append(step)
         try:

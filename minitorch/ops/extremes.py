@@ -258,12 +258,13 @@ def _middle(k: Any, x: Any, at: int, skip: bool) -> Any:
         middle = (n - 1) // 2
         return k.xp.argpartition(x, middle, at)[(slice(None),) * at + (slice(middle, middle + 1),)]
     rank = k.xp.maximum((n - odd - 1) // 2, 0) if skip else k.where(odd > 0, n - odd, (n - 1) // 2)
-    return k.xp.take_along_axis(x.argsort(at), rank, at)
+    return k.xp.take_along_axis(k.xp.argsort(x, at), rank, at)
 
 
 def _commonest(k: Any, x: Any, at: int) -> Any:
     """The index of the end of the longest run of equal elements in the sorted line."""
-    order = k.xp.moveaxis(x.argsort(at, kind="stable"), at, -1)
+    order = k.xp.argsort(x, at, **({"kind": "stable"} if k.xp is np else {}))  # CuPy's is
+    order = k.xp.moveaxis(order, at, -1)
     lines = k.xp.take_along_axis(k.xp.moveaxis(x, at, -1), order, -1)
     n = lines.shape[-1]
     place = k.xp.arange(n)

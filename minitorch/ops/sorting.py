@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import return_types, shapes
 from ..errors import BoundsError
 from ..inplace import check_out
@@ -97,6 +99,8 @@ def _order(k: Any, x: Any, at: int, descending: bool) -> Any:
 
 def _argsort(k: Any, x: Any, at: int) -> Any:
     """A stable argsort. NumPy's unstable one takes a quarter of the time, and without equal elements they agree."""
+    if k.xp is not np:
+        return k.xp.argsort(x, at)
     if x.size >= 1024 and x.dtype.kind == "f":
         order = x.argsort(at)
         lines, before = k.gather(x, order, at), (slice(None),) * at

@@ -180,6 +180,44 @@ def test_gradients_that_are_accumulated():
     assert w.grad.tolist() == [4.0] * 3 and step.replays == 2
 
 
+def scaled(scale, compiled):
+    mt.manual_seed(1)
+    model = nn.Linear(3, 2).to("cuda")
+    optimizer = mt.optim.SGD(model.parameters(), lr=0.1)
+    scaler = mt.amp.GradScaler("cuda", init_scale=scale, growth_interval=2, backoff_factor=2.0 ** -70)
+
+    def step(x):
+        optimizer.zero_grad()
+        with mt.autocast("cuda", mt.float16):
+            loss = (model(x) ** 2).mean()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss
+
+    run = mt.compile(step, fullgraph=True) if compiled else step
+    losses = [run(mt.ones(4, 3).to("cuda") + i).item() for i in range(6)]
+    assert not compiled or run.replays == 4
+    return losses, scaler.get_scale(), model.weight.tolist(), model.weight._version
+
+
+@pytest.mark.parametrize("scale", [4.0, 2.0 ** 130], ids=["finite", "too large"])
+def test_a_scaler(scale):
+    """Its factor is read anew at each replay, and values decide: the graph ends where the scaler begins."""
+    eager, compiled = scaled(scale, False), scaled(scale, True)
+    assert eager == compiled and eager[1] != scale
+
+
+def test_a_scalar_on_the_cpu_is_read_anew():
+    factor = mt.tensor(1.0)
+    f = mt.compile(lambda x: x * factor, fullgraph=True)
+    x, found = mt.ones(2, device="cuda"), []
+    for i in range(4):
+        factor.fill_(i)
+        found.append(f(x).tolist())
+    assert found == [[float(i)] * 2 for i in range(4)] and f.replays == 2
+
+
 REFUSED = {
     "item": (lambda x: x * x.sum().item(), "a tensor's value is read"),
     "bool": (lambda x: x if x.sum() > 0 else -x, "a tensor's value is read"),

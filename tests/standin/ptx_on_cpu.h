@@ -45,6 +45,7 @@ inline unsigned tf32_bits(float x) {
 }
 
 inline void forget(unsigned&) {}
+inline void store_16(void* to, const unsigned* words) { std::memcpy(to, words, 16); }
 inline float exp2_fast(float x) { return std::exp2(x); }
 
 namespace emulated {

@@ -26,7 +26,9 @@ template <class T> struct Sixteen {
     struct Left { unsigned at[4]; };
     struct Right { unsigned at[2]; };
 
-    static __device__ __forceinline__ Left left(unsigned a, unsigned b, unsigned c, unsigned d) { return {{a, b, c, d}}; }
+    static __device__ __forceinline__ Left left(unsigned a, unsigned b, unsigned c, unsigned d) {
+        return {{a, b, c, d}};
+    }
     static __device__ __forceinline__ Right right(unsigned a, unsigned b) { return {{a, b}}; }
     static __device__ __forceinline__ void multiply(float (&c)[4], const Left& a, const Right& b) {
         mma<T>(c, a.at, b.at[0], b.at[1]);
@@ -133,7 +135,9 @@ __device__ __forceinline__ void rows_by_rows(float (&c)[M][N][4], const typename
 }
 
 template <class T> __device__ __forceinline__ unsigned pair_of(float first, float second);
-template <> __device__ __forceinline__ unsigned pair_of<half>(float first, float second) { return half_pair(first, second); }
+template <> __device__ __forceinline__ unsigned pair_of<half>(float first, float second) {
+    return half_pair(first, second);
+}
 template <> __device__ __forceinline__ unsigned pair_of<bfloat16>(float first, float second) {
     return bfloat16_pair(first, second);
 }

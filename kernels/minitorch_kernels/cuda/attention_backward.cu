@@ -116,7 +116,7 @@ void attention_dkdv(const typename P::Element* dy, const typename P::Element* q,
     dv += batch * p.dv.batch + head * p.dv.head;
     levels += (long long)matrix * p.queries;
     mask = static_cast<const char*>(mask) + (batch * p.mask.batch + head * p.mask.head) * (p.masked == 2 ? 4 : 1);
-    int start = p.causal ? first / T::COLUMNS * T::COLUMNS : 0;
+    int start = p.causal ? first : 0;
 
     auto fetch_tile = [&](int query) {
         if (query < p.queries) {

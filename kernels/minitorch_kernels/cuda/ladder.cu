@@ -73,7 +73,7 @@ void tiled(const T* a, const T* b, T* y, int m, int n, int k) {
             tile_b[t / WIDE][t % WIDE] = l < k && j < n ? float(b[(long long)l * n + j]) : 0;
         }
         __syncthreads();
-#pragma unroll
+#pragma unroll 4
         for (int l = 0; l < DEEP; l++) {
             float left[8], right[8];
 #pragma unroll
@@ -206,7 +206,8 @@ void tensor(const T* a, const T* b, T* y, int m, int n, int k) {
 #pragma unroll
             for (int i = 0; i < 4; i++)
 #pragma unroll
-                for (int j = 0; j < 4; j++) mma<T>(sum[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]);
+                for (int j = 0; j < 4; j++)
+                    mma<T>(sum[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]);
         }
     }
 #pragma unroll

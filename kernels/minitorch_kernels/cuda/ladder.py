@@ -10,7 +10,7 @@ from .build import Program, ctype
 from .lazily import cupy
 
 RUNGS = ("loops", "rows", "blocked", "tiled", "pipelined", "tensor")
-program = Program("ladder.cu", dict.fromkeys(RUNGS, (("float", "half", "bfloat16"),)))
+program = Program("ladder.cu", dict.fromkeys(RUNGS, (("float", "bfloat16"),)))
 PIECE = 8  # numbers of which the rows of what is copied by pieces of 16 bytes are multiples
 
 

@@ -6,7 +6,7 @@ wait for the GPU at every call.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,17 +22,24 @@ program = Program("loss.cu", {
     "sum_pairs": (("float", "double"),), "finish": (FLOATS,)})
 
 
+class Saved(NamedTuple):
+    """What the derivative needs of the forward pass: log(sum(exp)) of each row, and the sum of the targets' weights."""
+
+    lse: Any
+    weights: Any
+
+
 def cross_entropy(x, target, weight, ignore_index, smoothing, reduction):
     x, target, weight = _plain(x, target, weight)
     lse = cupy.empty(target.size, _accumulator(x.dtype))
     each, pairs = _room(x, target, reduction)
     _along("entropy", x, (x, target, weight, np.int64(ignore_index), np.float64(smoothing), each, pairs, lse))
     loss, weights = _reduced(each, pairs, reduction, x.dtype)
-    return loss, (lse, weights)
+    return loss, Saved(lse, weights)
 
 
 def cross_entropy_dx(dloss, x, target, weight, ignore_index, smoothing, reduction, saved=None):
-    if saved is None:
+    if not isinstance(saved, Saved):
         saved = cross_entropy(x, target, weight, ignore_index, smoothing, reduction)[1]
     x, target, weight = _plain(x, target, weight)
     dloss, dx = cupy.ascontiguousarray(dloss, x.dtype), cupy.empty(x.shape, x.dtype)
@@ -46,7 +53,7 @@ def cross_entropy_dx(dloss, x, target, weight, ignore_index, smoothing, reductio
 def nll_loss(logp, target, weight, ignore_index, reduction):
     logp, target, weight = _plain(logp, target, weight)
     each, pairs = _room(logp, target, reduction)
-    _likelihood(logp, logp.shape, target, weight, ignore_index, each, pairs)
+    _likelihood(ctype(logp), logp, logp.shape, target, weight, ignore_index, each, pairs)
     return _reduced(each, pairs, reduction, logp.dtype)[0]
 
 
@@ -55,7 +62,7 @@ def nll_loss_dx(dloss, shape, target, weight, ignore_index, reduction):
     dloss, target, weight = _plain(dloss, target, weight)
     if reduction == "mean":
         _, pairs = _room(dx, target, reduction)
-        _likelihood(None, shape, target, weight, ignore_index, None, pairs)
+        _likelihood(ctype(dx), None, shape, target, weight, ignore_index, None, pairs)
         weights = _reduced(None, pairs, reduction, dx.dtype)[1]
     count, n, inner = target.size, shape[1], prod(shape[2:])
     program.launch("likelihood_dx", (ctype(dx),), (-(-count // 128),), (128,),
@@ -93,9 +100,9 @@ def _along(name: str, x: Any, arguments: tuple, suffix: str = "") -> None:
     program.launch(f"{name}_rows{suffix}", (kept, wide), grid, block, arguments)
 
 
-def _likelihood(logp: Any, shape: tuple, target: Any, weight: Any, ignore_index: int, each: Any, pairs: Any) -> None:
+def _likelihood(kept: str, logp: Any, shape: tuple, target: Any, weight: Any, ignore_index: int, each: Any,
+                pairs: Any) -> None:
     count = target.size
-    kept = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}[pairs.dtype] if logp is None else ctype(logp)
     program.launch("likelihood", (kept,), (-(-count // 128),), (128,),
                    (logp, target, weight, np.int64(ignore_index), each, pairs, np.int64(count), np.int32(shape[1]),
                     np.int64(prod(shape[2:]))))

@@ -137,7 +137,8 @@ rows_dx(const T* dy, const T* x, const void* w, bool full, const A* mean, const 
                         dxs[j] = T(scale[r] * (d * ws[j] - level - xhat * along));
                         dws[k][j] += d * xhat, dbs[k][j] += d;
                     }
-                    store(to + i, dxs);
+                    if constexpr (WIDE) store_16(to + i, reinterpret_cast<const unsigned*>(&dxs));
+                    else store(to + i, dxs);
                 });
             }
             if (from == 0) break;

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from .build import FLOATS, Program, ctype
+from .lasting import lasting, send
 from .lazily import cupy
 
 NUMBERS, OWN, PART, THREADS = 16, 2, 8192, 256  # as in optim.cu
@@ -116,14 +117,12 @@ class Table:
         words = np.zeros(self.changing + n + self.blocks, np.int64)
         words[self.changing:self.changing + n] = sizes
         words[self.changing + n:] = [part << 32 | t for t, count in enumerate(parts) for part in range(count)]
-        self._words, self._sent = words, 0
+        self._words = words
         self._numbers = words[:NUMBERS].view(np.float64)
         self._own = words[NUMBERS:NUMBERS + OWN * n].view(np.float64).reshape(n, OWN)
         self._addresses = words[NUMBERS + OWN * n:self.changing].reshape(n, width)
         self._before = b""
-        # Not of a captured graph's pool, whose memory other work of the graph may use before the launch
-        memory = cupy.get_default_memory_pool().malloc(words.nbytes)
-        self.words = cupy.ndarray(words.shape, np.int64, memory)
+        self.words = lasting(words.shape, np.int64)
 
     def fill(self, arrays: list[list[Any]], numbers: list, own: list, fixed: bool = False) -> None:
         """Send what a launch is to work with. `fixed`: only the gradients, arrays[1], may lie elsewhere than before."""
@@ -137,13 +136,7 @@ class Table:
             return  # a rate that stays, gradients where they were: nothing to send
         count = self.changing if self._before else self._words.size
         self._before = changing
-        stream = cupy.cuda.get_current_stream()
-        if stream.is_capturing():  # the copy is no work of the graph
-            with cupy.cuda.Stream(non_blocking=True) as aside:
-                self.words.data.copy_from_host_async(self._words.ctypes.data, 8 * count, aside)
-            aside.synchronize()
-        else:  # the driver takes the bytes before the call returns, and does not wait for the stream
-            self.words.data.copy_from_host_async(self._words.ctypes.data, 8 * count, stream)
+        send(self._words[:count], self.words)
 
 
 _recorded: list[Table] | None = None  # while a graph is captured: the tables of its launches

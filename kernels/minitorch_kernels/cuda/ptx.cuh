@@ -58,6 +58,12 @@ __device__ __forceinline__ unsigned tf32_bits(float x) {
 // The same bits, of which the compiler does not know so: what was computed from them is computed again, not kept.
 __device__ __forceinline__ void forget(unsigned& bits) { asm volatile("" : "+r"(bits)); }
 
+// 16 bytes to global memory in one instruction, where the compiler would store them piece by piece.
+__device__ __forceinline__ void store_16(void* to, const unsigned* words) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(to), "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3]));
+}
+
 // 2^x in one instruction, to 2 units in the last place; denormal results are 0.
 __device__ __forceinline__ float exp2_fast(float x) {
     float y;

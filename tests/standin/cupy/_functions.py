@@ -170,6 +170,42 @@ def where(condition, x=None, y=None):
     return _where(condition.astype("?"), x, y)
 
 
+def clip(a, a_min=None, a_max=None, out=None):
+    if a.dtype.kind in "iuf":
+        ends = (-np.inf, np.inf) if a.dtype.kind == "f" else (np.iinfo(a.dtype).min, np.iinfo(a.dtype).max)
+        a_min, a_max = ends[0] if a_min is None else a_min, ends[1] if a_max is None else a_max
+    return _clip(a, a_min, a_max, out=out)
+
+
+def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    return _variance("var", a, axis, dtype, out, ddof, keepdims)
+
+
+def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
+    return _variance("std", a, axis, dtype, out, ddof, keepdims)
+
+
+def _variance(name, a, axis, dtype, out, ddof, keepdims):
+    made = _MOMENTS[name](a, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, out=out)
+    return made.astype(np.float64) if made.dtype.name == "bfloat16" else made  # as CuPy: by the last of its branches
+
+
+def sort(a, axis=-1, kind=None):
+    return _sorted("sort", a, axis, kind)
+
+
+def argsort(a, axis=-1, kind=None):
+    return _sorted("argsort", a, axis, kind)
+
+
+def _sorted(name, a, axis, kind):
+    if kind not in (None, "stable"):
+        raise ValueError("kind can only be None or 'stable'")
+    if a.dtype.name == "bfloat16":
+        raise TypeError("Unknown dtype bfloat16: Thrust sorts none")
+    return _SORTS[name](a, axis=axis)
+
+
 def repeat(a, repeats, axis=None):
     if isinstance(repeats, ndarray):
         raise TypeError("repeats should be an integer, a list or a tuple of integers")
@@ -197,9 +233,12 @@ def from_dlpack(x, device=None, copy=None):
     return ndarray._view(held.array._data, held.array)
 
 
-_where = function("cupy", "where", np.where)
+_where, _clip = ufunc("where", np.where, "loops"), ufunc("clip", np.clip, "loops")
+_MOMENTS = {name: function("cupy", name, getattr(np, name)) for name in ("var", "std")}
+_SORTS = {name: function("cupy", name, lambda a, axis, f=getattr(np, name): f(a, axis=axis, kind="stable"))
+          for name in ("sort", "argsort")}
 OWN = {"cupy": (array, asarray, ascontiguousarray, asfortranarray, asnumpy, empty, copyto, take, where, repeat,
-                get_array_module, from_dlpack, diagonal), "cupy.lib.stride_tricks": (as_strided,)}
+                get_array_module, from_dlpack, diagonal, clip, var, std, sort, argsort), "cupy.lib.stride_tricks": (as_strided,)}
 
 
 def namespace(module, source):
