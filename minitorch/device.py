@@ -146,7 +146,7 @@ def common_kernels(name: str, arrays: list[Any]) -> Any:
 
 def _scalar(cp: Any, a: np.ndarray) -> Any:
     """A 0-d array on the GPU: its value travels as an argument of a kernel, which is no copy to wait for."""
-    if gpus.capturing is not None:
+    if gpus.capturing is not None and gpus.capturing.is_here():
         return gpus.capturing.copied(cp, a)
     return cp.full((), a.item() if a.dtype.kind != "V" else float(a), a.dtype)
 
@@ -236,7 +236,7 @@ def is_pinned(array: Any) -> bool:
 
 
 def _to_gpu(cp: Any, array: np.ndarray, non_blocking: bool) -> Any:
-    if gpus.capturing is not None:
+    if gpus.capturing is not None and gpus.capturing.is_here():
         return gpus.capturing.copied(cp, array)
     if not (non_blocking and is_pinned(array)):
         return cp.asarray(array, order="C")

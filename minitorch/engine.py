@@ -395,10 +395,13 @@ def whole(function: Callable) -> Callable:
 
 
 def check(function: Callable) -> Callable:
-    """Marks a function that looks at values only to raise an error: a compiled step calls it too."""
+    """Marks a function that looks at values only to raise an error: a compiled step calls it too. Values on a GPU are
+    not looked at, which would wait for it."""
     @functools.wraps(function)
     def call(*args, **kwargs):
         recorder = mode.recorder
+        if any([type(a) in ARRAYS and type(a) is not ndarray for a in args]):
+            return
         if recorder is None or recorder.paused:
             function(*args, **kwargs)
         else:

@@ -282,10 +282,11 @@ def _no_gpu(x: Any, index: Any, axis: int) -> str | None:
     """What the GPU's kernels leave to CuPy."""
     if x.itemsize not in _COPIED or x.ndim > 8 or not 0 < index.size < _MOST or not 0 < x.size < _MOST:
         return "1 to 2^31 elements of at most 8 bytes, in at most 8 dimensions, only"
+    if index.dtype.kind not in "iu" or not isinstance(axis, int):
+        return "an integer index along one dimension only"
     axis %= x.ndim or 1
-    if index.dtype.kind not in "iu" or x.shape[:axis] != index.shape[:axis] or x.shape[axis + 1:] != \
-            index.shape[axis + 1:]:
-        return "an integer index of the shape of x but for the axis only"
+    if x.shape[:axis] != index.shape[:axis] or x.shape[axis + 1:] != index.shape[axis + 1:]:
+        return "an index of the shape of x but for the axis only"
     return None
 
 

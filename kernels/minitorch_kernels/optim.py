@@ -340,7 +340,7 @@ def _apart(dtype: Any, p: Any, g: Any, *states: Any) -> str | None:
 
 def _refuses_gradients(g: Any, *numbers: Any) -> str | None:
     """What the GPU's kernels for lists of gradients leave to the reference."""
-    if not g or g[0].dtype.char not in "fdeE":
+    if not isinstance(g, list) or not g or g[0].dtype.char not in "fdeE":
         return "float16, bfloat16, float32 and float64 only"
     if not all([a.dtype == g[0].dtype and a.flags.c_contiguous for a in g]):
         return "contiguous arrays of one dtype only"
@@ -348,7 +348,7 @@ def _refuses_gradients(g: Any, *numbers: Any) -> str | None:
 
 
 def _refuses_norm(g: Any, order: Any) -> str | None:
-    return _refuses_gradients(g) if order in (2, math.inf) else "orders 2 and inf only"
+    return _refuses_gradients(g) or (None if order in (2, math.inf) else "orders 2 and inf only")
 
 
 def _refuses_shorten(g: Any, total: Any, longest: Any) -> str | None:

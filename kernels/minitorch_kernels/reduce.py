@@ -189,12 +189,16 @@ def _prod_others(x: np.ndarray, axis: int) -> np.ndarray:
 def _no_cuda_sum(x: Any, axis: Any = None, keepdims: bool = False) -> str | None:
     if x.dtype.char not in "fdeE" or not x.flags.c_contiguous:
         return "contiguous floats only"
+    if not isinstance(axis, (int, tuple, list, type(None))):
+        return "dimensions as numbers only"
     return None if x.size and (axis is None or "r" in merged(x.shape, axis)[0]) else "nothing to add up"
 
 
 def _no_cuda_cumsum(x: Any, axis: int) -> str | None:
     if x.dtype.char not in "fdeE" or not x.flags.c_contiguous or not x.size or not x.ndim:
         return "contiguous floats of one dimension or more, not empty, only"
+    if not isinstance(axis, int):
+        return "one dimension only"
     n = x.shape[axis]
     alone = n > 1024 > x.size // n and axis % x.ndim < x.ndim - 1
     return "too few columns: a thread has one" if alone else None

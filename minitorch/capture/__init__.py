@@ -31,6 +31,7 @@ def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None 
     """Make calls of a training step, a forward function or a Module quicker: recorded twice, then replayed.
 
     A step may contain everything: `zero_grad`, forward, `backward`, clipping, the optimizer's and a scheduler's step.
+    With tensors on a GPU the recording is a CUDA graph of forward, backward and the optimizer's step (graphed.py).
     The results are those of the eager run, on the same objects: parameters, gradients, buffers, optimizer state,
     random numbers. Other shapes, types, flags, Python values make a new recording. Where a replay could go wrong
     (values decide what happens, hooks, effects on Python objects) the function runs eagerly, with one warning;

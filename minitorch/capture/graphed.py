@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from typing import Any
 
 from .. import engine
@@ -285,29 +286,28 @@ class Recording:
         """What the call returns."""
         node = None if self.backward is None else self.backward.leave([self._given(t, tensors)
                                                                         for t in self.backward.sources])
-        index = 0
+        return self._filled(self.returned, tensors, node, count())
 
-        def fill(value: Any) -> Any:
-            nonlocal index
-            if isinstance(value, Made):
-                array: Any = value.slot  # here the array itself
-                t = Tensor._wrap(array.copy())
-                if value.inference:
-                    t._inference = True
-                if value.requires_grad and node is not None:
-                    attach(t, node, index, False)
-                    index += 1
-                elif value.requires_grad:
-                    t._requires_grad, t._node = True, FINISHED
-                return t
-            if isinstance(value, Known):
-                known = self._given(value.tensor, tensors)
-                return known._grad if value.grad else known
-            if type(value) in (tuple, list):
-                return type(value)(map(fill, value))
-            return {key: fill(v) for key, v in value.items()} if type(value) is dict else value
-
-        return fill(self.returned)
+    def _filled(self, value: Any, tensors: Any, node: Node | None, indices: Iterator[int]) -> Any:
+        """What is returned, with tensors in the place of `Made` and `Known`."""
+        if isinstance(value, Made):
+            array: Any = value.slot  # here the array itself
+            t = Tensor._wrap(array.copy())
+            if value.inference:
+                t._inference = True
+            if value.requires_grad and node is not None:
+                attach(t, node, next(indices), False)
+            elif value.requires_grad:
+                t._requires_grad, t._node = True, FINISHED
+            return t
+        if isinstance(value, Known):
+            known = self._given(value.tensor, tensors)
+            return known._grad if value.grad else known
+        if type(value) in (tuple, list):
+            return type(value)([self._filled(v, tensors, node, indices) for v in value])
+        if type(value) is dict:
+            return {key: self._filled(v, tensors, node, indices) for key, v in value.items()}
+        return value
 
 
 class Backward:

@@ -1,6 +1,7 @@
 """CUDA graphs: work that is recorded once and launched as one, by hand as in PyTorch; `compile` uses them too."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -176,14 +177,14 @@ class Capture:
 
     def __init__(self, graph: CUDAGraph, cp: Any, stream: Any):
         self.graph, self.cp, self.stream = graph, cp, stream
-        self._left = ExitStack()
+        self._left, self._thread = ExitStack(), threading.get_ident()
         self._generators: set[int] = set()
 
     def begin(self) -> None:
         self._allocator = self.cp.cuda.get_allocator()
         self._left.enter_context(self.cp.cuda.using_allocator(self.graph._pool.allocate))
-        self.graph._kept.append(self._left.enter_context(recorded_step()))  # of kernels outside of steps
         self._before, mode.recorder, gpus.capturing = mode.recorder, self._before_or_self(), self
+        self.graph._kept.append(self._left.enter_context(recorded_step()))  # what kernels outside of steps read
         self.stream.begin_capture(self.cp.cuda.runtime.streamCaptureModeRelaxed)
 
     def end(self) -> Any:
@@ -196,6 +197,10 @@ class Capture:
         finally:
             self._left.close()
         return graph
+
+    def is_here(self) -> bool:
+        """Whether it is this thread whose work is recorded."""
+        return self._thread == threading.get_ident()
 
     def _before_or_self(self) -> Any:
         return self if mode.recorder is None else mode.recorder

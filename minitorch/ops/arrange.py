@@ -55,8 +55,9 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if input.ndim == 0:
         raise DimError(f"repeat_interleave: dim {dim} given for a scalar, which has none")
     if (isinstance(repeats, Tensor) and repeats._array.size != 1) or isinstance(repeats, (list, tuple)):
-        array, n = move(repeats._array, CPU) if isinstance(repeats, Tensor) else np.array(repeats), input._array.shape[dim]
-        places = np.repeat(np.arange(n), _counts(array, n))
+        counts = move(repeats._array, CPU) if isinstance(repeats, Tensor) else np.array(repeats)
+        n = input._array.shape[dim]
+        places = np.repeat(np.arange(n), _counts(counts, n))
         return input.index_select(dim, Tensor._wrap(move(places, input.device)))
     times = index(repeats.item() if isinstance(repeats, Tensor) else repeats)
     if times < 0:

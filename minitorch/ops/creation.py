@@ -27,8 +27,8 @@ __all__ = ["array_from"]
 def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
     """Publish `make(xp, ..., dtype)`, which returns an array of the module `xp`, as a function that returns a tensor.
 
-    The function has PyTorch's keywords too: dtype, device, requires_grad, out; pin_memory and memory_format are
-    accepted and mean nothing here, and the only layout is strided. `sized`: `make(xp, shape, ..., dtype)` is called as
+    The function has PyTorch's keywords too: dtype, device, requires_grad, out; memory_format is
+    accepted and means nothing here, and the only layout is strided. `sized`: `make(xp, shape, ..., dtype)` is called as
     `f(2, 3)`, `f((2, 3))` or `f(size=...)`, its dtype is the default one unless said, and `f_like` and the method
     `new_f` come with it.
     """
@@ -49,6 +49,8 @@ def factory(make: Callable | None = None, *, sized: bool = False) -> Any:
         t = build(args, options, dtype, device, requires_grad)
         if memory_format is not None:
             memory_format.check(t._array.ndim)
+        if pin_memory:
+            t = t.pin_memory()
         return t if out is None else write(out, t, resize=True)
 
     create.__dict__["__signature__"] = _signature(make)

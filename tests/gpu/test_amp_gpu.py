@@ -210,3 +210,21 @@ def test_float16_gradients_are_refused():
     scaler.scale(mt.ones(1, device="cuda"))
     with pytest.raises(ValueError, match="FP16"):
         scaler.unscale_(optimizer)
+
+
+def test_clipping_in_a_captured_graph():
+    params = [mt.zeros(n, device="cuda", requires_grad=True) for n in (3, 9000)]
+    for p in params:
+        p.grad = mt.ones(p.shape[0], device="cuda")
+    graphs = [mt.cuda.CUDAGraph() for _ in range(2)]
+    totals = []
+    for graph, longest in zip(graphs, (2.0, 1.0)):
+        with mt.cuda.graph(graph):
+            totals.append(nn.utils.clip_grad_norm_(params, longest))
+    nn.utils.clip_grad_norm_([p.clone().detach().requires_grad_() for p in params], 5.0)  # none has a gradient
+    for graph, total, longest in zip(graphs, totals, (2.0, 1.0)):
+        for p in params:
+            p.grad.fill_(2.0)
+        graph.replay()
+        np.testing.assert_allclose(float(total), 2 * 9003 ** 0.5, 1e-6)
+        np.testing.assert_allclose(params[1].grad.cpu().numpy(), longest / 9003 ** 0.5, 1e-5)

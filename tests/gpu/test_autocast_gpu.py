@@ -24,13 +24,12 @@ SAME = {"add": lambda x: x + x, "relu": lambda x: x.relu(), "mul": lambda x: x *
         "max": lambda x: x.max(), "reshape": lambda x: x.reshape(-1)}
 
 
-@pytest.mark.parametrize("dtype", [mt.float16, mt.bfloat16], ids=str)
-def test_types(device, dtype):
-    for start in (mt.float32, dtype):
-        x = mt.ones(3, 3, device="cuda").to(start)
-        with mt.autocast("cuda", dtype):
-            found = {name: call(x).dtype for name, call in {**LOW, **FULL, **SAME}.items()}
-        assert found == {**dict.fromkeys(LOW, dtype), **dict.fromkeys(FULL, mt.float32), **dict.fromkeys(SAME, start)}
+@pytest.mark.parametrize("dtype, start", [(mt.float16, mt.float32), (mt.bfloat16, mt.bfloat16)], ids=str)
+def test_types(device, dtype, start):
+    x = mt.ones(3, 3, device="cuda").to(start)
+    with mt.autocast("cuda", dtype):
+        found = {name: call(x).dtype for name, call in {**LOW, **FULL, **SAME}.items()}
+    assert found == {**dict.fromkeys(LOW, dtype), **dict.fromkeys(FULL, mt.float32), **dict.fromkeys(SAME, start)}
     x = mt.ones(3, 3, device="cuda", dtype=mt.float64)
     with mt.autocast("cuda", dtype):
         assert (x @ x).dtype is mt.float64 and x.exp().dtype is mt.float64
@@ -65,8 +64,7 @@ def test_a_loss_that_is_unsafe(device):
         F.binary_cross_entropy(p, p)
 
 
-@pytest.mark.parametrize("dtype", [mt.float16, mt.bfloat16], ids=str)
-def test_training(device, dtype):
+def test_training(device, dtype=mt.bfloat16):
     """Close to training in float32, with gradients and parameters in float32."""
     losses = []
     for enabled in (False, True):
@@ -84,7 +82,7 @@ def test_training(device, dtype):
             optimizer.step()
             assert all(p.grad.dtype is p.dtype is mt.float32 for p in model.parameters())
         losses.append(loss.item())
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02 if dtype is mt.bfloat16 else 0.004)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
 
 
 def test_a_captured_step(device):

@@ -101,7 +101,7 @@ def test_pinned_memory():
     assert back.is_pinned() and mt.equal(back, x)
     with pytest.raises(RuntimeError, match="only dense CPU tensors can be pinned"):
         y.pin_memory()
-    assert mt.zeros(0).pin_memory().is_pinned()
+    assert mt.zeros(0).pin_memory().is_pinned() and mt.zeros(3, pin_memory=True).is_pinned()
 
 
 def test_a_pinned_copy_outlives_its_source(cp):

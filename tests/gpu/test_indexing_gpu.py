@@ -140,7 +140,8 @@ def test_picking_along_an_axis(k, dtype):
 def test_places_are_sent_once_and_outside_of_a_captured_graph(k):
     import cupy
 
-    x, index, stream = there(np.arange(6, dtype=np.float32)), np.array([5, 0, 0, 3]), cupy.cuda.Stream(non_blocking=True)
+    x, index = there(np.arange(6, dtype=np.float32)), np.array([5, 0, 0, 3])
+    stream = cupy.cuda.Stream(non_blocking=True)
     y = cupy.zeros(4, np.float32)
     with stream:
         stream.begin_capture(cupy.cuda.runtime.streamCaptureModeRelaxed)
@@ -154,12 +155,12 @@ def test_what_is_refused(k):
     import cupy
 
     x, index = cupy.zeros((3, 4), np.float32), cupy.zeros((3, 2), np.int64)
-    for name, bad in (("gather", (x, index, 0)), ("gather", (x.astype(np.complex128), index, 1)),
-                      ("gather", (x, index[:, :0], 1)), ("gather", (x, index.astype(np.float32), 1)),
-                      ("gather_dx", (x.astype(int), x.astype(int), 1, (3, 4))), ("gather_dx", (x, index, 1, (3, 4))),
-                      ("add_rows", (x.astype(int), index[:, 0], 3)), ("embedding_dw", (x, index[:, 0], (3, 4), None, True)),
-                      ("index_dx", (x, [index[:, 0], index[:, 0]], (3, 4))), ("pick_axis", (x[:0], np.zeros(1, int), 0)),
-                      ("pick_axis_dx", (x.astype(int), np.zeros(1, int), 0, 2))):
+    for name, *bad in (
+            ("gather", x, index, 0), ("gather", x.astype(np.complex128), index, 1), ("gather", x, index[:, :0], 1),
+            ("gather", x, index.astype(np.float32), 1), ("gather_dx", x.astype(int), x.astype(int), 1, (3, 4)),
+            ("gather_dx", x, index, 1, (3, 4)), ("add_rows", x.astype(int), index[:, 0], 3),
+            ("embedding_dw", x, index[:, 0], (3, 4), None, True), ("index_dx", x, [index[:, 0], index[:, 0]], (3, 4)),
+            ("pick_axis", x[:0], np.zeros(1, int), 0), ("pick_axis_dx", x.astype(int), np.zeros(1, int), 0, 2)):
         assert isinstance(next(v for v in get(name).versions if v.name == "cuda").refuses(*bad), str), name
 
 

@@ -135,6 +135,18 @@ def test_random_numbers_differ():
     assert found == want
 
 
+def test_another_thread_meanwhile():
+    """What it moves to the GPU is its own affair."""
+    import threading
+
+    g, found = cuda.CUDAGraph(), []
+    with cuda.graph(g):
+        thread = threading.Thread(target=lambda: found.append((mt.arange(3.0).to("cuda") + 1).tolist()))
+        thread.start()
+        thread.join()
+    assert found == [[1.0, 2.0, 3.0]] and len(g._kept) == 1
+
+
 def test_a_constant_of_the_cpu():
     g = cuda.CUDAGraph()
     x = mt.ones(3, device="cuda")

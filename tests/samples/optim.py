@@ -1,4 +1,6 @@
 """Optimizer steps, kernels that no op runs, and what the papers say they do to a parameter and its state."""
+import math
+
 import numpy as np
 
 from . import KernelCase, register
@@ -107,26 +109,42 @@ register(KernelCase("rmsprop_step", calls(
     (0.1, 0.9, 1e-8, 0.2, 0.9, True, True)), rmsprop))
 
 
-def together(states, dtype, *numbers):
-    """A call with several parameters, one of them empty and one in several parts, and their state in lists."""
+def together(states, dtype, *numbers, longest=300):
+    """A call with several parameters, one of them empty, and their state in lists."""
     def make(rng):
-        shapes = [(3, 5), (), (0, 2), (70_000,), (1, 17)]
+        shapes = [(3, 5), (), (0, 2), (longest,), (1, 17)]
         lists = [[np.asarray(draw(s), dtype) for s in shapes]
                  for draw in (rng.standard_normal, rng.standard_normal, *[lambda s: rng.uniform(0, 2, s)] * states)]
         return (*lists, *numbers), {}
     return make
 
 
-# What the lists' kernels should do is what the kernels above do for each parameter
+# What the lists' kernels should do is what the kernels above do for each parameter. 70,000 numbers are several parts
 register(KernelCase("sgd_steps", [make for dtype in (np.float32, np.float64) for make in (
     together(0, dtype, None, 0.1, 0, 0, 0.3, False, False, None),
     together(1, dtype, 0.1, 0.9, 0.5, 0.1, False, True, [True, False, False, False, True]),
+    together(1, dtype, 0.1, 0.9, 0.5, 0.1, False, True, [True, False, False, False, True], longest=70_000),
     together(1, dtype, 0.1, 0.9, 0, 0, True, False, [False] * 5))]))
-register(KernelCase("adagrad_steps", [together(1, dtype, [1, 2, 3, 3, 1], 0.1, 0.3, 1e-3, 0.2, True)
-                                      for dtype in (np.float32, np.float64)]))
+register(KernelCase("adagrad_steps", [together(1, dtype, [1, 2, 3, 3, 1], 0.1, 0.3, 1e-3, 0.2, True, longest=n)
+                                      for dtype in (np.float32, np.float64) for n in (300, 70_000)]))
 register(KernelCase("rmsprop_steps", [make for dtype in (np.float32, np.float64) for make in (
     together(1, dtype, None, None, 0.1, 0.9, 1e-3, 0.2, 0, False, True),
-    together(3, dtype, 0.1, 0.9, 1e-3, 0, 0.9, False, False))]))
+    together(3, dtype, 0.1, 0.9, 1e-3, 0, 0.9, False, False),
+    together(3, dtype, 0.1, 0.9, 1e-3, 0, 0.9, False, False, longest=70_000))]))
 register(KernelCase("adam_steps", [make for dtype in (np.float32, np.float64) for make in (
     together(2, dtype, None, [1, 2, 3, 3, 1], 0.1, 0.9, 0.99, 1e-3, 0.2, False, False, True),
-    together(3, dtype, [4] * 5, 0.1, 0.9, 0.99, 1e-3, 0.2, True, True, False))]))
+    together(3, dtype, [4] * 5, 0.1, 0.9, 0.99, 1e-3, 0.2, True, True, False),
+    together(3, dtype, [4] * 5, 0.1, 0.9, 0.99, 1e-3, 0.2, True, True, False, longest=70_000))]))
+
+
+def gradients(dtype, *more):
+    """A call with a list of gradients, one of them empty."""
+    def make(rng):
+        g = [np.asarray(rng.standard_normal(shape), dtype) for shape in ((3, 5), (), (0, 2), (300,))]
+        return (g, *[x(dtype) if callable(x) else x for x in more]), {}
+    return make
+
+
+for _name, *_more in (("unscale_grads", 0.25), ("total_norm", 2.0), ("total_norm", math.inf),
+                      ("shorten_grads", lambda dtype: np.asarray(17, dtype), 2.5), ("clamp_grads", 0.5)):
+    register(KernelCase(_name, [gradients(dtype, *_more) for dtype in (np.float32, np.float64)]))

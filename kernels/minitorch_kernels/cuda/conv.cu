@@ -1,8 +1,8 @@
 // Convolution forward and its gradient dx by implicit GEMM: weights (rows) times what the windows see (columns).
 #include "conv.cuh"
 
-// `rows` results a group, each from `chunks` of every pixel of a window. `turned`: dx, in which the result's places fall
-// into stride phases with windows of their own. The result is written by `width` elements, which never lie in two images.
+// `rows` results a group, each from `chunks` of every pixel of a window. `turned`: dx, in which the result's places
+// fall into stride phases with windows of their own. It is written by `width` elements, which never lie in two images.
 struct Conv { Axis axes[3]; int images, groups, rows, chunks, turned, relu, width; };
 
 // What a phase sees of an axis: source = first + place step + tap reach, weight = w_first + tap w_skip.
@@ -34,7 +34,8 @@ conv(const typename M::T* x, const typename M::T* w, const typename M::T* bias, 
     int group = blockIdx.z % c.groups, phase = blockIdx.z / c.groups;
     const Axis &a0 = c.axes[0], &a1 = c.axes[1], &a2 = c.axes[2];
     int s1 = c.turned ? a1.stride : 1, s2 = c.turned ? a2.stride : 1;
-    View v[3] = {view(a0, c.turned, phase / (s1 * s2)), view(a1, c.turned, phase / s2 % s1), view(a2, c.turned, phase % s2)};
+    View v[3] = {view(a0, c.turned, phase / (s1 * s2)), view(a1, c.turned, phase / s2 % s1),
+                 view(a2, c.turned, phase % s2)};
     int places = c.images * v[0].out * v[1].out * v[2].out;
     int row_tiles = (c.rows + BM - 1) / BM, row = blockIdx.x % row_tiles * BM, column = blockIdx.x / row_tiles * BN;
     if (column >= places) return;  // this phase has fewer than another
@@ -57,7 +58,8 @@ conv(const typename M::T* x, const typename M::T* w, const typename M::T* bias, 
     }
     __syncthreads();
     unsigned from_w[BM / PER], from_x[BN / PER];
-    int chunk = threadIdx.x % 4, of_tile = along(threadIdx.x / 4, chunk);  // rows PER apart have the same order of chunks
+    int chunk = threadIdx.x % 4;
+    int of_tile = along(threadIdx.x / 4, chunk);  // rows PER apart have the same order of chunks
     for (int i = 0; i < BM / PER; i++)
         from_w[i] = (group * c.rows + min(row + int(threadIdx.x) / 4 + i * PER, c.rows - 1)) *
                     unsigned(a0.window * a1.window * a2.window * c.chunks);
@@ -74,8 +76,8 @@ conv(const typename M::T* x, const typename M::T* w, const typename M::T* bias, 
         for (int i = 0; i < BM / PER; i++)
             cp_async<16>(to + i * PER * DEPTH, reinterpret_cast<const uint4*>(w) + (from_w[i] + at.y + chunk), there);
         for (int i = 0; i < BN / PER; i++)  // nearly the same for the next tap: from L1
-            cp_async<16, true>(to + (BM + i * PER) * DEPTH, reinterpret_cast<const uint4*>(x) + (from_x[i] + at.x + chunk),
-                               there);
+            cp_async<16, true>(to + (BM + i * PER) * DEPTH,
+                               reinterpret_cast<const uint4*>(x) + (from_x[i] + at.x + chunk), there);
         tap += tap_step, chunk += chunk_step;
         if (chunk >= c.chunks) chunk -= c.chunks, tap++;
     };

@@ -1,4 +1,4 @@
-// Convolution as a product of matrices: what its kernels share, which is geometry and the products of tiles in shared memory.
+// Convolution as a product of matrices: what its kernels share, geometry and products of tiles in shared memory.
 //
 // Both operands have been packed: a pixel's channels of one group follow each other, in chunks of 16 bytes, and images
 // have their padding around them (conv_pack.cu). So whatever a window sees is an offset away, nothing is tested in the
@@ -63,9 +63,11 @@ template <class T_, int BM_, int BN_, int WM, int WN> struct Tensor {
                 int at_a = across<T>(t, row() / 4 + g / 4, BM) + part + k * 8 * BM * 4;
                 int at_b = across<T>(t, column() / 4 + g / 4, BN) + part + k * 8 * BN * 4;
                 for (int i = 0; i < WM / 16; i++)
-                    for (int r = 0; r < 4; r++) of_a[i][r] = bits(a, (at_a ^ (4 * i + r % 2 * 2) * CHUNK) + r / 2 * 16 * BM);
+                    for (int r = 0; r < 4; r++)
+                        of_a[i][r] = bits(a, (at_a ^ (4 * i + r % 2 * 2) * CHUNK) + r / 2 * 16 * BM);
                 for (int j = 0; j < WN / 16; j++)
-                    for (int r = 0; r < 4; r++) of_b[j][r] = bits(b, (at_b ^ (4 * j + r / 2 * 2) * CHUNK) + r % 2 * 16 * BN);
+                    for (int r = 0; r < 4; r++)
+                        of_b[j][r] = bits(b, (at_b ^ (4 * j + r / 2 * 2) * CHUNK) + r % 2 * 16 * BN);
             }
             add(of_a, of_b);
         }
@@ -97,7 +99,8 @@ private:
 // from their neighbours' when the sum runs `ALONG`, so that they read different banks, and four in a row otherwise.
 template <int BM_, int BN_, bool ALONG> struct Exact {
     using T = float;
-    static constexpr int BM = BM_, BN = BN_, TX = BN / 8, TY = BM / 8, THREADS = TX * TY, RESIDENT = BM * BN < 16384 ? 4 : 1;
+    static constexpr int BM = BM_, BN = BN_, TX = BN / 8, TY = BM / 8, THREADS = TX * TY;
+    static constexpr int RESIDENT = BM * BN < 16384 ? 4 : 1;
     float sum[8][8] = {};
 
     static __device__ __forceinline__ int place(int thread, int threads, int i) {

@@ -23,7 +23,8 @@ __global__ void __launch_bounds__(256, 3) direct(const T* x, const T* w, const T
     const Span &s0 = c.spans[0], &s1 = c.spans[1], &s2 = c.spans[2];
     int strips = (s2.out + WIDTH - 1) / WIDTH, blocks = (c.outputs + OUTPUTS - 1) / OUTPUTS;
     long long line = thread / strips;
-    int p2 = int(thread - line * strips) * WIDTH, plane = int(line / s1.out), p1 = int(line - (long long)plane * s1.out);
+    int p2 = int(thread - line * strips) * WIDTH, plane = int(line / s1.out);
+    int p1 = int(line - (long long)plane * s1.out);
     int p0 = plane % s0.out, block = plane / s0.out % blocks, image = plane / s0.out / blocks, group = image % c.groups;
     if (image >= c.images * c.groups) return;
     int first = block * OUTPUTS, taps = s0.window * s1.window * s2.window;
@@ -65,11 +66,13 @@ __global__ void __launch_bounds__(256, 3) direct(const T* x, const T* w, const T
 
 // The parts of dw: (splits, outputs of all groups, taps, inputs). A block has one pair of channels, TAPS taps and a
 // share of the images; each number of dy is read once for all of these taps.
-template <class T> __global__ void __launch_bounds__(256, 3) direct_dw(const T* dy, const T* x, float* parts, Direct c) {
+template <class T>
+__global__ void __launch_bounds__(256, 3) direct_dw(const T* dy, const T* x, float* parts, Direct c) {
     constexpr int TAPS = 9;
     const Span &s0 = c.spans[0], &s1 = c.spans[1], &s2 = c.spans[2];
     int taps = s0.window * s1.window * s2.window, tap_blocks = (taps + TAPS - 1) / TAPS;
-    int first = blockIdx.x % tap_blocks * TAPS, pair = blockIdx.x / tap_blocks, i = pair % c.inputs, o = pair / c.inputs;
+    int first = blockIdx.x % tap_blocks * TAPS;
+    int pair = blockIdx.x / tap_blocks, i = pair % c.inputs, o = pair / c.inputs;
     int channels = c.groups * c.inputs, channel = o / c.outputs * c.inputs + i, outputs = c.groups * c.outputs;
     int places = s0.out * s1.out * s2.out;
     long long source_plane = (long long)s0.source * s1.source * s2.source;

@@ -44,7 +44,8 @@ conv_dw(const typename M::T* dy, const typename M::T* x, float* parts, ConvDw c)
     int a_from = row / N + a_chunk, b_from = column / N + b_chunk, tap = b_from / c.chunks;
     bool a_there = a_from < c.dy_chunks, b_there = tap < taps;
     int r2 = tap % a2.window, r1 = tap / a2.window % a1.window, r0 = tap / (a2.window * a1.window);
-    b_from = ((r0 * a0.dilation * a1.size + r1 * a1.dilation) * a2.size + r2 * a2.dilation) * c.chunks + b_from % c.chunks;
+    int tap_at = (r0 * a0.dilation * a1.size + r1 * a1.dilation) * a2.size + r2 * a2.dilation;
+    b_from = tap_at * c.chunks + b_from % c.chunks;
     auto fetch = [&](int tile) {
         unsigned char* to = dynamic_shared + tile % STAGES * STAGE;
         const uint2* at = place_at[tile % STAGES];

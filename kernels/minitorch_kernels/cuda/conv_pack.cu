@@ -8,7 +8,9 @@ struct Packing { int batch, channels, packed, source[3], before[3], size[3]; };
 constexpr int PIXELS = 64, WORDS = 32, THREADS = 256;  // a tile: its pixels, and 4-byte words of each
 
 template <class T> __device__ __forceinline__ T rounded(T x, bool) { return x; }
-template <> __device__ __forceinline__ float rounded(float x, bool round) { return round ? __uint_as_float(tf32_bits(x)) : x; }
+template <> __device__ __forceinline__ float rounded(float x, bool round) {
+    return round ? __uint_as_float(tf32_bits(x)) : x;
+}
 
 // Read along pixels, written along channels: both in full lines of memory. Numbers of 16 bits go by twos.
 template <class T>

@@ -178,9 +178,9 @@ __global__ void __launch_bounds__(THREADS) step(const long long* table, int tens
 
 // Gradients: the table has one address a tensor, and these numbers.
 
-// a *= numbers[0]; where a result is not finite, *infinite = 1.
+// a *= numbers[0]; where a result is not finite, *infinite = true.
 template <class T> __global__ void __launch_bounds__(THREADS) unscale(const long long* table, int tensors,
-                                                                      float* infinite) {
+                                                                      bool* infinite) {
     using A = accumulator<T>;
     Work<1> work(table, tensors);
     A factor = A(work.numbers[0]);
@@ -190,7 +190,7 @@ template <class T> __global__ void __launch_bounds__(THREADS) unscale(const long
         A stored = A(T(a[0]));
         bad = bad || stored - stored != 0;  // inf - inf and nan - nan are nan
     });
-    if (bad) *infinite = 1;  // all who write, write the same
+    if (bad) *infinite = true;  // all who write, write the same
 }
 
 // a *= numbers[0] / (total + 1e-6) where that is less than 1, or nan.

@@ -9,13 +9,15 @@ before the launch. So a captured graph can be given the next step's rate, bias c
         optimizer.step()
     graph.launch()
 
-The `tables` must live as long as the graph does.
+The `tables` must live as long as the graph does. What else launches these kernels in a capture, clipping for one, must
+be within a `recording` too, whose tables then need no replaying.
 """
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -81,14 +83,14 @@ def rmsprop_steps(p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, ce
 # Lists of gradients
 
 def unscale_grads(g, factor):
-    infinite = cupy.zeros((), np.float32)
-    _launch("unscale", (ctype(g[0]),), _filled([g], [factor]), infinite)
+    infinite = cupy.zeros((), np.bool_)
+    _launch("unscale", (ctype(g[0]),), _filled("unscale", [g], [factor]), infinite)
     return infinite
 
 
 def total_norm(g, order):
     kinds, total = (NORMS[float(order)], ctype(g[0])), cupy.empty((), g[0].dtype)
-    table = _filled([g], [])
+    table = _filled("norm", [g], [])
     parts = cupy.empty(max(table.blocks, 1), np.float64)
     _launch("norm_parts", kinds, table, parts)
     if not _replayed:
@@ -97,12 +99,12 @@ def total_norm(g, order):
 
 
 def shorten_grads(g, total, longest):
-    _launch("shorten", (ctype(g[0]),), _filled([g], [longest]), total)
+    _launch("shorten", (ctype(g[0]),), _filled("shorten", [g], [longest]), total)
     return True
 
 
 def clamp_grads(g, bound):
-    _launch("clamp", (ctype(g[0]),), _filled([g], [bound]))
+    _launch("clamp", (ctype(g[0]),), _filled("clamp", [g], [bound]))
 
 
 # Tables
@@ -110,13 +112,14 @@ def clamp_grads(g, bound):
 class Table:
     """The words in device memory that a launch for tensors of these `sizes`, with `width` addresses each, reads."""
 
-    def __init__(self, sizes: list[int], width: int):
-        n, parts = len(sizes), [-(-size // PART) for size in sizes]
-        self.sizes, self.width, self.blocks = sizes, width, sum(parts)
+    def __init__(self, sizes: tuple[int, ...], width: int):
+        n, parts = len(sizes), -(-np.array(sizes) // PART)
+        self.sizes, self.width, self.blocks = sizes, width, int(parts.sum())
         self.changing = NUMBERS + (OWN + width) * n
         words = np.zeros(self.changing + n + self.blocks, np.int64)
         words[self.changing:self.changing + n] = sizes
-        words[self.changing + n:] = [part << 32 | t for t, count in enumerate(parts) for part in range(count)]
+        first = np.repeat(np.cumsum(parts) - parts, parts)  # the first block of each block's tensor
+        words[self.changing + n:] = (np.arange(self.blocks) - first) << 32 | np.repeat(np.arange(n), parts)
         self._words = words
         self._numbers = words[:NUMBERS].view(np.float64)
         self._own = words[NUMBERS:NUMBERS + OWN * n].view(np.float64).reshape(n, OWN)
@@ -174,27 +177,35 @@ def _step(kind: str, arrays: list[list[Any]], numbers: list, own: list, memo: di
     if memo and _recorded is None and not _replayed:  # then p and the state are the arrays that they were
         table = memo.get(kind)
         if table is None:
-            table = memo[kind] = _filled(arrays, numbers, own)
+            table = memo[kind] = Table(tuple([a.size for a in arrays[0]]), len(arrays))
+            table.fill(arrays, numbers, own)
         else:
             table.fill(arrays, numbers, own, fixed=True)
     else:
-        table = _filled(arrays, numbers, own)
+        table = _filled(kind, arrays, numbers, own)
     _launch("step", (kind, ctype(arrays[0][0])), table)
 
 
-def _filled(arrays: list[list[Any]], numbers: list, own: list = ()) -> Table:  # type: ignore[assignment]
-    """A table for one launch with those arrays: a new one, unless a replay is prepared."""
-    sizes, width = [a.size for a in arrays[0]], len(arrays)
+def _filled(use: str, arrays: list[list[Any]], numbers: list, own: list = ()) -> Table:  # type: ignore[assignment]
+    """A table for one launch with those arrays: the one of the last launch of that use and those sizes, as a rule."""
+    sizes, width = tuple([a.size for a in arrays[0]]), len(arrays)
     if _replayed:
         table = next(_replayed[-1], None)
         if table is None or (table.sizes, table.width) != (sizes, width):
             raise RuntimeError("replaying: the steps are not those that the graph was captured with")
-    else:
+    elif _recorded is not None:
         table = Table(sizes, width)
-        if _recorded is not None:
-            _recorded.append(table)
+        _recorded.append(table)
+    else:
+        table = _table(use, sizes, width, cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr)
     table.fill(arrays, numbers, own)
     return table
+
+
+@lru_cache(64)
+def _table(use: str, sizes: tuple[int, ...], width: int, device: int, stream: int) -> Table:
+    """On one stream a table can be filled again: launches before have read it by then."""
+    return Table(sizes, width)
 
 
 def _launch(kernel: str, types: tuple, table: Table, *more: Any) -> None:

@@ -75,7 +75,8 @@ __device__ __forceinline__ float exp2_fast(float x) {
 // zeros where not `there`, and `from` is not read. A thread sees its own copies after cp_async_wait, the others' after
 // the __syncthreads that follows it. Whoever copies waits for the copies before it ends. KEEP: L1 keeps the bytes too,
 // for a neighbour who will copy them again; fewer than 16 always go through it.
-template <int BYTES, bool KEEP = false> __device__ __forceinline__ void cp_async(void* to, const void* from, bool there = true) {
+template <int BYTES, bool KEEP = false>
+__device__ __forceinline__ void cp_async(void* to, const void* from, bool there = true) {
     static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async copies 4, 8 or 16 bytes");
     unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(to));
     int read = there ? BYTES : 0;

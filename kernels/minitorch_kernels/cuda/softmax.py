@@ -44,6 +44,7 @@ def _along(ndim: int, dim: Any, suffix: str, kind: str, *arrays: Any) -> Any:
                        (*arrays, out, np.int64(count), np.int32(n), np.int64(inner)))
         return out
     grid, block = ((-(-count // 4),), (32, 4)) if n <= SHORT else ((count,), (256 if n <= 8 * SHORT else 1024, 1))
-    program.launch("rows" + suffix, (kind, kept, n * x.itemsize % 16 == 0), grid, block,
+    wide = n * x.itemsize % 16 == 0 and all([a.data.ptr % 16 == 0 for a in arrays])
+    program.launch("rows" + suffix, (kind, kept, wide), grid, block,
                    (*arrays, out, np.int64(count), np.int32(n)))
     return out

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import numpy as _numpy
 
-from . import _functions, _memory, cuda
+from . import _functions, _memory, _methods, cuda
+from ._emulation import RawKernel, RawModule
 from ._names import NAMES
 from ._ndarray import ndarray
 from ._ufunc import ufunc
 
 __version__ = "14.2.0"
 globals().update({**_functions.namespace("cupy", _numpy), "ndarray": ndarray, "ufunc": ufunc})
-
-try:
-    from ._emulation import RawKernel, RawModule
-except ImportError:
-    pass
 
 
 def is_available():

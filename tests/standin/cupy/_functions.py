@@ -1,6 +1,8 @@
 """CuPy's functions over NumPy's of the same names: with CuPy's parameters, for arrays of the device alone."""
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from . import _launching
@@ -16,10 +18,11 @@ SYNCHRONOUS = {  # what reads a value back, or sorts by Thrust, which waits for 
     "nanmedian", "setdiff1d", "intersect1d", "union1d", "setxor1d", "trim_zeros"}
 HOST = {"result_type", "can_cast", "isscalar", "promote_types", "broadcast_shapes", "min_scalar_type", "common_type",
         "shape", "ndim", "size", "iscomplexobj", "isrealobj", "finfo", "iinfo"}  # take NumPy's arrays too
-SEQUENCES = {"tup", "arrays", "arys", "operands", "condlist", "choicelist", "choices", "a_tuple", "seq", "shape", "axis",
-             "axes", "pad_width", "shift", "newshape", "indices", "indices_or_sections", "repeats", "source",
-             "destination", "bins", "dims", "reps", "multi_index", "xi", "s", "decimals", "kth", "sections", "order",
-             "constant_values", "range", "subscripts", "fill_value", "keys", "q"}
+SEQUENCES = {  # parameters that take lists
+    "tup", "arrays", "arys", "operands", "condlist", "choicelist", "choices", "a_tuple", "seq", "shape", "axis",
+    "axes", "pad_width", "shift", "newshape", "indices", "indices_or_sections", "repeats", "source",
+    "destination", "bins", "dims", "reps", "multi_index", "xi", "s", "decimals", "kth", "sections", "order",
+    "constant_values", "range", "subscripts", "fill_value", "keys", "q"}
 WRAPPED = {"allclose", "array_equal", "array_equiv", "count_nonzero", "size"}  # where NumPy gives a Python number
 KEEPING = {"empty_like", "zeros_like", "ones_like", "full_like", "copy"}
 
@@ -67,8 +70,9 @@ def function(module, name, computes):
 def _place(value, arrays, sequence, name):
     """How the argument is found again among the NumPy arrays of `arrays`."""
     if isinstance(value, ndarray):
+        at = len(arrays)
         arrays.append(value)
-        return lambda datas, i=len(arrays) - 1: datas[i]
+        return lambda datas: datas[at]
     if isinstance(value, np.ndarray) and name not in HOST:
         raise TypeError(f"Unsupported type {type(value)}")
     if isinstance(value, (list, tuple)):
@@ -86,7 +90,7 @@ def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocki
         made = obj.copy(order) if copy else obj
         if dtype is not None and made.dtype != dtype:
             made = made.astype(dtype)
-        if order == "C" and not made.flags.c_contiguous or order == "F" and not made.flags.f_contiguous:
+        if (order == "C" and not made.flags.c_contiguous) or (order == "F" and not made.flags.f_contiguous):
             made = made.copy(order)
     elif isinstance(obj, (list, tuple)) and any(isinstance(v, ndarray) for v in _leaves(obj)):
         import cupy
@@ -104,7 +108,7 @@ def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocki
         made = _copied(host)
         if blocking:
             _launching.forbid("streamSynchronize")
-        if host.ndim > 1 and host.flags.f_contiguous and not host.flags.c_contiguous and order in "KAF" or order == "F":
+        if order == "F" or (order in "KA" and host.ndim > 1 and host.flags.fnc):
             made = made.copy("F")
     return made.reshape((1,) * (ndmin - made.ndim) + made.shape) if made.ndim < ndmin else made
 
@@ -235,10 +239,10 @@ def from_dlpack(x, device=None, copy=None):
 
 _where, _clip = ufunc("where", np.where, "loops"), ufunc("clip", np.clip, "loops")
 _MOMENTS = {name: function("cupy", name, getattr(np, name)) for name in ("var", "std")}
-_SORTS = {name: function("cupy", name, lambda a, axis, f=getattr(np, name): f(a, axis=axis, kind="stable"))
-          for name in ("sort", "argsort")}
+_SORTS = {name: function("cupy", name, partial(getattr(np, name), kind="stable")) for name in ("sort", "argsort")}
 OWN = {"cupy": (array, asarray, ascontiguousarray, asfortranarray, asnumpy, empty, copyto, take, where, repeat,
-                get_array_module, from_dlpack, diagonal, clip, var, std, sort, argsort), "cupy.lib.stride_tricks": (as_strided,)}
+                get_array_module, from_dlpack, diagonal, clip, var, std, sort, argsort),
+       "cupy.lib.stride_tricks": (as_strided,)}
 
 
 def namespace(module, source):
@@ -272,4 +276,5 @@ def _shared(owner):
     about = owner.__cuda_array_interface__
     dtype = np.dtype(about["typestr"])
     size = int(np.prod(about["shape"])) * dtype.itemsize
-    return ndarray(about["shape"], dtype, MemoryPointer(UnownedMemory(about["data"][0], size, owner), 0), about["strides"])
+    memory = UnownedMemory(about["data"][0], size, owner)
+    return ndarray(about["shape"], dtype, MemoryPointer(memory, 0), about["strides"])

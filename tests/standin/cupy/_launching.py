@@ -274,7 +274,7 @@ class _Capture:
 
     def add(self, leases, call):
         for lease in leases:
-            lease.block.recorded = True
+            lease.recorded = True
             if lease.block not in self.before:
                 self.before[lease.block] = lease.block.bytes.copy()
         self.calls.append(([lease.remembered() for lease in leases], call))

@@ -24,7 +24,6 @@ class Block:
 
     def __init__(self, size, device):
         self.size, self.device, self.alive = size, device, True
-        self.recorded = False  # whether a graph works with it, for arrays of whatever sizes
         memory = np.empty(size + 2 * GUARD + UNIT, np.uint8)
         start = -(memory.ctypes.data + GUARD) % UNIT
         self.bytes = memory[start:start + size + 2 * GUARD]
@@ -42,7 +41,9 @@ class Block:
 
 
 class PooledMemory:
-    """A block in use: `size` bytes of it; it goes back to its pool when nothing refers to it any more."""
+    """A block in use, `used` bytes of it; it goes back to its pool when nothing refers to it any more."""
+
+    recorded = False  # whether a graph works with it, for other arrays in their turn too
 
     def __init__(self, block, size, pool):
         self.block, self.size, self.used, self.ptr = block, block.size, size, block.ptr
@@ -60,7 +61,8 @@ class PooledMemory:
     def check(self, what):
         """Raises EmulationError where something was written outside of the bytes in use."""
         data = self.block.bytes
-        if not self.block.recorded and not (np.all(data[:GUARD] == PATTERN) and np.all(data[GUARD + self.used:] == PATTERN)):
+        whole = np.all(data[:GUARD] == PATTERN) and np.all(data[GUARD + self.used:] == PATTERN)
+        if not (whole or self.recorded):
             from ._emulation import EmulationError
 
             raise EmulationError(f"{what}: wrote outside of an array of {self.used} bytes")
@@ -244,7 +246,8 @@ class MemoryPointer:
         (self.copy_from_device if isinstance(mem, MemoryPointer) else self.copy_from_host)(mem, size)
 
     def copy_from_async(self, mem, size, stream=None):
-        (self.copy_from_device_async if isinstance(mem, MemoryPointer) else self.copy_from_host_async)(mem, size, stream)
+        copy = self.copy_from_device_async if isinstance(mem, MemoryPointer) else self.copy_from_host_async
+        copy(mem, size, stream)
 
     def memset(self, value, size):
         _launching.forbid("", _SYNCHRONOUS)

@@ -20,7 +20,7 @@ NAMES = _read()
 
 def parameters(module, name):
     """The parameters that can be given by position, those that can be named, and whether there may be more of each."""
-    kind, words = NAMES[module][name]
+    words = NAMES[module][name][1]
     plain = [w for w in words if w not in ("*", "**", "|")]
     end = next((i for i, w in enumerate(words) if w in ("*", "|")), len(plain))
     return plain[:end], frozenset(plain), "*" in words, "**" in words

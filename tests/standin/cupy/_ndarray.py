@@ -6,7 +6,6 @@ import operator
 import numpy as np
 
 from . import _launching, _memory
-from ._names import parameters
 
 
 class ndarray:
@@ -244,7 +243,7 @@ class ndarray:
 
     def _wrapped(self, index):
         """Indices beyond an array's end begin anew, as on the device, which checks none."""
-        taken = sum(i.ndim if getattr(i, "dtype", None) == bool else i is not None and i is not Ellipsis for i in index)
+        taken = sum(i.ndim if getattr(i, "dtype", "") == "bool" else i is not None and i is not Ellipsis for i in index)
         axis, found = 0, []
         for i in index:
             if i is Ellipsis:
@@ -377,10 +376,11 @@ def _copied(value):
         return y
     held = value.copy()
 
-    def write(data=y._data, first=[True]):
-        if not first:  # the page-locked memory that the copy was made from has long been somebody else's
+    repeated = iter((False,))
+
+    def write(data=y._data):
+        if next(repeated, True):  # the page-locked memory that the copy was made from has long been somebody else's
             held.view(np.uint8)[...] = _memory.GARBAGE
-        first.clear()
         data[...] = held
 
     _launching.do("copy to the device", (y._lease,), write)
@@ -402,7 +402,7 @@ def _over(pointer, shape, dtype, strides, order):
 
 def checked(dtype):
     """Raises ValueError for a dtype that the device has not."""
-    if dtype.kind not in "biufc" and dtype.name != "bfloat16" and dtype.fields is None or dtype.char in "gG":
+    if (dtype.kind not in "biufc" and dtype.name != "bfloat16" and dtype.fields is None) or dtype.char in "gG":
         raise ValueError(f"Unsupported dtype {dtype}")
     return dtype
 
@@ -421,58 +421,3 @@ class _Capsule:
 
     def __init__(self, array):
         self.array = array
-
-
-def _operator(name, swapped):
-    def method(self, other):
-        import cupy
-
-        if not isinstance(other, (ndarray, bool, int, float, complex, np.generic, np.ndarray)):
-            return NotImplemented
-        return getattr(cupy, name)(*((other, self) if swapped else (self, other)))
-
-    return method
-
-
-def _inplace(name):
-    def method(self, other):
-        import cupy
-
-        return getattr(cupy, name)(self, other, self)
-
-    return method
-
-
-for _short, _name in {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "and": "bitwise_and",
-                      "floordiv": "floor_divide", "mod": "remainder", "pow": "power", "or": "bitwise_or",
-                      "xor": "bitwise_xor", "lshift": "left_shift", "rshift": "right_shift", "matmul": "matmul",
-                      "divmod": "divmod"}.items():
-    setattr(ndarray, f"__{_short}__", _operator(_name, False))
-    setattr(ndarray, f"__r{_short}__", _operator(_name, True))
-    if _short not in ("matmul", "divmod"):
-        setattr(ndarray, f"__i{_short}__", _inplace(_name))
-for _short, _name in {"lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal", "gt": "greater",
-                      "ge": "greater_equal"}.items():
-    setattr(ndarray, f"__{_short}__", _operator(_name, False))
-for _short, _name in {"neg": "negative", "pos": "positive", "invert": "invert", "abs": "absolute"}.items():
-    setattr(ndarray, f"__{_short}__", lambda self, name=_name: getattr(__import__("cupy"), name)(self))
-
-
-def _method(name):
-    positional, named, _, _ = parameters("cupy.ndarray", name)
-
-    def method(self, *arguments, **options):
-        import cupy
-
-        if len(arguments) > len(positional) or not named.issuperset(options):
-            raise TypeError(f"ndarray.{name}() got an unexpected argument among {(*arguments, *options)}")
-        return getattr(cupy, name)(self, *arguments, **options)
-
-    method.__name__ = name
-    return method
-
-
-for _name in ("all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "compress", "conj", "conjugate",
-              "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat",
-              "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"):
-    setattr(ndarray, _name, _method(_name))

@@ -129,8 +129,8 @@ def scatter(function, a, indices, value):
     index, arrays = a._index(indices, masks=True)
     value = device_or_scalar(value)
     if a.dtype.char not in ("efdiILQ" if function is np.add else "fdiILQ"):
-        raise TypeError(f"cupy.{function.__name__}.at only supports int32, float16, float32, float64, uint32, uint64 as "
-                        f"data type, got {a.dtype}")
+        raise TypeError(f"cupy.{function.__name__}.at only supports int32, float16, float32, float64, uint32, uint64 "
+                        f"as data type, got {a.dtype}")
     given = [value] if isinstance(value, ndarray) else []
 
     def write(data=a._data, value=value._data if given else value):
