@@ -189,7 +189,7 @@ def _prod_others(x: np.ndarray, axis: int) -> np.ndarray:
 def _no_cuda_sum(x: Any, axis: Any = None, keepdims: bool = False) -> str | None:
     if x.dtype.char not in "fdeE" or not x.flags.c_contiguous:
         return "contiguous floats only"
-    if not isinstance(axis, (int, tuple, list, type(None))):
+    if not isinstance(axis, (int, tuple, type(None))):
         return "dimensions as numbers only"
     return None if x.size and (axis is None or "r" in merged(x.shape, axis)[0]) else "nothing to add up"
 
@@ -207,10 +207,9 @@ def _no_cuda_cumsum(x: Any, axis: int) -> str | None:
 def _spread_on_gpu(x: Any, axes: tuple[int, ...] | None, shape: tuple[int, ...]) -> Any:
     """The view built directly: cupy.broadcast_to takes several times as long."""
     strides, step = [0] * len(shape), x.itemsize
-    for i in range(len(shape) - 1, -1, -1) if axes is not None else ():
-        if i not in axes:
-            strides[i] = step
-            step *= shape[i]
+    for i in reversed([i for i in range(len(shape)) if axes is not None and i not in axes]):
+        strides[i] = step
+        step *= shape[i]
     return type(x)(shape, x.dtype, x.data, strides)
 
 

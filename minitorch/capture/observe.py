@@ -149,6 +149,8 @@ class Observer:
     def whole(self, function: Callable, args: tuple, kwargs: dict) -> Any:
         """Run a function of real objects, which a replay will call again: an optimizer's step, a scheduler's."""
         owner = args[0] if args else None
+        if isinstance(owner, (Tensor, list, tuple)) or hasattr(owner, "__next__"):
+            return function(*args, **kwargs)  # of tensors, as clipping is: work like any other
         if any(callable(x) or (isinstance(x, Tensor) and id(x) in self.made) for x in (*args[1:], *kwargs.values())):
             self.refuse(f"{function.__qualname__} takes a function or a tensor that is computed in here")
         if hasattr(owner, "source"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from types import CellType
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from .. import capture, engine
 from ..device import ARRAYS
 from ..engine import Node, Output
+from ..nn import Module
 from ..tensor import Tensor, edge_of
 from . import ATTEMPTS, RECORDINGS
 from .arrays import Slot, Traced
@@ -76,7 +77,7 @@ class Run:
             if recorder.reason is None and self.watch.reason is None:
                 self.template = self._template(result)
             self.forward = recorder.steps
-            if recorder.reason is None and self.watch.reason is None and not recorder.backward_ran:
+            if recorder.reason is None and self.watch.reason is None and not (recorder.backward_ran or recorder.on_gpu):
                 self._differentiate()
         self.changed = self.state.difference() if self.known else None
         if not self.known:
@@ -177,14 +178,37 @@ class Run:
 
 def _kind_of_run(compiled: Any, arguments: Arguments) -> Any:
     """How the call is to be recorded: as steps for the CPU, or as a graph of the GPU's."""
-    parameters = getattr(compiled.uncompiled, "parameters", tuple)
-    tensors = chain(arguments.tensors, islice(parameters(), 1) if callable(parameters) else ())
-    if not compiled.on_gpu and all(isinstance(t._array, np.ndarray) or type(t._array) not in ARRAYS for t in tensors):
+    if len(ARRAYS) > 1 and not compiled.on_gpu:  # CuPy is there
+        compiled.on_gpu = any(map(_on_gpu, [*arguments.tensors, *arguments.objects, *_known(compiled.uncompiled)]))
+    if not compiled.on_gpu:
         return Run
-    compiled.on_gpu = True
     from .graphed import Run as Captured
 
     return Captured
+
+
+def _known(function: Any) -> list[Any]:
+    """What a function's code can name, as far as that is seen without running it."""
+    function = getattr(function, "__wrapped__", function)
+    known = [function, getattr(function, "__self__", None)]
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is not None:
+        known += [function.__globals__.get(name) for name in code.co_names]
+        known += [cell.cell_contents for cell in function.__closure__ or () if cell != _EMPTY]
+    return known
+
+
+def _on_gpu(value: Any) -> bool:
+    """Whether a tensor, or the first parameter of a module or an optimizer, is on a GPU."""
+    groups, parameters = getattr(value, "param_groups", None), getattr(value, "parameters", None)
+    if isinstance(groups, list) and groups:
+        value = next(iter(groups[0]["params"]), None)
+    elif isinstance(value, Module) and callable(parameters):
+        value = next(parameters(), None)
+    return isinstance(value, Tensor) and not isinstance(value._array, np.ndarray) and type(value._array) in ARRAYS
+
+
+_EMPTY = CellType()
 
 
 class Conditions:

@@ -267,6 +267,8 @@ class Recorder:
         if grad is None:
             self.steps.append(Step("grad", "grad", None, (t, None), {}))
             return
+        if self.on_gpu:
+            return
         if grad._requires_grad:
             self.refuse("a gradient needs a gradient")
         self.steps.append(Step("grad", "grad", None, (t, grad._array.slot), {}))

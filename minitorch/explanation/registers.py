@@ -83,8 +83,8 @@ def usage(text: str, file: str, architecture: str = ARCHITECTURE) -> list[Usage]
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / file
         source.write_text(text, "utf-8")
-        command = [_nvcc(), "-std=c++17", "-cubin", f"-arch={architecture}", "-Xptxas", "-v", source, "-o",
-                   source.with_suffix(".cubin")]
+        command = [_nvcc(), "-std=c++17", "-cubin", f"-arch={architecture}", "-Xptxas", "-v", str(source), "-o",
+                   str(source.with_suffix(".cubin"))]
         done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
         first = next((line for line in done.stderr.split("\n") if "error" in line), done.stderr.strip()[:200])

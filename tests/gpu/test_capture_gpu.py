@@ -218,6 +218,39 @@ def test_a_scalar_on_the_cpu_is_read_anew():
     assert found == [[float(i)] * 2 for i in range(4)] and f.replays == 2
 
 
+def test_clipping_and_moving_within():
+    """Batches of the CPU that the step itself moves, and gradients that it clips."""
+    found = []
+    for compiled in (False, True):
+        mt.manual_seed(2)
+        model = nn.Linear(3, 2).to("cuda")
+        run = clipped(model, mt.optim.AdamW(model.parameters(), lr=0.1))
+        run = mt.compile(run, fullgraph=True) if compiled else run
+        found.append([tuple(map(float, run(mt.randn(4, 3), mt.tensor([0, 1, 1, 0])))) for _ in range(5)])
+    assert found[0] == found[1] and run.replays == 3
+
+
+def clipped(model, optimizer):
+    def step(x, t):
+        x, t = x.to("cuda"), t.to("cuda", non_blocking=True)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), t)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+        return loss, norm
+
+    return step
+
+
+def test_changes_in_place_are_counted():
+    total = mt.zeros(2, device="cuda")
+    view = total[:1]
+    f = mt.compile(lambda x: total.add_(x).sum(), fullgraph=True)
+    found = [f(mt.ones(2, device="cuda")).item() for _ in range(4)]
+    assert found == [2.0, 4.0, 6.0, 8.0] and f.replays == 2 and total._version == view._version == 4
+
+
 REFUSED = {
     "item": (lambda x: x * x.sum().item(), "a tensor's value is read"),
     "bool": (lambda x: x if x.sum() > 0 else -x, "a tensor's value is read"),

@@ -5,11 +5,11 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-import cupy
 import numpy as np
 
 from ..norm import move
 from .build import FLOATS, Program, ctype
+from .lazily import cupy
 from .norm import NO, NULL, ONE, YES, aligned, computed, contiguous, full, or_null
 
 PLANES, WIDE_PLANES, COLUMNS = LAYOUTS = (0, 1, 2)

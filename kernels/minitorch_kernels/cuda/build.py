@@ -16,6 +16,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from .lazily import cupy
+
 FOLDER = Path(__file__).parent
 FLOATS = ("float", "double", "half", "bfloat16")
 OPTIONS = ("--std=c++17",)
@@ -80,8 +82,6 @@ class Program:
 
         Raises ValueError for one that is not declared.
         """
-        import cupy
-
         names = {key: self._declared(*key) for key in wanted if key not in self._functions}
         if names:
             module = cupy.RawModule(code=self.source(), options=OPTIONS, name_expressions=tuple(names.values()))
@@ -96,9 +96,7 @@ class Program:
 
     def _ask(self, function: Any, name: str, types: tuple, shared: int) -> None:
         """More than 48 KiB a block are granted to a kernel once, on each GPU that it runs on."""
-        from cupy.cuda import runtime
-
-        key = (name, types, runtime.getDevice())
+        key = (name, types, cupy.cuda.runtime.getDevice())
         if self._asked.get(key, PLENTY) < shared:
             function.max_dynamic_shared_size_bytes = self._asked[key] = shared
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..fused import BOOLEAN, OPERATIONS, Chain
 from .build import OPTIONS, source
+from .lazily import cupy
 
 THREADS = 256  # a block
 BLOCKS = 4096  # at most: beyond some 30 for each multiprocessor a thread goes on to its next vector instead
@@ -59,8 +60,6 @@ class Kernel:
 
 
 def _module(chains: dict[str, Chain]) -> Any:
-    import cupy
-
     return cupy.RawModule(code=module_text(chains), options=OPTIONS, name_expressions=tuple(chains))
 
 

@@ -11,12 +11,11 @@ from functools import lru_cache
 from math import gcd, prod
 from typing import Any, NamedTuple
 
-import cupy
 import numpy as np
-from cupy.cuda import runtime
 
 from . import settings
 from .build import Program, ctype
+from .lazily import cupy
 
 CTYPES = {"e": "half", "E": "bfloat16", "f": "float"}
 TENSOR = tuple(CTYPES.values())
@@ -72,25 +71,25 @@ _DIRECT = np.dtype([("spans", _SPAN, 3),
 def conv(x: Any, w: Any, b: Any, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d` and `conv3d`."""
     return _product(x, w, b, _plan((x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), "",
-                                   settings.tf32_convolutions, runtime.getDevice()))
+                                   settings.tf32_convolutions, cupy.cuda.runtime.getDevice()))
 
 
 def conv_relu(x: Any, w: Any, b: Any, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d_relu`."""
     return _product(x, w, b, _plan((x.shape, w.shape, stride, padding, dilation, groups, x.dtype.char), "relu",
-                                   settings.tf32_convolutions, runtime.getDevice()))
+                                   settings.tf32_convolutions, cupy.cuda.runtime.getDevice()))
 
 
 def conv_dx(dy: Any, w: Any, x_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d_dx` and `conv3d_dx`."""
     return _product(dy, w, None, _plan((tuple(x_shape), w.shape, stride, padding, dilation, groups, dy.dtype.char),
-                                       "dx", settings.tf32_convolutions, runtime.getDevice()))
+                                       "dx", settings.tf32_convolutions, cupy.cuda.runtime.getDevice()))
 
 
 def conv_dw(dy: Any, x: Any, w_shape: tuple, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> Any:
     """See `minitorch_kernels.conv.conv2d_dw` and `conv3d_dw`."""
     plan = _plan((x.shape, tuple(w_shape), stride, padding, dilation, groups, x.dtype.char), "dw",
-                 settings.tf32_convolutions, runtime.getDevice())
+                 settings.tf32_convolutions, cupy.cuda.runtime.getDevice())
     dy, x, kept = cupy.ascontiguousarray(dy), cupy.ascontiguousarray(x), ctype(x)
     parts, dw = cupy.empty(plan.parts, np.float32), cupy.empty(plan.shape, x.dtype)
     if plan.packings:
@@ -346,4 +345,4 @@ def _divisor(d: int) -> tuple[int, int]:
 
 @lru_cache(None)
 def _multiprocessors(device: int) -> int:
-    return runtime.getDeviceProperties(device)["multiProcessorCount"]
+    return cupy.cuda.runtime.getDeviceProperties(device)["multiProcessorCount"]

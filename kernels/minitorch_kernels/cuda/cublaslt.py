@@ -19,6 +19,8 @@ from ctypes import addressof, byref, c_int, c_int32, c_int64, c_size_t, c_uint32
 from functools import cache
 from typing import Any, NamedTuple
 
+from .lazily import cupy
+
 DEFAULT, RELU, BIAS, GELU, BGRADA, BGRADB = 1, 2, 4, 32, 256, 512  # epilogues; GELU is its tanh approximation
 AUX, DRELU, DGELU, BGRAD = 128, 136, 192, 16  # AUX is added to RELU or GELU, BGRAD to DRELU or DGELU
 TYPES = {"f": 0, "d": 1, "e": 2, "E": 14}  # cudaDataType_t, by the letters of NumPy's dtypes; E is bfloat16
@@ -173,8 +175,6 @@ def workspace(device: int, stream: int) -> int:
     """
     found = _workspaces.get((device, stream))
     if found is None:
-        import cupy
-
         found = _workspaces[device, stream] = cupy.get_default_memory_pool().malloc(_handle(device)[1])
     return found.ptr
 
@@ -200,8 +200,6 @@ def _handle(device: int) -> tuple[c_void_p, int]:
 
     32 MiB are what NVIDIA recommends from Hopper on, 4 MiB before it.
     """
-    import cupy
-
     handle = c_void_p()
     status = _library().cublasLtCreate(byref(handle))
     if status:

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import cupy
-
 from .. import table
 from ..fused import OPERATIONS, Chain
 from ..layout import KINDS, lay
 from ..onepass import written
 from .chain import MASKS, Kernel, build
+from .lazily import cupy
 
 
 def __getattr__(name: str) -> Callable:

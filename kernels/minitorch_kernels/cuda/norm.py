@@ -5,10 +5,10 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-import cupy
 import numpy as np
 
 from .build import FLOATS, Program, ctype
+from .lazily import cupy
 
 WIDTHS = (False, True)
 LONGEST = 512  # threads of a block

@@ -96,13 +96,14 @@ template <class T, class I> __global__ void max_pool(const T* x, T* y, I* index,
     Range a = held(g, 0, own.depth), b = held(g, 1, own.row), c = held(g, 2, own.column);
     long long area = (long long)g.size[0] * g.size[1] * g.size[2];
     own.each(planes, [&](auto p) {
-        Largest<accumulator<T>> found[p.count];
+        constexpr int N = decltype(p)::count;
+        Largest<accumulator<T>> found[N];
         over(g.size, a, b, c, [&](int i, int, int, int) {
-            T values[p.count];
-            for (int u = 0; u < p.count; u++) values[u] = x[p[u] * area + i];
-            for (int u = 0; u < p.count; u++) found[u].add(values[u], i);
+            T values[N];
+            for (int u = 0; u < N; u++) values[u] = x[p[u] * area + i];
+            for (int u = 0; u < N; u++) found[u].add(values[u], i);
         });
-        for (int u = 0; u < p.count; u++) {
+        for (int u = 0; u < N; u++) {
             y[p[u] * own.area + own.at] = T(found[u].value);
             index[p[u] * own.area + own.at] = I(found[u].place);
         }
@@ -116,15 +117,16 @@ __global__ void max_pool_dx(const T* dy, const I* index, T* dx, int planes, Wind
     Range a = holding(g, 0, own.depth), b = holding(g, 1, own.row), c = holding(g, 2, own.column);
     long long area = (long long)g.out[0] * g.out[1] * g.out[2];
     own.each(planes, [&](auto p) {
-        accumulator<T> total[p.count] = {};
+        constexpr int N = decltype(p)::count;
+        accumulator<T> total[N] = {};
         over(g.out, a, b, c, [&](int o, int, int, int) {
-            I picked[p.count];
-            T dys[p.count];
-            for (int u = 0; u < p.count; u++) picked[u] = index[p[u] * area + o], dys[u] = dy[p[u] * area + o];
-            for (int u = 0; u < p.count; u++)
+            I picked[N];
+            T dys[N];
+            for (int u = 0; u < N; u++) picked[u] = index[p[u] * area + o], dys[u] = dy[p[u] * area + o];
+            for (int u = 0; u < N; u++)
                 if (picked[u] == own.at) total[u] += accumulator<T>(dys[u]);
         });
-        for (int u = 0; u < p.count; u++) dx[p[u] * own.area + own.at] = T(total[u]);
+        for (int u = 0; u < N; u++) dx[p[u] * own.area + own.at] = T(total[u]);
     });
 }
 
@@ -136,11 +138,12 @@ template <class T> __global__ void avg_pool(const T* x, T* y, int planes, Window
     if (g.divisor) count = g.divisor;
     long long area = (long long)g.size[0] * g.size[1] * g.size[2];
     own.each(planes, [&](auto p) {
-        A total[p.count] = {};
+        constexpr int N = decltype(p)::count;
+        A total[N] = {};
         over(g.size, a, b, c, [&](int i, int, int, int) {
-            for (int u = 0; u < p.count; u++) total[u] += A(x[p[u] * area + i]);
+            for (int u = 0; u < N; u++) total[u] += A(x[p[u] * area + i]);
         });
-        for (int u = 0; u < p.count; u++) y[p[u] * own.area + own.at] = T(total[u] / count);
+        for (int u = 0; u < N; u++) y[p[u] * own.area + own.at] = T(total[u] / count);
     });
 }
 
@@ -150,12 +153,13 @@ template <class T> __global__ void avg_pool_dx(const T* dy, T* dx, int planes, W
     Range a = holding(g, 0, own.depth), b = holding(g, 1, own.row), c = holding(g, 2, own.column);
     long long area = (long long)g.out[0] * g.out[1] * g.out[2];
     own.each(planes, [&](auto p) {
-        A total[p.count] = {};
+        constexpr int N = decltype(p)::count;
+        A total[N] = {};
         over(g.out, a, b, c, [&](int o, int i, int j, int k) {
             A share = 1 / (g.divisor ? A(g.divisor) : A(counted(g, 0, i)) * counted(g, 1, j) * counted(g, 2, k));
-            for (int u = 0; u < p.count; u++) total[u] += A(dy[p[u] * area + o]) * share;
+            for (int u = 0; u < N; u++) total[u] += A(dy[p[u] * area + o]) * share;
         });
-        for (int u = 0; u < p.count; u++) dx[p[u] * own.area + own.at] = T(total[u]);
+        for (int u = 0; u < N; u++) dx[p[u] * own.area + own.at] = T(total[u]);
     });
 }
 

@@ -5,11 +5,11 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-import cupy
 import numpy as np
 
 from ..pooling import pool_shape, position_dtype
 from .build import FLOATS, Program, ctype
+from .lazily import cupy
 
 THREADS = 256  # of a block
 BLOCKS = 2112  # about, at most: beyond 16 for each multiprocessor a thread serves several planes instead

@@ -19,6 +19,7 @@ import numpy as np
 from .. import random as on_cpu
 from ..rounding import work_dtype
 from .build import FLOATS, Program, ctype
+from .lazily import cupy
 
 DEFAULT_SEED = on_cpu.DEFAULT_SEED
 THREADS = 256  # a block
@@ -88,8 +89,6 @@ class Philox:
 
         What it yields is to be asked to `prepare` before each replay.
         """
-        import cupy
-
         replays = Replays(self, cupy.zeros(2, np.uint64))
         with self._lock:
             kept, self._place, self._offset = self._offset, replays.place, 0
@@ -139,8 +138,6 @@ class Philox:
 
         Elements of an array are not looked at first, which would wait for the GPU: below 0 counts as 0, above 1 as 1.
         """
-        import cupy
-
         if isinstance(p, cupy.ndarray):
             work_dtype("bernoulli", p.dtype)
             dtype = np.dtype(dtype or p.dtype)
@@ -165,16 +162,12 @@ class Philox:
 
     def randperm(self, n: int, dtype: Any = np.int64) -> Any:
         """The numbers 0 to n - 1 in the order of random keys of 63 bits."""
-        import cupy
-
         dtype = np.dtype(dtype)
         on_cpu.check_permutation(n, dtype)
         return cupy.argsort(self._words("u64", n, np.dtype(np.int64), 0, 2**63)).astype(dtype, copy=False)
 
     def dropout(self, x: Any, keep: float, scale: float) -> tuple[Any, Any]:
         """x scale with probability `keep`, else 0; and the choice in bits, which `k.dropout` takes for the gradient."""
-        import cupy
-
         x, number = cupy.ascontiguousarray(x), np.float64 if x.dtype.char == "d" else np.float32
         y, bits = cupy.empty(x.shape, x.dtype), cupy.empty(-(-x.size // 8), np.uint8)
         if x.size:
@@ -192,8 +185,6 @@ class Philox:
 
         Weights are not looked at first, which would wait for the GPU.
         """
-        import cupy
-
         if replacement and num_samples > 1:
             return self._on_cpu("multinomial", (probs, num_samples, True), {})
         on_cpu.check_multinomial(probs, num_samples, replacement)
@@ -212,8 +203,6 @@ class Philox:
     # What the distributions share
 
     def _on_cpu(self, name: str, arguments: tuple, options: dict) -> Any:
-        import cupy
-
         if self._place is not None:
             raise RuntimeError(f"{name}: draws on the CPU, which a graph of the GPU cannot repeat")
         seed, offset = self.advance(4)
@@ -222,8 +211,6 @@ class Philox:
         return cupy.asarray(getattr(source, name)(*moved, **options))
 
     def _numbers(self, kind: str, shape: Any, dtype: np.dtype, a: float, b: float = 0.0) -> Any:
-        import cupy
-
         out = cupy.empty(shape, dtype if dtype.char in "fdeE" else bool)
         if out.size:
             blocks, count = _blocks(out.size), 2 if out.dtype.char == "d" else 4
@@ -236,8 +223,6 @@ class Philox:
         return self._words("u64" if wide else "unsigned", shape, dtype, first, size)
 
     def _words(self, word: str, shape: Any, dtype: np.dtype, first: int, size: int) -> Any:
-        import cupy
-
         out = cupy.empty(shape, np.int32 if dtype.char == "i" else np.int64)
         if out.size:
             blocks, count = _blocks(out.size), 2 if word == "u64" else 4
@@ -277,16 +262,12 @@ def _drawn(size: int, threads: int, count: int) -> int:
 
 
 def _resident() -> int:
-    from cupy.cuda import runtime
-
-    return _resident_on(runtime.getDevice())
+    return _resident_on(cupy.cuda.runtime.getDevice())
 
 
 @cache
 def _resident_on(device: int) -> int:
-    from cupy.cuda import runtime
-
-    found = runtime.getDeviceProperties(device)
+    found = cupy.cuda.runtime.getDeviceProperties(device)
     return found["multiProcessorCount"] * (found["maxThreadsPerMultiProcessor"] // THREADS)
 
 

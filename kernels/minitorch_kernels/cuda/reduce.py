@@ -4,11 +4,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import cupy
 import numpy as np
 
 from ..reduce import merged
 from .build import FLOATS, Program, ctype
+from .lazily import cupy
 
 PAIRS = ("float, float", "double, double", "half, half", "half, float", "float, half", "bfloat16, bfloat16",
          "bfloat16, float", "float, bfloat16")  # types of what is added up, and of the sums

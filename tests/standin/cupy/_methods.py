@@ -28,9 +28,9 @@ def _inplace(name):
 
 
 for _short, _name in {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide",
-                      "and": "bitwise_and", "floordiv": "floor_divide", "mod": "remainder", "pow": "power", "or": "bitwise_or",
-                      "xor": "bitwise_xor", "lshift": "left_shift", "rshift": "right_shift", "matmul": "matmul",
-                      "divmod": "divmod"}.items():
+                      "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "floordiv": "floor_divide",
+                      "mod": "remainder", "pow": "power", "lshift": "left_shift", "rshift": "right_shift",
+                      "matmul": "matmul", "divmod": "divmod"}.items():
     setattr(ndarray, f"__{_short}__", _operator(_name, False))
     setattr(ndarray, f"__r{_short}__", _operator(_name, True))
     if _short not in ("matmul", "divmod"):
