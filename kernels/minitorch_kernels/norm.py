@@ -80,7 +80,7 @@ def batch_norm_apply_backward(xp, dy, x, w, mean, var, eps):
     rstd = 1 / xp.sqrt(widen(var) + eps)
     g = widen(dy)
     dw, db = _summed(xp, g * (widen(x) - mean) * rstd, axes), _summed(xp, g, axes)
-    return cast(_scaled(g * rstd, scale, None), x.dtype), *_as_weights(x, w, dw, db)
+    return cast(_scaled(g * rstd, scale, None), x.dtype), _as_weights(x, w, dw), _as_weights(x, w, db)
 
 
 @kernel
@@ -145,7 +145,7 @@ def group_norm_backward(xp, dy, x, w, groups, eps, stats=None):
     xhat = (rows - mean) * rstd
     dx = xp.reshape(_projected(xp, g, xhat, rstd, (2,)), x.shape)
     dw, db = _summed(xp, widen(dy) * xp.reshape(xhat, x.shape), axes), _summed(xp, widen(dy), axes)
-    return cast(dx, x.dtype), *_as_weights(x, w, dw, db)
+    return cast(dx, x.dtype), _as_weights(x, w, dw), _as_weights(x, w, db)
 
 
 @kernel
@@ -171,7 +171,7 @@ def rms_norm_backward(xp, dy, x, w, ndim, eps, stats=None):
     rstd = _reciprocal_rms(xp, wide, axes, eps)
     xhat, g = wide * rstd, _scaled(dy, w, None)
     dx = rstd * (g - xhat * _mean(xp, g * xhat, axes))
-    return cast(dx, x.dtype), *_as_weights(x, w, _summed(xp, dy * xhat, range(x.ndim - ndim)))
+    return cast(dx, x.dtype), _as_weights(x, w, _summed(xp, dy * xhat, range(x.ndim - ndim)))
 
 
 def move(running: tuple, mean: Any, var: Any, count: int) -> None:
@@ -208,12 +208,13 @@ def _standard_and_scaled(xp, dy, x, w, axes, eps):
 def _gradients(xp, dy, x, w, xhat, g, rstd, axes, others):
     """(dx, dw, db) of a norm over `axes` whose w and b are broadcast over the axes `others`."""
     dx, dy = _projected(xp, g, xhat, rstd, axes), widen(dy)
-    return cast(dx, x.dtype), *_as_weights(x, w, _summed(xp, dy * xhat, others), _summed(xp, dy, others))
+    dw, db = _summed(xp, dy * xhat, others), _summed(xp, dy, others)
+    return cast(dx, x.dtype), _as_weights(x, w, dw), _as_weights(x, w, db)
 
 
-def _as_weights(x, w, *gradients):
-    """Gradients in the type of the weights: under autocast x has 16 bits, and they do not."""
-    return [cast(g, (x if w is None else w).dtype) for g in gradients]
+def _as_weights(x, w, g):
+    """A gradient in the type of the weights: under autocast x has 16 bits, and they do not."""
+    return cast(g, (x if w is None else w).dtype)
 
 
 def _projected(xp, g, xhat, rstd, axes):
@@ -278,6 +279,8 @@ def _refuses(x, *arguments, **options):
     for other in arguments[:3]:
         if getattr(other, "dtype", x.dtype) != x.dtype:
             return "arrays of one dtype only"
+    if len(arguments) == 4 and type(arguments[3]) is tuple:
+        return "no running statistics"  # of `batch_norm`
     return None
 
 

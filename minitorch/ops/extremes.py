@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, return_types, shapes
-from ..device import kernels_of
 from ..errors import DimError, DTypeError, ShapeError
 from ..inplace import check_out
 from ..op import FUNCTIONS, composite, joint, op
@@ -280,7 +279,7 @@ def _median(name: str, along: Any, x: Tensor, dim: int | None, keepdim: bool, ou
     if x._array.size == 0:
         if x._array.dtype.kind not in "fV":
             raise RuntimeError(f"{name}: input of dtype {x.dtype} has no elements")
-        return into(out, Tensor._wrap(kernels_of(x._array).xp.full((), math.nan, x._array.dtype)))
+        return into(out, FUNCTIONS["full"]((), math.nan, dtype=x.dtype, device=x.device))
     return into(out, median_(x, name == "nanmedian"))
 
 
@@ -290,8 +289,9 @@ def _quantile(name: str, x: Tensor, q: Any, dim: int | None, keepdim: bool, inte
     if interpolation not in ("linear", "lower", "higher", "nearest", "midpoint"):
         raise RuntimeError(f"{name}: interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
                            f"{interpolation}")
-    xp = kernels_of(x._array).xp
-    q = q if isinstance(q, Tensor) else Tensor._wrap(xp.asarray(q, x._array.dtype))
+    if not isinstance(q, Tensor):
+        q = Tensor._wrap(np.asarray(q, x._array.dtype))
+        q = q.to(x.device) if x.is_cuda else q
     shares = q._array
     if shares.ndim > 1:
         raise ShapeError(f"{name}: q must be a scalar or 1D tensor, got shape {list(shares.shape)}")

@@ -17,12 +17,17 @@ def batch_norm_train(k, x, w=None, b=None, /, running_mean=None, running_var=Non
 
     Ioffe and Szegedy 2015. The running variance takes the unbiased estimate, as PyTorch's does.
     """
-    running = None
-    if running_mean is not None and x.size:
-        running = running_mean._array, running_var._array, momentum
+    moved = running_mean is not None and x.size
+    if moved and k.xp.__name__ == "cupy":  # in the same launch: ten small ones would take longer than the norm
+        y, mean, var = k.batch_norm(x, w, b, eps, (running_mean._array, running_var._array, momentum))
         running_mean._bump()
         running_var._bump()
-    y, mean, var = k.batch_norm(x, w, b, eps, running)
+    else:
+        y, mean, var = k.batch_norm(x, w, b, eps)
+        if moved:
+            count = x.size // x.shape[1]
+            _move(running_mean, mean, momentum)
+            _move(running_var, var * (count / max(count - 1, 1)), momentum)
     stats = mean, 1 / k.xp.sqrt(var + eps)
     return y, joint(lambda dy, needs: k.batch_norm_backward(dy, x, w, eps, stats=stats))
 

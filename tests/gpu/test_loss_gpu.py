@@ -75,6 +75,16 @@ def test_cross_entropy(loss, shape, dtype):
         near(k.nll_loss_dx(there(dloss), shape, there(target), there(weight), *options), expected, dtype)
 
 
+def test_weights_whose_sum_is_beyond_float16(loss):
+    import cupy
+
+    k = kernels(cupy)
+    x, target, weight = np.zeros((2, 700), np.float16), np.array([0, 3]), np.full(700, 100, np.float16)
+    found = k.cross_entropy_dx(there(np.float16(1)), there(x), there(target), there(weight), -100, 0.5, "mean")
+    expected = get("cross_entropy_dx").reference(np, np.float64(1), wide(x), target, wide(weight), -100, 0.5, "mean")
+    near(found, expected, "float16")
+
+
 def test_infinite_logits_and_classes_without_weight(loss):
     import cupy
 

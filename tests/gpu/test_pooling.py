@@ -110,6 +110,15 @@ def test_a_thread_serves_several_planes(planes, monkeypatch):
     pooling._grid.cache_clear()
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 1 << 30, 1), (1, 2, 1 << 10, 1 << 10, 1 << 10), (1 << 20, 1 << 10, 2)])
+def test_grids_of_large_arrays(shape):
+    from minitorch_kernels.cuda import pooling
+
+    planes, grid, block = pooling._grid(shape)
+    assert planes == shape[0] * shape[1] and np.prod(grid) * np.prod(block) >= np.prod(shape[2:])
+    assert grid[0] < 1 << 31 and grid[1] < 1 << 16
+
+
 @pytest.mark.parametrize("out", [(4, 4), (1, 1)])
 def test_nan_and_infinity(out):
     """NaN wins, the last of several; a window of -inf alone has its first element."""

@@ -168,6 +168,9 @@ def test_kernel_that_writes_too_far(cp):
     assert x.tolist() == [1] * 5
     with pytest.raises(cp._emulation.EmulationError, match="outside of an array"):
         module.get_function("f")((1,), (5,), (x, np.int32(1)))
+    for grid, block in (((1, 1 << 16), (1,)), ((1, 1, 1 << 16), (1,)), ((1,), (1025,)), ((1,), (1, 1, 65))):
+        with pytest.raises(cp._emulation.EmulationError, match="no GPU has room"):
+            module.get_function("f")(grid, block, (x, np.int32(0)))
 
 
 def test_leaves_nothing_behind(run_python):

@@ -2,6 +2,7 @@
 import math
 
 import numpy as np
+from minitorch_kernels import kernels
 
 from . import WIDE, BadInput, OpCase, Sample, arrays_like, distinct, register
 
@@ -124,6 +125,19 @@ register(OpCase("scale_by_bits", kept, [
     Sample(lambda rng, shape=shape: (rng.standard_normal(shape),
                                      rng.integers(0, 256, -(-math.prod(shape) // 8), np.uint8)), {"scale": 1.6})
     for shape in ((3, 4), (), (2, 4, 1), (1, 17), (0, 3))], torch=None))
+class Drawn:
+    """A source of random numbers that have been drawn: for `drawn_dropout`, whose own is the GPU's."""
+
+    def __init__(self, size):
+        self.bits = np.random.default_rng(size).integers(0, 256, -(-size // 8), np.uint8)
+
+    def dropout(self, x, keep, scale):
+        return kernels(np).dropout(x, self.bits, scale), self.bits
+
+
+register(OpCase("drawn_dropout", lambda x, source, p: kept(x, source.bits, 1 / (1 - p)), [
+    Sample(lambda rng, shape=shape: (rng.standard_normal(shape), Drawn(math.prod(shape)), 0.25))
+    for shape in ((3, 4), (), (2, 4, 1), (0, 3))], torch=None))
 register(OpCase("masked_scale", lambda x, mask, scale: x * mask * scale, [
     Sample(lambda rng: (rng.standard_normal((3, 4)), rng.random((3, 4)) > 0.4), {"scale": 1.6}),
     Sample(lambda rng: (rng.standard_normal((2, 3, 4)), rng.random((2, 3, 1)) > 0.4), {"scale": 2.0}),

@@ -9,6 +9,8 @@ class _CuPy:
     """The module's attributes; each is looked up once."""
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # which tools ask of everything
+            raise AttributeError(name)
         found = getattr(importlib.import_module("cupy"), name)
         setattr(self, name, found)
         return found

@@ -104,9 +104,10 @@ __device__ __forceinline__ accumulator<T> share(const T* dloss, const accumulato
 
 // share (softmax(x) sum(q) - q), with q the weights of the classes in the loss; `all` is the sum of `weight`.
 template <class T, bool WIDE>
-__global__ void entropy_rows_dx(const T* dloss, const T* x, const long long* target, const T* weight, const T* all,
-                                long long ignored, double smoothing, const accumulator<T>* lses,
-                                const accumulator<T>* weights, bool own, T* dx, long long count, int n) {
+__global__ void entropy_rows_dx(const T* dloss, const T* x, const long long* target, const T* weight,
+                                const accumulator<T>* all, long long ignored, double smoothing,
+                                const accumulator<T>* lses, const accumulator<T>* weights, bool own, T* dx,
+                                long long count, int n) {
     using A = accumulator<T>;
     constexpr int N = WIDE ? 16 / sizeof(T) : 1;
     Wanted<T> wanted{target, weight, ignored, smoothing};
@@ -119,7 +120,7 @@ __global__ void entropy_rows_dx(const T* dloss, const T* x, const long long* tar
     if (counted) {  // where the target is outside of the classes, lse is nan, and so is all below
         scale = share(dloss, weights, own, row);
         hit = wanted.hit() * (outside(t, n) ? A(1) : wanted.of(t));
-        sum = hit + even * (all ? A(*all) : A(n));
+        sum = hit + even * (all ? *all : A(n));
     }
     for (int i = threadIdx.x * N; i < n; i += blockDim.x * N) {
         vector<T, N> values;
@@ -134,10 +135,10 @@ __global__ void entropy_rows_dx(const T* dloss, const T* x, const long long* tar
 }
 
 template <class T>
-__global__ void entropy_columns_dx(const T* dloss, const T* x, const long long* target, const T* weight, const T* all,
-                                   long long ignored, double smoothing, const accumulator<T>* lses,
-                                   const accumulator<T>* weights, bool own, T* dx, long long count, int n,
-                                   long long inner) {
+__global__ void entropy_columns_dx(const T* dloss, const T* x, const long long* target, const T* weight,
+                                   const accumulator<T>* all, long long ignored, double smoothing,
+                                   const accumulator<T>* lses, const accumulator<T>* weights, bool own, T* dx,
+                                   long long count, int n, long long inner) {
     using A = accumulator<T>;
     Wanted<T> wanted{target, weight, ignored, smoothing};
     long long column = blockIdx.x * (long long)blockDim.x + threadIdx.x;
@@ -148,7 +149,7 @@ __global__ void entropy_columns_dx(const T* dloss, const T* x, const long long* 
     if (counted) {
         scale = share(dloss, weights, own, column);
         hit = wanted.hit() * (outside(t, n) ? A(1) : wanted.of(t));
-        sum = hit + even * (all ? A(*all) : A(n));
+        sum = hit + even * (all ? *all : A(n));
     }
     for (int i = 0; i < n; i++) {
         long long at = start + i * inner;

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import reduce
 from .build import FLOATS, Program, ctype
 from .lazily import cupy
 
@@ -44,7 +45,7 @@ def cross_entropy_dx(dloss, x, target, weight, ignore_index, smoothing, reductio
     x, target, weight = _plain(x, target, weight)
     dloss, dx = cupy.ascontiguousarray(dloss, x.dtype), cupy.empty(x.shape, x.dtype)
     lse, weights = saved
-    total = weight.sum() if smoothing and weight is not None else None
+    total = reduce.sum(weight.astype(lse.dtype, copy=False)) if smoothing and weight is not None else None
     _along("entropy", x, (dloss, x, target, weight, total, np.int64(ignore_index), np.float64(smoothing), lse,
                           weights if reduction == "mean" else None, np.bool_(reduction == "none"), dx), "_dx")
     return dx

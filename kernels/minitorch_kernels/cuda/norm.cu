@@ -6,8 +6,11 @@ template <class T, int N>
 __device__ __forceinline__ vector<accumulator<T>, N> weights(const void* w, bool full, int i) {
     vector<accumulator<T>, N> found;
     if (full) {
-        auto values = load<N>(static_cast<const float*>(w) + i);
-        for (int j = 0; j < N; j++) found[j] = values[j];
+        constexpr int M = N < 4 ? N : 4;  // 16 bytes, whose multiples addresses are
+        for (int k = 0; k < N; k += M) {
+            auto values = load<M>(static_cast<const float*>(w) + i + k);
+            for (int j = 0; j < M; j++) found[k + j] = values[j];
+        }
     } else {
         auto values = load<N>(static_cast<const T*>(w) + i);
         for (int j = 0; j < N; j++) found[j] = values[j];

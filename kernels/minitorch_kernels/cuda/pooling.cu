@@ -50,8 +50,9 @@ struct Place {
     bool inside;
 
     __device__ __forceinline__ Place(const int (&size)[3]) {
-        int line = blockIdx.y * blockDim.y + threadIdx.y;
-        column = blockIdx.x * blockDim.x + threadIdx.x;
+        unsigned across = (size[2] + blockDim.x - 1) / blockDim.x, down = blockIdx.x / across;
+        int line = down * blockDim.y + threadIdx.y;  // all blocks of a plane lie along x: y has no more than 65535
+        column = (blockIdx.x - down * across) * blockDim.x + threadIdx.x;
         depth = size[0] == 1 ? 0 : line / size[1];
         row = line - depth * size[1];
         inside = column < size[2] && depth < size[0] && row < size[1];
@@ -61,7 +62,7 @@ struct Place {
 
     template <class F> __device__ __forceinline__ void each(int planes, F f) const {
         if (!inside) return;
-        long long p = blockIdx.z * blockDim.z + threadIdx.z, step = gridDim.z * blockDim.z;
+        long long p = blockIdx.y * blockDim.z + threadIdx.z, step = gridDim.y * blockDim.z;
         for (; p + 3 * step < planes; p += 4 * step) f(Planes<4>{p, step});
         for (; p < planes; p += step) f(Planes<1>{p, step});
     }

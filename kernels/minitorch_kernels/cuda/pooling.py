@@ -107,14 +107,13 @@ def _launch(name: str, types: tuple, result: Any, geometry: Any, *arrays: Any) -
 
 @lru_cache(1024)
 def _grid(shape: tuple) -> tuple[Any, tuple, tuple]:
-    """The number of planes, blocks and threads over (columns, lines, planes)."""
+    """The number of planes; blocks over (places in a plane, planes); threads over (columns, lines, planes)."""
     planes, lines, columns = shape[0] * shape[1], prod(shape[2:-1]), shape[-1]
     across = min(32, _power(columns))
     down = min(THREADS // across, _power(lines))
     deep = min(THREADS // (across * down), _power(planes), 64)
-    blocks = -(-columns // across), -(-lines // down)
-    return (np.int32(planes), (*blocks, min(-(-planes // deep), max(1, BLOCKS // prod(blocks)))),
-            (across, down, deep))
+    blocks = -(-columns // across) * -(-lines // down)
+    return np.int32(planes), (blocks, min(-(-planes // deep), max(1, BLOCKS // blocks))), (across, down, deep)
 
 
 @lru_cache(1024)

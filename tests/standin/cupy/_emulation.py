@@ -55,8 +55,8 @@ class RawKernel:
 
         if shared_mem > self.max_dynamic_shared_size_bytes:
             raise EmulationError(f"{self.name}: {shared_mem} bytes of shared memory were not asked for")
-        values = [_value(a) for a in args]
-        _launching.run(self.name, args, lambda: self._run(_three(grid), _three(block), shared_mem, values))
+        size, values = _fits(self.name, _three(grid), _three(block)), [_value(a) for a in args]
+        _launching.run(self.name, args, lambda: self._run(*size, shared_mem, values))
 
     def _run(self, grid, block, shared, values):
         pointers = (ctypes.c_void_p * len(values))(*[v.ctypes.data for v in values])
@@ -73,6 +73,13 @@ def _three(size):
     if not isinstance(size, tuple) or not all(isinstance(n, (int, np.integer)) for n in size):
         raise TypeError(f"a grid or block is a tuple of ints, got {size!r}")
     return tuple(max(1, int(n)) for n in (*size, 1, 1)[:3])
+
+
+def _fits(name, grid, block):
+    """What the driver refuses with CUDA_ERROR_INVALID_VALUE."""
+    if grid[0] >= 1 << 31 or max(grid[1:]) >= 1 << 16 or block[2] > 64 or np.prod(block) > 1024:
+        raise EmulationError(f"{name}: no GPU has room for a grid of {grid} blocks of {block} threads")
+    return grid, block
 
 
 def _value(argument):
