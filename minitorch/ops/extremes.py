@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, return_types, shapes
+from ..device import kernels_of
 from ..errors import DimError, DTypeError, ShapeError
 from ..inplace import check_out
 from ..op import FUNCTIONS, composite, joint, op
@@ -292,6 +293,7 @@ def _quantile(name: str, x: Tensor, q: Any, dim: int | None, keepdim: bool, inte
     if not isinstance(q, Tensor):
         q = Tensor._wrap(np.asarray(q, x._array.dtype))
         q = q.to(x.device) if x.is_cuda else q
+    xp = kernels_of(q._array).xp
     shares = q._array
     if shares.ndim > 1:
         raise ShapeError(f"{name}: q must be a scalar or 1D tensor, got shape {list(shares.shape)}")
