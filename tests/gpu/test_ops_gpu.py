@@ -1,7 +1,7 @@
 """Every op on the GPU: values and gradients of its samples, half precision, second derivatives, the CUDA kernels' part.
 
 Where the stand-in takes the GPU's place, the kernels' references run here: their CUDA versions, which would all have to
-be compiled, have tests of their own (test_kernels.py), and `test_by_kernels` goes the whole way through some.
+be compiled, have tests of their own (test_kernels_gpu.py), and `test_by_kernels` goes the whole way through some.
 """
 from __future__ import annotations
 
