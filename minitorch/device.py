@@ -239,7 +239,7 @@ def _to_gpu(cp: Any, array: np.ndarray, non_blocking: bool) -> Any:
     if gpus.capturing is not None and gpus.capturing.is_here():
         return gpus.capturing.copied(cp, array)
     if not (non_blocking and is_pinned(array)):
-        return cp.asarray(array, order="C")
+        return cp.asarray(array, order="C", blocking=is_pinned(array))  # CuPy only begins a copy from pinned memory
     array = np.ascontiguousarray(array)
     y = cp.empty(array.shape, array.dtype)
     y.data.copy_from_host_async(array.ctypes.data, array.nbytes)

@@ -156,7 +156,7 @@ def test_without_check_nan_nothing_is_looked_at():
     with mt.autograd.detect_anomaly(check_nan=False):
         x = mt.zeros(1, requires_grad=True)
         (x.sqrt() * 0).sum().backward()
-        assert OPS["exp"].running_body is OPS["exp"].body
+        assert OPS["relu"].running_body is OPS["relu"].body
     assert x.grad.isnan().all()
 
 

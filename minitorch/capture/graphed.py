@@ -18,7 +18,7 @@ from typing import Any
 from .. import engine
 from ..cuda.graphs import CUDAGraph, capture_stream, prepare_step
 from ..cuda.memory import Pool
-from ..device import cupy, kernels_of
+from ..device import cupy, is_pinned, kernels_of
 from ..engine import Node
 from ..errors import GraphError
 from ..tensor import Tensor, edge_of
@@ -258,7 +258,10 @@ class Recording:
             prepare_step(event[3]["tables"], event[1], event[2], event[3]["kwargs"])
         elif kind == "upload":
             array = self._given(event[1], tensors)._array
-            event[2].set(array, stream=cupy().cuda.get_current_stream())
+            stream = cupy().cuda.get_current_stream()
+            event[2].set(array, stream=stream)
+            if is_pinned(array):  # other memory has been read by now
+                stream.synchronize()
         else:
             event[1](*event[2], **event[3])
 

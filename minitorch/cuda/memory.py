@@ -4,7 +4,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from ..device import cuda_used, cupy, gpu_number, gpus
 from ..device import device as as_device
@@ -33,6 +33,7 @@ class _Peaks:
 _peaks: dict[int, _Peaks] = {}
 _pools: WeakSet[Pool] = WeakSet()
 _default: Pool | None = None  # CuPy's own, which most arrays lie in
+_retired: list[tuple[Any, Any]] = []  # pools that nobody takes memory from any more, with their GPUs
 
 
 class Pool:
@@ -43,6 +44,8 @@ class Pool:
         self.memory = cp.cuda.MemoryPool() if memory is None else memory
         self.allocate = counted(cp, self.memory)
         _pools.add(self)
+        if memory is None:
+            finalize(self, _retire, self.memory, cp.cuda.Device()).atexit = False
 
 
 def install(cp: Any) -> None:
@@ -52,6 +55,26 @@ def install(cp: Any) -> None:
     if cp.cuda.get_allocator() == pool.malloc:
         _default = Pool(pool)
         cp.cuda.set_allocator(_default.allocate)
+
+
+def _retire(memory: Any, device: Any) -> None:
+    _retired.append((memory, device))
+    _give_back()
+
+
+def _give_back() -> None:
+    """Give the idle memory of retired pools back to the GPU: CuPy's pools do not when they go, and must stay until
+    no array lies in them. Not while a graph is captured, since that waits for the GPU."""
+    if gpus.capturing is not None:
+        return
+    pools = []
+    while _retired:
+        pools.append(_retired.pop())
+    for memory, device in pools:
+        with device:
+            memory.free_all_blocks()
+            if memory.total_bytes():
+                _retired.append((memory, device))
 
 
 def counted(cp: Any, pool: Any) -> Any:
@@ -193,10 +216,11 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
 
 
 def empty_cache() -> None:
-    """Give the pool's idle memory back to the GPU."""
+    """Give the pool's idle memory back to the GPU. What captured graphs work with stays: it only looks idle."""
     _figures(None)
-    for pool in list(_pools):
-        pool.memory.free_all_blocks()
+    if _default is not None:
+        _default.memory.free_all_blocks()
+    _give_back()
 
 
 def ipc_collect() -> None:

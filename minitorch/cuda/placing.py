@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from minitorch_kernels import table
@@ -16,7 +17,7 @@ def install(cp: Any) -> None:
     engine.placing = _Placing(cp)
     k = table.kernels(cp)
     vars(k).clear()
-    k.__class__, k.xp = _PlacedKernels, _PlacedModule(cp)
+    k.__class__, k.xp = _PlacedKernels, _Placed(table.Kernels(cp).xp)
 
 
 def uninstall(cp: Any) -> None:
@@ -24,7 +25,7 @@ def uninstall(cp: Any) -> None:
     engine.placing, gpus.several = None, False
     k = table.kernels(cp)
     vars(k).clear()
-    k.__class__, k.xp = table.Kernels, cp
+    k.__class__, k.xp = table.Kernels, table.Kernels(cp).xp
 
 
 def beside(arrays: Any, function: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -49,22 +50,22 @@ class _PlacedKernels(table.Kernels):
         return run
 
 
-class _PlacedModule:
-    """CuPy, each of whose functions runs where its arrays lie."""
+class _Placed:
+    """CuPy, or a module or ufunc of it, each of whose functions runs where its arrays lie."""
 
-    def __init__(self, cp: Any):
-        self._cp = cp
+    def __init__(self, found: Any):
+        self._found = found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return beside(args, self._found, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._cp, name)
-        if not callable(found) or isinstance(found, type):
+        found = getattr(self._found, name)
+        if isinstance(found, type) or not (callable(found) or isinstance(found, ModuleType)):
             return found
-
-        def run(*args, **kwargs):
-            return beside(args, found, *args, **kwargs)
-
-        setattr(self, name, run)
-        return run
+        placed = _Placed(found)
+        setattr(self, name, placed)
+        return placed
 
 
 class _Placing:

@@ -14,7 +14,7 @@ class Stream:
 
     def __init__(self, device: Any = None, priority: int = 0, _stream: Any = None, **_: Any):
         cp = cupy()
-        self.device_index = _number(device)
+        self.device_index = gpu_number(as_device("cuda" if device is None else device), use=True)
         if _stream is None:
             with cp.cuda.Device(self.device_index):
                 _stream = cp.cuda.Stream(non_blocking=True, priority=max(min(priority, 0), -1))
@@ -74,16 +74,25 @@ class ExternalStream(Stream):
     """A queue that another library made, by the address of its handle."""
 
     def __init__(self, stream_ptr: int, device: Any = None, **_: Any):
-        number = _number(device)
-        super().__init__(number, _stream=cupy().cuda.ExternalStream(stream_ptr, number))
+        super().__init__(device, _stream=cupy().cuda.Stream.from_external(_Handle(stream_ptr)))
+
+
+class _Handle:
+    """An address, by the protocol that CuPy takes streams of other libraries by."""
+
+    def __init__(self, address: int):
+        self._address = address
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self._address
 
 
 class Event:
     """A mark in a stream; with `enable_timing` the time between two can be read."""
 
     def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, **_: Any):
-        self._event = cupy().cuda.Event(block=blocking, disable_timing=not enable_timing)
-        self._timed, self._recorded = enable_timing, False
+        self._event, self._device = cupy().cuda.Event(block=blocking, disable_timing=not enable_timing), _number(None)
+        self._timed, self._blocking, self._recorded = enable_timing, blocking, False
 
     @property
     def cuda_event(self) -> int:
@@ -91,7 +100,12 @@ class Event:
 
     def record(self, stream: Stream | None = None) -> None:
         """Put the mark behind the work given to the stream so far."""
-        self._event.record((current_stream() if stream is None else stream)._stream)
+        stream = current_stream() if stream is None else stream
+        if stream.device_index != self._device and not self._recorded:  # events belong to a GPU: that of their stream
+            cp, self._device = cupy(), stream.device_index
+            with cp.cuda.Device(self._device):
+                self._event = cp.cuda.Event(block=self._blocking, disable_timing=not self._timed)
+        self._event.record(stream._stream)
         self._recorded = True
 
     def elapsed_time(self, end_event: Event) -> float:
@@ -140,8 +154,9 @@ def stream(stream: Stream | None) -> StreamContext:
 
 
 def set_stream(stream: Stream) -> None:
-    """Let work go to this stream from now on."""
+    """Let work go to this stream from now on, on its GPU."""
     if stream is not None:
+        cupy().cuda.Device(stream.device_index).use()
         stream._stream.use()
 
 
@@ -173,8 +188,8 @@ def _sweep() -> None:
     """Let go of the memory that nobody else holds, and with which the streams are done."""
     for entry in list(_used_elsewhere):
         if entry[2] is None and sys.getrefcount(entry[0]) <= 2:
-            entry[2] = entry[1]._stream.record()
-        if entry[2] is not None and entry[2].done:
+            entry[2] = entry[1].record_event()
+        if entry[2] is not None and entry[2].query():
             _used_elsewhere.remove(entry)
 
 

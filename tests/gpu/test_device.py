@@ -136,7 +136,7 @@ def test_the_quick_ways(cp):
 def test_memory_figures():
     mt.cuda.empty_cache()
     mt.cuda.reset_peak_memory_stats()
-    before = mt.cuda.memory_allocated()
+    before, idle = mt.cuda.memory_allocated(), mt.cuda.memory_reserved() - mt.cuda.memory_allocated()  # idle: graphs'
     x = mt.zeros(1 << 18, device="cuda")
     y = x + 1
     del x, y
@@ -150,7 +150,7 @@ def test_memory_figures():
     mt.cuda.reset_peak_memory_stats()
     assert mt.cuda.max_memory_allocated() == mt.cuda.memory_allocated() == before + (1 << 12)
     mt.cuda.empty_cache()
-    assert mt.cuda.memory_reserved() == mt.cuda.memory_allocated()
+    assert mt.cuda.memory_reserved() == mt.cuda.memory_allocated() + idle
     free, total = mt.cuda.mem_get_info()
     assert 0 < free <= total and z.is_cuda
 
@@ -213,3 +213,23 @@ def test_between_two_gpus(two):
         assert mt.cuda.current_device() == 1
     assert mt.cuda.memory_allocated(1) > 0
     assert str(mt.zeros(2, device="cuda:1").device) == "cuda:1"
+
+
+def test_streams_and_events_of_the_other_gpu(two):
+    x, stream = mt.ones(2, device="cuda"), mt.cuda.Stream("cuda:1")
+    assert stream.record_event().query()
+    mt.cuda.set_stream(stream)
+    assert mt.cuda.current_device() == 1 and mt.cuda.current_stream() == stream and (x + 1).tolist() == [2.0, 2.0]
+    mt.cuda.set_stream(mt.cuda.default_stream(1))
+
+
+def test_all_of_cupy_runs_on_the_other_gpu(two):
+    """Methods of ufuncs, modules in the module, and what is put right for bfloat16."""
+    from minitorch.device import kernels_of
+
+    x = mt.tensor([[2.0, 1.0], [1.0, 3.0]], device="cuda:1")
+    xp = kernels_of(x._array).xp
+    xp.add.at(x._array, ([0, 0],), 1.0)
+    assert x.tolist() == [[4.0, 3.0], [1.0, 3.0]] and xp.linalg.det(x._array).item() == pytest.approx(9)
+    y = x.bfloat16()._array
+    assert xp.where(xp.greater(y, 1), y, y).dtype == y.dtype == xp.sort(y).dtype

@@ -81,6 +81,30 @@ def test_a_graph():
         np.testing.assert_allclose(z.item(), 4 * np.exp(2.0 * i), rtol=1e-5)
 
 
+def test_the_memory_of_a_graph():
+    """Between its launches it only looks idle; it goes back to the GPU with the graph and the last of its arrays."""
+    x, g = mt.ones(1 << 20, device="cuda"), cuda.CUDAGraph()
+    with cuda.graph(g):
+        y = (x * 2).exp().log() + 1
+    cuda.empty_cache()
+    free = cuda.mem_get_info()[0]
+    g.replay()
+    assert y[-1].item() == pytest.approx(3)
+    g.reset()
+    assert y[-1].item() == pytest.approx(3)
+    del y
+    cuda.empty_cache()
+    assert cuda.mem_get_info()[0] >= free + (1 << 22)
+
+
+def test_a_drawing_of_a_graph(tmp_path):
+    g = cuda.CUDAGraph()
+    with cuda.graph(g):
+        mt.ones(3, device="cuda") * 2
+    g.debug_dump(str(tmp_path / "graph.dot"))
+    assert (tmp_path / "graph.dot").read_text().startswith("digraph")
+
+
 def test_begin_and_end(side):
     x = mt.ones(4, device="cuda")
     g, h = cuda.CUDAGraph(), cuda.CUDAGraph()

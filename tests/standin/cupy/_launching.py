@@ -147,7 +147,17 @@ class Stream:
     def __hash__(self):
         return hash(self.ptr)
 
+    @classmethod
+    def from_external(cls, obj):
+        version, ptr = obj.__cuda_stream__()
+        if version != 0:
+            raise TypeError(f"__cuda_stream__() returned unsupported version {version}, only version 0 is supported")
+        found = cls()
+        found.ptr, found.device_id = ptr, -1
+        return found
+
     def __enter__(self):
+        self._match()
         self._used.append((local.device, local.streams.get(local.device)))
         local.streams[local.device] = self
         return self
@@ -157,8 +167,14 @@ class Stream:
         local.streams[device] = before or Stream.null
 
     def use(self):
+        self._match()
         local.streams[local.device] = self
         return self
+
+    def _match(self):
+        if self.device_id not in (-1, local.device):
+            raise RuntimeError(f"The device that the stream is created on ({self.device_id}) does not match with the "
+                               f"current device ({local.device})")
 
     def synchronize(self):
         self._refuse("streamSynchronize")
@@ -169,7 +185,7 @@ class Stream:
         return True
 
     def record(self, event=None):
-        event = Event(disable_timing=True) if event is None else event
+        event = Event() if event is None else event
         event.record(self)
         return event
 
@@ -203,14 +219,6 @@ class Stream:
             raise CUDARuntimeError(900, what)
 
 
-class ExternalStream(Stream):
-    """A stream that another library made."""
-
-    def __init__(self, ptr, device_id=-1):
-        super().__init__()
-        self.ptr = ptr
-
-
 Stream.null, Stream.ptds = Stream(null=True), Stream(ptds=True)
 
 
@@ -218,10 +226,12 @@ class Event:
     """A mark in a stream."""
 
     def __init__(self, block=False, disable_timing=False, interprocess=False):
-        self._timed, self._at, self._capture = not disable_timing, None, None
+        self._timed, self._at, self._capture, self._device = not disable_timing, None, None, local.device
 
     def record(self, stream=None):
         stream = current() if stream is None else stream
+        if self._device != (local.device if stream.device_id < 0 else stream.device_id):
+            raise CUDARuntimeError(400, "eventRecord")
         self._at, self._capture = time.perf_counter(), stream._capture
 
     def synchronize(self):
@@ -260,6 +270,9 @@ class Graph:
 
     def upload(self, stream=None):
         """Nothing to send."""
+
+    def debug_dot_str(self, flags=0):
+        return f"digraph {{ {' '.join([f'n{i};' for i in range(len(self._calls))])} }}"
 
 
 class _Capture:

@@ -87,7 +87,7 @@ class PooledMemory:
 
 
 class MemoryPool:
-    """Blocks by size, kept for the next who asks for that size."""
+    """Blocks by size, kept for the next who asks for that size. What is free when the pool goes is lost, as in CuPy."""
 
     def __init__(self, allocator=None):
         self._free, self._used, self._limit, self._lock = {}, {}, {}, threading.RLock()
@@ -145,11 +145,6 @@ class MemoryPool:
 
     def get_limit(self):
         return self._limit.get(_launching.local.device, 0)
-
-    def __del__(self):
-        for blocks in self._free.values():
-            for block in blocks:
-                block.free()
 
 
 class UnownedMemory:
@@ -217,9 +212,7 @@ class MemoryPointer:
     def copy_from_host_async(self, mem, size, stream=None):
         address = _address(mem)
         with stream or _launching.current():
-            if not is_pinned(address):
-                _launching.forbid("", RuntimeError("the current stream is capturing, so H2D transfers need to use "
-                                                   "pinned memory"))
+            _launching.forbid("", RuntimeError("the current stream is capturing, so H2D transfers are disallowed"))
             self._copy("copy_from_host_async", self.ptr, address, size)
 
     def copy_to_host(self, mem, size):
@@ -229,9 +222,7 @@ class MemoryPointer:
     def copy_to_host_async(self, mem, size, stream=None):
         address = _address(mem)
         with stream or _launching.current():
-            if not is_pinned(address):
-                _launching.forbid("", RuntimeError("the current stream is capturing, so D2H transfers need to use "
-                                                   "pinned memory"))
+            _launching.forbid("", RuntimeError("the current stream is capturing, so D2H transfers are disallowed"))
             self._copy("copy_to_host_async", address, self.ptr, size)
 
     def copy_from_device(self, src, size):

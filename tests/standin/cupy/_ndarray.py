@@ -92,11 +92,7 @@ class ndarray:
 
     def get(self, stream=None, order="C", out=None, blocking=True):
         with _launching.on_device_of(self), stream or _launching.current():
-            if out is None or not _memory.is_pinned(out.ctypes.data):
-                _launching.forbid("", RuntimeError("the current stream is capturing, so D2H transfers need to use "
-                                                   "pinned memory"))
-            if blocking:
-                _launching.forbid("streamSynchronize")
+            _launching.forbid("", RuntimeError("the current stream is capturing, so D2H transfers are disallowed"))
             if out is None:
                 order = "FC"[self._data.flags.c_contiguous] if order == "A" else order
                 out = np.empty(self.shape, self.dtype, order)
@@ -117,9 +113,7 @@ class ndarray:
         if not (self._data.flags.c_contiguous or self._data.flags.f_contiguous):
             raise RuntimeError("Cannot set to non-contiguous array")
         with stream or _launching.current():
-            if not _memory.is_pinned(arr.ctypes.data):
-                _launching.forbid("", RuntimeError("the current stream is capturing, so H2D transfers need to use "
-                                                   "pinned memory"))
+            _launching.forbid("", RuntimeError("the current stream is capturing, so H2D transfers are disallowed"))
             _launching.do("set", (self._lease,), lambda data=self._data: np.copyto(data, arr))
 
     def item(self, *where):
@@ -230,8 +224,8 @@ class ndarray:
                 if i.dtype.kind not in "iub":
                     raise IndexError(f"arrays used as indices must be of integer or boolean type. (actual: {i.dtype})")
                 if i.dtype.kind == "b" and not masks:
-                    _launching.forbid("", RuntimeError("the current stream is capturing, so D2H transfers need to use "
-                                                       "pinned memory"))
+                    _launching.forbid("", RuntimeError("the current stream is capturing, so D2H transfers are "
+                                                       "disallowed"))
                 arrays.append(i)
                 i = i._data
             elif not (i is None or i is Ellipsis or isinstance(i, (slice, bool, np.bool_))):
@@ -374,13 +368,10 @@ def _copied(value):
     if not value.ndim:
         y.fill(value.item() if value.dtype.kind in "biufc" else value)
         return y
+    _launching.forbid("", RuntimeError("the current stream is capturing, so H2D transfers are disallowed"))
     held = value.copy()
 
-    repeated = iter((False,))
-
     def write(data=y._data):
-        if next(repeated, True):  # the page-locked memory that the copy was made from has long been somebody else's
-            held.view(np.uint8)[...] = _memory.GARBAGE
         data[...] = held
 
     _launching.do("copy to the device", (y._lease,), write)

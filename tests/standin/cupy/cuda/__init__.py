@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from .. import _launching, _memory
-from .._launching import Device, Event, ExternalStream, Graph, Stream, get_elapsed_time
+from .._launching import Device, Event, Graph, Stream, get_elapsed_time
 from .._memory import (
     MemoryPointer,
     MemoryPool,

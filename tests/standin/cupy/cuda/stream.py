@@ -1,5 +1,5 @@
 """cupy.cuda.stream."""
-from .._launching import Event, ExternalStream, Stream, current, get_elapsed_time
+from .._launching import Event, Stream, current, get_elapsed_time
 
 
 def get_current_stream(device_id=None):
