@@ -115,6 +115,7 @@ def forget():
         devices.ARRAYS.discard(cp.ndarray)
         devices.QUICK.pop(cp.ndarray, None)
         table._namespaces.pop(id(cp), None)
+        cp.cuda.set_allocator(cp.get_default_memory_pool().malloc)
     devices._cupy = None
     devices.gpus.several, devices.gpus.capturing, engine.placing = False, None, None
     memory._default = None
