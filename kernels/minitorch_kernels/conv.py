@@ -265,26 +265,39 @@ for _rung in ("threads", "implicit", "im2col", "rows", "loops", "python"):
     _enter(_rung)
 
 
-def _not_16_or_32_bits(first: Any, second: Any, *_: Any, **__: Any) -> str | None:
+def _not_16_or_32_bits(first: Any, second: Any, _: Any, stride: tuple, padding: tuple, dilation: tuple,
+                       groups: int) -> str | None:
     kind = first.dtype.char
     if kind != second.dtype.char or kind not in "feE":
         return "float32, float16 and bfloat16 only"
     if not first.size or not second.size:
         return "nothing to sum"
-    return "places are counted in 32 bits" if first.size // first.shape[1] >= 1 << 30 else None
+    if groups * prod(stride) > 65535:
+        return "a grid has room for 65535 groups, times the places in a stride, at most"
+    return _too_many_places(first, groups)
 
 
-def _not_cuda_dx(first: Any, w: Any, *rest: Any, **__: Any) -> str | None:
-    return _not_16_or_32_bits(first, w) or ("a window of 2048 at most" if prod(w.shape[2:]) > 2048 else None)
+def _too_many_places(x: Any, groups: int) -> str | None:
+    return "places are counted in 32 bits" if x.size // x.shape[1] * groups >= 1 << 30 else None
 
 
-def _not_cuda(x: Any, w: Any, b: Any, *_: Any, **__: Any) -> str | None:
-    return _not_cuda_dx(x, w) or (None if b is None or b.dtype == x.dtype else "the bias has another dtype")
+def _not_cuda_dw(dy: Any, x: Any, *options: Any, **named: Any) -> str | None:
+    return _not_16_or_32_bits(dy, x, *options, **named) or _too_many_places(x, x.shape[1] // options[0][1])
+
+
+def _not_cuda_dx(first: Any, w: Any, *options: Any, **named: Any) -> str | None:
+    return _not_16_or_32_bits(first, w, *options, **named) or (
+        "a window of 2048 at most" if prod(w.shape[2:]) > 2048 else None)
+
+
+def _not_cuda(x: Any, w: Any, b: Any, *options: Any, **named: Any) -> str | None:
+    return _not_cuda_dx(x, w, b, *options, **named) or (
+        None if b is None or b.dtype == x.dtype else "the bias has another dtype")
 
 
 for _entry, _name, _reason in ((conv2d, "conv", _not_cuda), (conv2d_relu, "conv_relu", _not_cuda),
-                                (conv2d_dx, "conv_dx", _not_cuda_dx), (conv2d_dw, "conv_dw", _not_16_or_32_bits),
+                                (conv2d_dx, "conv_dx", _not_cuda_dx), (conv2d_dw, "conv_dw", _not_cuda_dw),
                                 (conv3d, "conv", _not_cuda), (conv3d_dx, "conv_dx", _not_cuda_dx),
-                                (conv3d_dw, "conv_dw", _not_16_or_32_bits)):
+                                (conv3d_dw, "conv_dw", _not_cuda_dw)):
     _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.conv:{_name}", _reason)
 conv2d.leads(conv2d_relu, conv2d_dx, conv2d_dw)

@@ -99,7 +99,10 @@ def _too_slow(a: Any, b: Any) -> str | None:
 
 def _not_single(a: Any, b: Any) -> str | None:
     kind = a.dtype.char
-    return None if kind == b.dtype.char and kind in "fE" else "float32 and bfloat16 only"
+    if kind != b.dtype.char or kind not in "fE":
+        return "float32 and bfloat16 only"
+    rows_and_columns = (*a.shape[-2:-1], *b.shape[-1:])
+    return "at most 524280 rows and columns, for 65535 blocks" if max(rows_and_columns) > 524280 else None
 
 
 def _not_for_tensor_cores(a: Any, b: Any) -> str | None:

@@ -188,6 +188,10 @@ def test_refusals(device):
     assert "the bias has another dtype" in line("conv2d_relu", x, w, cupy.zeros(3, "e"), *how)
     assert "nothing to sum" in line("conv2d_dw", x[:0], x[:0], w.shape, *how)
     assert "2048" in line("conv2d_dx", x, cupy.zeros((2, 1, 50, 50), "f"), (1, 1, 53, 53), *how)
+    assert "65535" in line("conv2d_dx", x, w[:2], (1, 2, 990, 990), (300, 300), *how[1:])
+    long = cupy.broadcast_to(cupy.zeros((1, 1, 1, 1), "f"), (1 << 10, 4, 1 << 10, 1 << 9))
+    assert "32 bits" in line("conv2d", long, cupy.zeros((4, 2, 5, 7), "f"), None, *how[:3], 2)
+    assert "32 bits" in line("conv2d_dw", x, cupy.broadcast_to(long, (2, *long.shape))[:, :, 0], w.shape, *how)
     y = kernels(cupy).conv2d(x[:0], w, None, *how)
     assert y.shape == (0, 3, 4, 4) and y.dtype == np.float32
 

@@ -58,6 +58,26 @@ def test_operands_lie_as_they_like(k, rung):
             np.testing.assert_allclose(k.matmul(*given).get(), a @ b, atol=0.02 if rung == "tensor" else 1e-5)
 
 
+@pytest.mark.parametrize("rung", ("pipelined", "tensor"))
+def test_operands_begin_anywhere(k, rung):
+    a, b = (k.xp.arange(129, dtype=np.float32)[start:start + 128].reshape(shape) for start, shape in
+            ((1, (16, 8)), (0, (8, 16))))
+    with use(matmul=rung):
+        np.testing.assert_allclose(k.matmul(a, b).get(), a.get() @ b.get(), rtol=1e-3)
+
+
+def test_more_than_a_grid_has_room_for(k, monkeypatch):
+    from minitorch_kernels.cuda import ladder
+
+    monkeypatch.setattr(ladder, "MATRICES", 2)
+    a, b = np.random.default_rng(0).standard_normal((2, 5, 2, 3, 4)).astype(np.float32).reshape(2, 5, 2, 4, 3)
+    with use(matmul="rows"):
+        np.testing.assert_allclose(k.matmul(k.xp.asarray(a), k.xp.asarray(b.swapaxes(-1, -2))).get(),
+                                   a @ b.swapaxes(-1, -2), atol=1e-5)
+        long = k.xp.broadcast_to(k.xp.ones((1, 1), np.float32), (1 << 20, 1))
+        assert "at most 524280 rows" in explain("matmul", long, long[:1], device="cuda")
+
+
 @pytest.mark.parametrize("rung", RUNGS)
 def test_a_network_trains_on_each_rung(k, rung):
     """Its products, forward and backward, run on the rung; its gradients are those of the CPU."""

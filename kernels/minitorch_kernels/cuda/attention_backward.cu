@@ -153,6 +153,7 @@ void attention_dkdv(const typename P::Element* dy, const typename P::Element* q,
         weights_by_rows<P, D>(sum_v, s, walk.tile(query) + T::SIZE + column);
         weights_by_rows<P, D>(sum_k, ds, walk.tile(query) + column);
     }
+    cp_async_wait<0>();  // of keys that no query sees nothing has been waited for
     float factor[1][2] = {{p.scale, p.scale}}, one[1][2] = {{1, 1}};
     put(dk + column, p.dk.row, first + own, p.keys, p.depth - column, sum_k, factor);
     put(dv + column, p.dv.row, first + own, p.keys, p.width - column, sum_v, one);

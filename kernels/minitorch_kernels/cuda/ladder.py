@@ -11,6 +11,7 @@ from .lazily import cupy
 
 RUNGS = ("loops", "rows", "blocked", "tiled", "pipelined", "tensor")
 program = Program("ladder.cu", dict.fromkeys(RUNGS, (("float", "bfloat16"),)))
+MATRICES = 65535  # of a stack that a grid has room for
 PIECE = 8  # numbers of which the rows of what is copied by pieces of 16 bytes are multiples
 
 
@@ -55,16 +56,24 @@ def _product(rung: str, a: Any, b: Any, tile: tuple[int, int], block: tuple[int,
     y = cupy.empty((*lead, m, b.shape[-1]), a.dtype)
     if y.size:
         across = (-(-m // tile[0]), -(-b.shape[-1] // tile[1]))
-        program.launch(rung, (ctype(a),), (*(across if rung == "loops" else across[::-1]), prod(lead)), block,
-                       (a, b, y, np.int32(m), np.int32(b.shape[-1]), np.int32(a.shape[-1])))
+        across = across if rung == "loops" else across[::-1]
+        sizes = np.int32(m), np.int32(b.shape[-1]), np.int32(a.shape[-1])
+        stacks = [x.reshape(prod(lead), *x.shape[-2:]) for x in (a, b, y)]
+        for first in range(0, prod(lead), MATRICES):
+            some = [x[first:first + MATRICES] for x in stacks]
+            program.launch(rung, (ctype(a),), (*across, len(some[2])), block, (*some, *sizes))
     y = y[..., :n]
     return y.reshape(*lead, *(() if vectors[0] else (m,)), *(() if vectors[1] else (n,))) if any(vectors) else y
 
 
 def _filled(x: Any, lead: tuple[int, ...], height: int, width: int) -> Any:
-    """`x` repeated to the stack's leading dimensions, row after row in memory, with zeros up to height and width."""
+    """`x` repeated to the stack's leading dimensions, row after row in memory, with zeros up to height and width.
+
+    It begins at a multiple of 16 bytes, as new memory does and a part of an array need not.
+    """
     if x.shape[-2:] == (height, width):
-        return cupy.ascontiguousarray(cupy.broadcast_to(x, (*lead, height, width)))
+        x = cupy.ascontiguousarray(cupy.broadcast_to(x, (*lead, height, width)))
+        return x.copy() if x.data.ptr % 16 else x
     whole = cupy.zeros((*lead, height, width), x.dtype)
     whole[..., :x.shape[-2], :x.shape[-1]] = x
     return whole
