@@ -29,7 +29,6 @@ from collections.abc import Callable
 from inspect import CO_VARKEYWORDS
 from itertools import repeat
 from sys import modules
-from sys import modules as sys_modules
 from types import CellType, FunctionType, NoneType
 from typing import Any
 
@@ -198,7 +197,7 @@ class Op:
                 return error.run(self.name, args, kwargs)
             needed = any([isinstance(x, Tensor) and (x._requires_grad or needs_grad(x)) for x in inputs])
             try:
-                k = common_kernels(self.name, arrays) if "cupy" in modules else cpu
+                k = cpu if quickest is not None and "cupy" not in modules else common_kernels(self.name, arrays)
                 if gpus.several:
                     result = beside(arrays, body, k, *arrays, *attributes, **kwargs)
                 else:
@@ -498,14 +497,13 @@ class Op:
 
 def look_closely(closely: bool = True) -> None:
     """Let all ops go their long way from now on, which asks where their inputs lie and who takes them over."""
-    global modules, quickest
-    if not closely:
-        modules, quickest = sys_modules, np.ndarray
+    global quickest
+    if closely:
+        QUICK.clear()
+        quickest = None
+    else:
+        quickest = np.ndarray
         quicken()
-        return
-    QUICK.clear()
-    quickest = None
-    modules = {"cupy": modules.get("cupy") or modules[__name__]}  # as if that were there
 
 
 def takes_over(kind: type) -> bool:

@@ -237,7 +237,7 @@ def _run_on_meta(model: Any, args: Any, kwargs: dict) -> dict[str, _Run] | None:
     with ExitStack() as stack:
         for context in (_as_before(model), no_grad(), device_type("meta"), seen, counting):
             stack.enter_context(context)
-        stack.callback(setattr, op, "modules", op.modules)  # else ops would look for good where their inputs lie
+        stack.callback(op.look_closely, op.quickest is None)  # meta tensors have all ops look for good where inputs lie
         for t in {id(t): t for t in (*model.parameters(), *model.buffers())}.values():
             stack.callback(setattr, t, "_array", t._array)
             t._array = meta.meta_array(t._array.shape, t._array.dtype)

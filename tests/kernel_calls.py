@@ -97,6 +97,21 @@ def copied(value):
     return value
 
 
+def compare(version, entry, arguments, options, moved=copy.deepcopy):
+    """Run the version and the reference on copies: same results, same effects on the arguments.
+
+    The version gets the copies that `moved` makes, which may lie on another device; the reference runs on the CPU.
+    """
+    slow, fast = copy.deepcopy((arguments, options)), moved((arguments, options))
+    with np.errstate(all="ignore"):
+        wide = widened(slow) if narrow(slow) else None  # before the call: it may write
+        expected = entry.reference(np, *slow[0], **slow[1])
+        exact = entry.reference(np, *wide[0], **wide[1]) if wide else expected
+        found = version.load()(*fast[0], **fast[1])
+    same(entry.name, found, expected, exact)
+    same(f"{entry.name}: arguments after it", fast[0], slow[0], wide[0] if wide else slow[0])
+
+
 def narrow(value):
     """Whether there are half-precision arrays: fast versions sum them in float32, NumPy does not."""
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,5 @@
 """`summary`: parameters, shapes and multiply-adds counted by hand; the model stays as it was."""
+import numpy as np
 import pytest
 
 import minitorch as mt
@@ -94,13 +95,14 @@ def test_the_model_stays_as_it_was():
     arrays = [p._array for p in model.parameters()]
     grads, modes = [p.grad.clone() for p in model.parameters()], [m.training for m in model.modules()]
     x = mt.randn(5, 3)
-    rng, quick = mt.get_rng_state(), op.modules
+    rng, quick = mt.get_rng_state(), dict(op.QUICK)
     found = mt.summary(model, x)
     assert found.rows[-1].output == "5×4" and model[3].seen == "cpu"  # it looks at values: it ran for real
     assert all((value == before[key]).all() for key, value in model.state_dict().items())
     assert all(p._array is array for p, array in zip(model.parameters(), arrays))
     assert all((p.grad == grad).all() for p, grad in zip(model.parameters(), grads))
-    assert [m.training for m in model.modules()] == modes and op.modules is quick
+    assert [m.training for m in model.modules()] == modes
+    assert op.quickest is np.ndarray and dict(op.QUICK) == quick
     assert (mt.get_rng_state() == rng).all()
 
 

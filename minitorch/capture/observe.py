@@ -66,10 +66,8 @@ class Observer:
 
     def read(self, t: Tensor, array: Any) -> Any:
         """The array of `t`, for the program."""
-        code = sys._getframe(2).f_code
-        names = trace.READERS.get(code.co_filename.replace("\\", "/").rpartition("/")[2], ())
-        if names is None or code.co_name in names:
-            self.refuse(f"a tensor's value is read ({code.co_name.strip('_')})")
+        if value := trace.read_by(sys._getframe(2).f_code):
+            self.refuse(value)
         if id(t) not in self.made:
             self._meet(t)
         return array
@@ -164,7 +162,7 @@ class Observer:
             if kind == "eager":
                 self.finish()
         before = {key: t._version for key, t in self.tensors.items()}
-        with self._aside():
+        with trace.aside(self):
             if self.graph is None and steps:
                 with kernels_that_run() as kernels:
                     result = function(*args, **kwargs)
@@ -212,24 +210,13 @@ class Observer:
     def check(self, function: Callable, args: tuple, kwargs: dict) -> None:
         """A function that looks at values to raise an error, which no graph can."""
         if self.graph is None:
-            with self._aside():
+            with trace.aside(self):
                 function(*args, **kwargs)
 
     def on_backward(self, keep: bool, lifted: bool) -> None:
         """The engine says that it runs."""
         if not self.differentiating:
             self.backward_ran = True
-
-    @contextmanager
-    def _aside(self) -> Iterator[None]:
-        paused, profile = self.paused, sys.getprofile()
-        self.paused = True
-        sys.setprofile(None)
-        try:
-            yield
-        finally:
-            sys.setprofile(profile)
-            self.paused = paused
 
     # Start and end
 

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ _CREATING = {"zeros", "ones", "empty", "full", "arange", "eye", "identity", "lin
              "ones_like", "empty_like", "full_like", "indices", "logspace"}
 # functions whose callers get a tensor's values: (end of the file's name, the function's)
 READERS = {"convert.py": {"item", "tolist", "numpy", "__array__", "__float__", "__int__", "__complex__", "__index__",
-                           "_scalar"},
-            "printing.py": None, "checkpoint.py": None, "metrics.py": None}
+                          "_scalar"},
+           "printing.py": None, "checkpoint.py": None, "metrics.py": None}
 
 
 class Recorder:
@@ -72,7 +72,7 @@ class Recorder:
             if slot.storage in [x.slot.storage for x in written] and slot not in self._copied:
                 slot.source = slot.source.copy()  # as it was before it was written to
                 self._copied.add(slot)
-        with self._aside():
+        with aside(self):
             result = _CALLS.get(kind, _call)(function, plain(args), plain(kwargs))
         if kind == "kernel":  # one that returns an argument has written into it
             written = [x for x in args if type(x) is Traced and x.plain is result]
@@ -110,7 +110,7 @@ class Recorder:
         for x in _leaves([args, kwargs]):
             if callable(x) or self._is_made(x):
                 self.refuse(f"{function.__qualname__} takes a function or a tensor that is computed in here")
-        with self._aside():
+        with aside(self):
             result = function(*args, **kwargs)
         step = Step("whole", function.__qualname__, function, args, kwargs)
         self.steps.append(step)
@@ -124,18 +124,6 @@ class Recorder:
 
     def _is_made(self, x: Any) -> bool:
         return isinstance(x, Tensor) and type(x.__dict__.get("_array")) is Traced
-
-    @contextmanager
-    def _aside(self) -> Iterator[None]:
-        """What runs within is one step, whatever it does: unrecorded, and unwatched by the profiler."""
-        paused, profile = self.paused, sys.getprofile()
-        self.paused = True
-        sys.setprofile(None)
-        try:
-            yield
-        finally:
-            sys.setprofile(profile)
-            self.paused = paused
 
     # Arrays
 
@@ -210,10 +198,8 @@ class Recorder:
 
     def read(self, t: Tensor, array: Any) -> Any:
         """The array of `t`, for the program."""
-        code = sys._getframe(2).f_code
-        names = READERS.get(code.co_filename.replace("\\", "/").rpartition("/")[2], ())
-        if names is None or code.co_name in names:
-            self.refuse(f"a tensor's value is read ({code.co_name.strip('_')})")
+        if value := read_by(sys._getframe(2).f_code):
+            self.refuse(value)
         if type(array) is Traced:
             return array
         if type(array) is not np.ndarray:
@@ -321,6 +307,25 @@ class Recorder:
                     t._array = t._array.plain
                 _clean(t._node, seen)
         lock.release()
+
+
+@contextmanager
+def aside(recorder: Any) -> Iterator[None]:
+    """What runs within is one step, whatever it does: unrecorded, and unwatched by the profiler."""
+    paused, profile = recorder.paused, sys.getprofile()
+    recorder.paused = True
+    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(profile)
+        recorder.paused = paused
+
+
+def read_by(code: CodeType) -> str | None:
+    """Why a recording cannot be used, if the function that asks for a tensor's array is one that looks at values."""
+    names = READERS.get(code.co_filename.replace("\\", "/").rpartition("/")[2], ())
+    return f"a tensor's value is read ({code.co_name.strip('_')})" if names is None or code.co_name in names else None
 
 
 def _clean(node: Any, seen: set[int]) -> None:

@@ -5,14 +5,17 @@ import inspect
 import math
 import re
 
+import compilers
 import ml_dtypes
 import numpy as np
 import pytest
 from minitorch_kernels import get, kernels, names
+from minitorch_kernels.cuda.chain import module_text
 from minitorch_kernels.fused import BOOLEAN, OPERATIONS, Chain
 from minitorch_kernels.layout import along, lay
 
 DTYPES = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+FLOATING = [operation for operation in OPERATIONS if operation not in ("and", "or")]
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14, "float16": 1e-3, "bfloat16": 8e-3}
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 4.0, 20.0, -20.0, 88.0, math.inf, -math.inf, math.nan, 1e-3, 2.0, 3.0,
            -0.25]
@@ -54,7 +57,20 @@ def as_python(operation, values):
         return eval(value, names)
 
 
-CASES = [(operation, dtype) for operation in OPERATIONS if operation not in ("and", "or") for dtype in DTYPES
+@pytest.mark.skipif(compilers.missing() is not None, reason=str(compilers.missing()))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_the_compiler_takes_all_operations(dtype, tmp_path):
+    """What is written is CUDA C, too, and nothing is spilled."""
+    chains = {f"chain_{operation}": one_line(operation, dtype) for operation in FLOATING}
+    chains |= {f"chain_{kind}": Chain(dtype, ("full", kind), (("add", ("x0", "x1")),), (0,), (0,))
+               for kind in ("row", "column", "element", "scalar")}
+    wrong, report = compilers.compile_cuda(module_text(chains), list(chains), "sm_80", tmp_path)
+    assert wrong is None, wrong[-4000:]
+    stored = re.findall(r"(\d+) bytes spill stores", report)
+    assert len(stored) >= len(chains) and not any(map(int, stored))
+
+
+CASES = [(operation, dtype) for operation in FLOATING for dtype in DTYPES
          if dtype in ("float32", "float16") or operation in ("add", "gelu_dx", "where", "dropout", "less")]
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..norm import move
 from .build import FLOATS, Program, ctype
+from .launching import accumulator, aligned, contiguous
 from .lazily import cupy
-from .norm import NO, NULL, ONE, YES, aligned, computed, contiguous, full, or_null
+from .norm import NO, ONE, YES, full
 
 PLANES, WIDE_PLANES, COLUMNS = LAYOUTS = (0, 1, 2)
 SUM, APPLY = np.int32(1), np.int32(2)
@@ -24,14 +25,15 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float, running: tuple | None = None)
     x, w, b = contiguous(x, w, b)
     layout, grid, block, sizes = _plan(x.shape, x.itemsize, aligned(x))
     channels, parted = x.shape[1], grid[1]
-    y, mean, var = cupy.empty(x.shape, x.dtype), cupy.empty(channels, computed(x)), cupy.empty(channels, computed(x))
+    y = cupy.empty(x.shape, x.dtype)
+    mean, var = (cupy.empty(channels, accumulator(x.dtype)) for _ in range(2))
     parts = cupy.empty((2 * parted + 1, channels), mean.dtype) if parted > 1 else None
-    moved: tuple = NULL, NULL, mean.dtype.type(0)
+    moved: tuple = None, None, mean.dtype.type(0)
     if running is not None and all([r.dtype == mean.dtype and r.flags.c_contiguous for r in running[:2]]):
         moved, running = (running[0], running[1], mean.dtype.type(running[2])), None
     for stages in _stages(parted):
         program.launch("batch_norm", (ctype(x), layout), grid, block,
-                       (x, or_null(w), or_null(b), full(x, w, b), y, mean, var, *moved, or_null(parts), stages,
+                       (x, w, b, full(x, w, b), y, mean, var, *moved, parts, stages,
                         np.int32(parted), NO, *sizes, mean.dtype.type(eps)))
     if running is not None:
         move(running, mean, var, x.size // channels)
@@ -47,11 +49,11 @@ def batch_norm_backward(dy: Any, x: Any, w: Any, eps: float, stats: Any = None) 
 
 def batch_norm_apply(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float) -> Any:
     x, w, b = contiguous(x, w, b)
-    mean, var = [cupy.ascontiguousarray(s, computed(x)) for s in (mean, var)]
+    mean, var = [cupy.ascontiguousarray(s, accumulator(x.dtype)) for s in (mean, var)]
     layout, grid, block, sizes = _plan(x.shape, x.itemsize, aligned(x))
     y = cupy.empty(x.shape, x.dtype)
     program.launch("batch_norm", (ctype(x), layout), grid, block,
-                   (x, or_null(w), or_null(b), full(x, w, b), y, mean, var, NULL, NULL, mean.dtype.type(0), NULL,
+                   (x, w, b, full(x, w, b), y, mean, var, None, None, mean.dtype.type(0), None,
                     APPLY, ONE, YES, *sizes, mean.dtype.type(eps)))
     return y
 
@@ -62,7 +64,7 @@ def batch_norm_apply_backward(dy: Any, x: Any, w: Any, mean: Any, var: Any, eps:
 
 def _backward(dy: Any, x: Any, w: Any, stats: tuple, eps: float, constant: Any) -> tuple:
     dy, x, w = contiguous(dy, x, w)
-    mean, spread = [cupy.ascontiguousarray(s, computed(x)) for s in stats]
+    mean, spread = [cupy.ascontiguousarray(s, accumulator(x.dtype)) for s in stats]
     layout, grid, block, sizes = _plan(x.shape, x.itemsize, aligned(dy, x))
     channels, parted, like = x.shape[1], grid[1], x if w is None else w
     dx, dw, db = cupy.empty(x.shape, x.dtype), cupy.empty(channels, like.dtype), cupy.empty(channels, like.dtype)
@@ -71,7 +73,7 @@ def _backward(dy: Any, x: Any, w: Any, stats: tuple, eps: float, constant: Any) 
         if constant and stages is APPLY:
             grid = grid[0], 1  # sums alone are left to do
         program.launch("batch_norm_dx", (ctype(x), layout), grid, block,
-                       (dy, x, or_null(w), full(x, w), mean, spread, dx, dw, db, or_null(parts), stages,
+                       (dy, x, w, full(x, w), mean, spread, dx, dw, db, parts, stages,
                         np.int32(parted), constant, *sizes, mean.dtype.type(eps)))
     return dx, dw, db
 

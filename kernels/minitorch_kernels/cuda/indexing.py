@@ -9,6 +9,7 @@ import numpy as np
 
 from .build import FLOATS, Program, ctype
 from .lasting import constant
+from .launching import accumulator
 from .lazily import cupy
 
 WORDS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long long"}  # by bytes
@@ -32,7 +33,7 @@ def gather(x, index, axis):
 
 def gather_dx(dy, index, axis, shape, once=False):
     dy, index = cupy.ascontiguousarray(dy), _whole(index)
-    dx = cupy.zeros(shape, dy.dtype if once else _wide(dy.dtype))
+    dx = cupy.zeros(shape, dy.dtype if once else accumulator(dy.dtype))
     name, types = ("scatter", (WORDS[dy.itemsize],)) if once else ("scatter_add", (ctype(dy),))
     program.launch(name, types, (-(-index.size // BLOCK),), (BLOCK,),
                    (dy, index, dx, _places(shape, index.shape, axis), np.uint32(index.size)))
@@ -74,7 +75,7 @@ def pick_axis_dx(dy, index, axis, n):
 def _added(rows: Any, index: Any, n: int, skipped: int) -> Any:
     """Zeros of n rows to which each of `rows` is added; half precision is added up in float32."""
     rows, (count, width) = cupy.ascontiguousarray(rows), rows.shape
-    out = cupy.zeros((n, width), _wide(rows.dtype))
+    out = cupy.zeros((n, width), accumulator(rows.dtype))
     across = min(BLOCK, 1 << (width - 1).bit_length())
     program.launch("add_rows", (ctype(rows),), (-(-count // (BLOCK // across)),), (across, BLOCK // across),
                    (rows, _whole(index), out, np.int64(count), np.int64(n), np.int32(width), np.int64(skipped)))
@@ -83,10 +84,6 @@ def _added(rows: Any, index: Any, n: int, skipped: int) -> Any:
 
 def _whole(index: Any) -> Any:
     return cupy.ascontiguousarray(index, np.int64)
-
-
-def _wide(dtype: np.dtype) -> Any:
-    return dtype if dtype.itemsize > 2 else np.float32
 
 
 @lru_cache(256)

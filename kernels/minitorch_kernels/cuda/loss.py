@@ -12,9 +12,9 @@ import numpy as np
 
 from . import reduce
 from .build import FLOATS, Program, ctype
+from .launching import accumulator, fits_vectors, grid_of_rows, grid_of_threads
 from .lazily import cupy
 
-SHORT = 1024  # logits of a row that one warp takes
 SPAN = 8192  # pairs of loss and weight that a block adds up, and more than which one block is not left alone with
 WIDE = (False, True)
 program = Program("loss.cu", {
@@ -32,7 +32,7 @@ class Saved(NamedTuple):
 
 def cross_entropy(x, target, weight, ignore_index, smoothing, reduction):
     x, target, weight = _plain(x, target, weight)
-    lse = cupy.empty(target.size, _accumulator(x.dtype))
+    lse = cupy.empty(target.size, accumulator(x.dtype))
     each, pairs = _room(x, target, reduction)
     _along("entropy", x, (x, target, weight, np.int64(ignore_index), np.float64(smoothing), each, pairs, lse))
     loss, weights = _reduced(each, pairs, reduction, x.dtype)
@@ -66,7 +66,7 @@ def nll_loss_dx(dloss, shape, target, weight, ignore_index, reduction):
         _likelihood(ctype(dx), None, shape, target, weight, ignore_index, None, pairs)
         weights = _reduced(None, pairs, reduction, dx.dtype)[1]
     count, n, inner = target.size, shape[1], prod(shape[2:])
-    program.launch("likelihood_dx", (ctype(dx),), (-(-count // 128),), (128,),
+    program.launch("likelihood_dx", (ctype(dx),), *grid_of_threads(count),
                    (dloss, target, weight, np.int64(ignore_index), weights, np.bool_(reduction == "none"), dx,
                     np.int64(count), np.int32(n), np.int64(inner)))
     return dx
@@ -78,14 +78,10 @@ def _plain(x: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
             None if weight is None else cupy.ascontiguousarray(weight, x.dtype))
 
 
-def _accumulator(dtype: np.dtype) -> np.dtype:
-    return dtype if dtype.itemsize > 2 else np.dtype(np.float32)
-
-
 def _room(x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
     """Memory for the loss of each target, where that is the result, and for pairs of loss and weight."""
     return (cupy.empty(target.shape, x.dtype) if reduction == "none" else None,
-            cupy.empty((2, target.size), _accumulator(x.dtype)))
+            cupy.empty((2, target.size), accumulator(x.dtype)))
 
 
 def _along(name: str, x: Any, arguments: tuple, suffix: str = "") -> None:
@@ -94,17 +90,15 @@ def _along(name: str, x: Any, arguments: tuple, suffix: str = "") -> None:
     count, kept = x.size // n, ctype(x)
     arguments += np.int64(count), np.int32(n)
     if inner > 1:
-        program.launch(f"{name}_columns{suffix}", (kept,), (-(-count // 128),), (128,), (*arguments, np.int64(inner)))
+        program.launch(f"{name}_columns{suffix}", (kept,), *grid_of_threads(count), (*arguments, np.int64(inner)))
         return
-    grid, block = ((-(-count // 4),), (32, 4)) if n <= SHORT else ((count,), (256 if n <= 8 * SHORT else 1024, 1))
-    wide = n * x.itemsize % 16 == 0 and x.data.ptr % 16 == 0
-    program.launch(f"{name}_rows{suffix}", (kept, wide), grid, block, arguments)
+    program.launch(f"{name}_rows{suffix}", (kept, fits_vectors(n, x)), *grid_of_rows(count, n), arguments)
 
 
 def _likelihood(kept: str, logp: Any, shape: tuple, target: Any, weight: Any, ignore_index: int, each: Any,
                 pairs: Any) -> None:
     count = target.size
-    program.launch("likelihood", (kept,), (-(-count // 128),), (128,),
+    program.launch("likelihood", (kept,), *grid_of_threads(count),
                    (logp, target, weight, np.int64(ignore_index), each, pairs, np.int64(count), np.int32(shape[1]),
                     np.int64(prod(shape[2:]))))
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from .build import FLOATS, Program, ctype
+from .launching import accumulator, contiguous, fits_vectors
 from .lazily import cupy
 
 WIDTHS = (False, True)
 LONGEST = 512  # threads of a block
 USUAL = 256  # those that short rows share
 BLOCKS = 264  # that go over the rows of a backward pass: two for each multiprocessor of an H100 or H200
-NULL, NO, YES, NONE, ONE = np.uint64(0), np.bool_(False), np.bool_(True), np.int32(0), np.int32(1)
+NO, YES, NONE, ONE = np.bool_(False), np.bool_(True), np.int32(0), np.int32(1)
 program = Program("norm.cu", {**dict.fromkeys(("rows", "rows_dx", "columns", "groups_dx"), (FLOATS, WIDTHS)),
                               "add_parts": (FLOATS,)})
 
@@ -44,9 +45,9 @@ def group_norm(x: Any, w: Any, b: Any, groups: int, eps: float) -> tuple:
     wide = fits_vectors(plane, x)
     grid, block, sizes = _forward(x.size // (items * groups), items * groups, x.itemsize, wide)
     y = cupy.empty(x.shape, x.dtype)
-    mean, rstd = [cupy.empty((items, groups), computed(x)) for _ in range(2)]
+    mean, rstd = [cupy.empty((items, groups), accumulator(x.dtype)) for _ in range(2)]
     program.launch("rows", (ctype(x), wide), grid, block,
-                   (x, or_null(w), or_null(b), full(x, w, b), y, mean, rstd, *sizes, np.int32(plane), np.int32(groups),
+                   (x, w, b, full(x, w, b), y, mean, rstd, *sizes, np.int32(plane), np.int32(groups),
                     mean.dtype.type(eps)))
     return y, mean, rstd
 
@@ -59,7 +60,7 @@ def group_norm_backward(dy: Any, x: Any, w: Any, groups: int, eps: float, stats:
     dx, parts = cupy.empty(x.shape, x.dtype), cupy.empty((items, 2, channels), mean.dtype)
     program.launch("groups_dx", (ctype(x), wide), (items * groups,),
                    _group(own, plane * x.itemsize // 16 if wide else plane),
-                   (dy, x, or_null(w), full(x, w), mean, rstd, dx, parts, np.int32(groups), np.int32(own),
+                   (dy, x, w, full(x, w), mean, rstd, dx, parts, np.int32(groups), np.int32(own),
                     np.int32(plane)))
     return dx, *_added(parts, items, (channels,), x if w is None else w, True)
 
@@ -71,10 +72,10 @@ def _rows(x: Any, w: Any, b: Any, ndim: int, eps: float, centred: bool) -> tuple
     wide = fits_vectors(n, x, w, b)
     grid, block, sizes = _forward(n, x.size // n, x.itemsize, wide)
     of_row = shape[:lead] + (1,) * ndim
-    y, rstd = cupy.empty(shape, x.dtype), cupy.empty(of_row, computed(x))
+    y, rstd = cupy.empty(shape, x.dtype), cupy.empty(of_row, accumulator(x.dtype))
     mean = cupy.empty(of_row, rstd.dtype) if centred else None
     program.launch("rows", (ctype(x), wide), grid, block,
-                   (x, or_null(w), or_null(b), full(x, w, b), y, or_null(mean), rstd, *sizes, NONE, ONE,
+                   (x, w, b, full(x, w, b), y, mean, rstd, *sizes, NONE, ONE,
                     rstd.dtype.type(eps)))
     return y, mean, rstd
 
@@ -91,14 +92,14 @@ def _rows_dx(dy: Any, x: Any, w: Any, mean: Any, rstd: Any, ndim: int) -> tuple:
     db = cupy.empty(columns, like.dtype) if at_once and both else None
     parts = None if at_once else cupy.empty((blocks, sums), rstd.dtype)
     program.launch("rows_dx", (ctype(x), wide), (blocks,), block,
-                   (dy, x, or_null(w), full(x, w), or_null(mean), rstd, dx, or_null(dw), or_null(db), or_null(parts),
+                   (dy, x, w, full(x, w), mean, rstd, dx, dw, db, parts,
                     *sizes), shared=block[1] * sums * rstd.itemsize if block[1] > 1 else 0)
     if at_once:
         return dx, dw, db
     if not fits:
         width = n * x.itemsize // 16 if wide else n
         program.launch("columns", (ctype(x), wide), (-(-width // 128), blocks), (128,),
-                       (dy, x, or_null(mean), rstd, parts, *sizes))
+                       (dy, x, mean, rstd, parts, *sizes))
     return dx, *_added(parts, blocks, columns, like, both)
 
 
@@ -107,7 +108,7 @@ def _added(parts: Any, count: int, shape: tuple, like: Any, both: bool) -> tuple
     n = prod(shape)
     dw, db = cupy.empty(shape, like.dtype), cupy.empty(shape, like.dtype) if both else None
     program.launch("add_parts", (ctype(like),), (-(-n * (1 + both) // 32),), (32, 16),
-                   (parts, dw, or_null(db), np.int32(count), np.int32(n)))
+                   (parts, dw, db, np.int32(count), np.int32(n)))
     return dw, db
 
 
@@ -146,31 +147,6 @@ def _group(channels: int, width: int) -> tuple[int, int]:
     return threads, max(32 // threads, min(LONGEST // threads, 1 << (channels - 1).bit_length()))
 
 
-def contiguous(*arrays: Any) -> list:
-    """C-contiguous arrays; None stays None."""
-    return [None if a is None else cupy.ascontiguousarray(a) for a in arrays]
-
-
-def computed(x: Any) -> Any:
-    """The type that x's statistics have."""
-    return np.float64 if x.itemsize == 8 else np.float32
-
-
 def full(x: Any, *weights: Any) -> Any:
     """Whether weights are float beside 16-bit x."""
     return YES if any([w is not None and w.dtype != x.dtype for w in weights]) else NO
-
-
-def fits_vectors(n: int, *arrays: Any) -> bool:
-    """Whether runs of n elements of the first array, and of those beside it, consist of 16-byte vectors."""
-    return n * arrays[0].itemsize % 16 == 0 and aligned(*arrays)
-
-
-def aligned(*arrays: Any) -> bool:
-    """Whether arrays begin where 16 bytes can be loaded at once."""
-    return not any([a.data.ptr % 16 for a in arrays if a is not None])
-
-
-def or_null(array: Any) -> Any:
-    """The array, or a null pointer in the place of None."""
-    return NULL if array is None else array

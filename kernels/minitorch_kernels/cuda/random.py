@@ -232,8 +232,8 @@ class Philox:
 
     def _launch(self, name: str, types: tuple, blocks: int, words: int, *arguments: Any) -> None:
         seed, offset = self.advance(words)
-        place = NULL if self._place is None else self._place
-        program.launch(name, types, (blocks,), (THREADS,), (*arguments, np.uint64(seed), np.uint64(offset), place))
+        numbers = np.uint64(seed), np.uint64(offset), self._place
+        program.launch(name, types, (blocks,), (THREADS,), (*arguments, *numbers))
 
 
 class Replays:
@@ -246,9 +246,6 @@ class Replays:
         """Put seed and offset where the graph's kernels read them; the generator moves on by what they draw."""
         seed, offset = self.source.advance(self.drawn)
         program.launch("put", (), (1,), (1,), (self.place, np.uint64(seed), np.uint64(offset)))
-
-
-NULL = np.uint64(0)  # a pointer to nothing
 
 
 def _blocks(size: int) -> int:

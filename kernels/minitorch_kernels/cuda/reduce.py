@@ -8,6 +8,7 @@ import numpy as np
 
 from ..reduce import merged
 from .build import FLOATS, Program, ctype
+from .launching import accumulator, fits_vectors, grid_of_threads
 from .lazily import cupy
 
 PAIRS = ("float, float", "double, double", "half, half", "half, float", "float, half", "bfloat16, bfloat16",
@@ -23,7 +24,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     kinds, sizes = merged(x.shape, axis)
     axes = range(x.ndim) if axis is None else [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
     shape = tuple([1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes])
-    wide, dtype = _accumulator(x.dtype), x.dtype
+    wide, dtype = accumulator(x.dtype), x.dtype
     while "r" in kinds:
         at = kinds.rindex("r")
         outer, n, inner = prod(sizes[:at]), sizes[at], prod(sizes[at + 1:])
@@ -38,11 +39,11 @@ def cumsum(x: Any, axis: int) -> Any:
     n, inner = x.shape[axis], prod(x.shape[axis + 1:])
     lines, out = x.size // n, cupy.empty(x.shape, x.dtype)
     if inner > 1:
-        program.launch("cumsum_columns", (ctype(x),), (-(-lines // 128),), (128,),
+        program.launch("cumsum_columns", (ctype(x),), *grid_of_threads(lines),
                        (x, out, np.int64(lines), np.int64(n), np.int64(inner)))
         return out
     pieces, piece = _cut(lines, n, PIECE)
-    before = cumsum(_summed(x, lines, n, pieces, piece, _accumulator(x.dtype)).reshape(lines, pieces), 1) \
+    before = cumsum(_summed(x, lines, n, pieces, piece, accumulator(x.dtype)).reshape(lines, pieces), 1) \
         if pieces > 1 else x
     program.launch("cumsum_rows", (ctype(x),), (lines, pieces), (256,), (x, out, before, np.int64(n), np.int64(piece)))
     return out
@@ -66,8 +67,7 @@ def _summed(x: Any, rows: int, n: int, pieces: int, piece: int, dtype: Any) -> A
 
 
 def _columns(x: Any, outer: int, n: int, inner: int, dtype: Any, wide: Any, whole: bool = False) -> Any:
-    vector = 16 // x.itemsize
-    vector = vector if inner % vector == 0 and x.data.ptr % 16 == 0 else 1
+    vector = 16 // x.itemsize if fits_vectors(inner, x) else 1
     width = inner // vector
     across = min(32, 1 << (width - 1).bit_length())
     down, blocks = 256 // across, -(-width // across)
@@ -83,7 +83,3 @@ def _cut(blocks: int, n: int, least: int) -> tuple[int, int]:
     pieces = min(-(-BUSY // blocks), -(-n // least), 1024)
     piece = -(-n // pieces // 64) * 64 if pieces > 1 else n
     return -(-n // piece), piece
-
-
-def _accumulator(dtype: np.dtype) -> np.dtype:
-    return dtype if dtype.itemsize > 2 else np.dtype(np.float32)

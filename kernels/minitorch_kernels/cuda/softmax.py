@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .build import FLOATS, Program, ctype
+from .launching import contiguous, fits_vectors, grid_of_rows, grid_of_threads
 from .lazily import cupy
 
 KINDS = ("Softmax", "LogSoftmax")
-SHORT = 1024  # elements of a row that one warp takes
 program = Program("softmax.cu", {"rows": (KINDS, FLOATS, (False, True)), "rows_dx": (KINDS, FLOATS, (False, True)),
                                  "columns": (KINDS, FLOATS), "columns_dx": (KINDS, FLOATS)})
 
@@ -32,7 +32,7 @@ def log_softmax_dx(dy: Any, y: Any, dim: Any) -> Any:
 
 
 def _along(ndim: int, dim: Any, suffix: str, kind: str, *arrays: Any) -> Any:
-    arrays = tuple(map(cupy.ascontiguousarray, arrays))
+    arrays = tuple(contiguous(*arrays))
     x = arrays[-1]
     shape, kept = x.shape, ctype(x)
     dim = (dim if isinstance(dim, int) else dim[0]) % ndim
@@ -40,11 +40,9 @@ def _along(ndim: int, dim: Any, suffix: str, kind: str, *arrays: Any) -> Any:
     count = x.size // n
     out = cupy.empty(shape, x.dtype)
     if inner > 1:
-        program.launch("columns" + suffix, (kind, kept), (-(-count // 128),), (128,),
+        program.launch("columns" + suffix, (kind, kept), *grid_of_threads(count),
                        (*arrays, out, np.int64(count), np.int32(n), np.int64(inner)))
         return out
-    grid, block = ((-(-count // 4),), (32, 4)) if n <= SHORT else ((count,), (256 if n <= 8 * SHORT else 1024, 1))
-    wide = n * x.itemsize % 16 == 0 and all([a.data.ptr % 16 == 0 for a in arrays])
-    program.launch("rows" + suffix, (kind, kept, wide), grid, block,
+    program.launch("rows" + suffix, (kind, kept, fits_vectors(n, *arrays)), *grid_of_rows(count, n),
                    (*arrays, out, np.int64(count), np.int32(n)))
     return out
