@@ -41,10 +41,11 @@ def adam_step(p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decou
 
 def adam_steps(p, g, m, v, vmax, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize, memo=None):
     decay, shrink = (0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1)
-    corrections = {t: (lr / (1 - beta1**t), math.sqrt(1 - beta2**t)) for t in set(step)}
-    sizes, roots = zip(*[corrections[t] for t in step])
+    roots = {t: math.sqrt(1 - beta2**t) for t in set(step)}
+    corrections = {t: (lr * root / (1 - beta1**t), eps * root) for t, root in roots.items()}
     _run(_adam, (p, g, m, v, vmax if amsgrad else None),
-         (1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1 if maximize else 1), (sizes, roots), memo)
+         (1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1 if maximize else 1),
+         tuple(zip(*[corrections[t] for t in step])), memo)
 
 
 def adagrad_step(p, g, total, step, lr, lr_decay, eps, weight_decay, maximize):
@@ -115,6 +116,23 @@ def _lerp(a, b, w, rest):
 
 
 @jit
+def _settled(x, tiny):
+    """x, or zero where it is below `tiny`: processors take a hundred times as long over subnormal numbers.
+
+    A moving average becomes one some hundred steps after its gradients end (a dead ReLU, a word that no longer comes),
+    and for good: 0.9 times the least number rounds to itself.
+    """
+    return type(x)(0) if abs(x) < tiny else x
+
+
+@jit
+def _tiny_square(like, eps):
+    """Below which squares become zero: where they are subnormal, if their root does not show beside eps."""
+    tiny = np.finfo(like.dtype).tiny
+    return tiny if eps > 2.0**30 * np.sqrt(tiny) else tiny * 0
+
+
+@jit
 def _array(table, row, t, part, like):
     """What `part` has of array `row` of parameter `t`; empty where the array was None."""
     begin = max(table[0, t - 1] if t else 0, part * PART)
@@ -141,39 +159,45 @@ def _sgd(part, table, like, own, lr, decay, sign):
 def _sgd_momentum(part, table, like, own, lr, momentum, share, decay, sign, nesterov):
     number = like.dtype.type
     lr, momentum, share, decay, sign = number(lr), number(momentum), number(share), number(decay), number(sign)
+    tiny = np.finfo(like.dtype).tiny
     for t in range(table.shape[1]):
         p, g, buf = _array(table, 1, t, part, like), _array(table, 2, t, part, like), _array(table, 3, t, part, like)
         first = own[0, t]
         for i in range(p.size):
             d = _gradient(p[i], g[i], decay, sign)
             b = d if first else momentum * buf[i] + share * d
-            buf[i] = b
+            buf[i] = _settled(b, tiny)
             p[i] -= lr * (d + momentum * b if nesterov else b)
 
 
 @task
 def _adam(part, table, like, own, w1, beta2, w2, eps, decay, shrink, sign):
-    """An empty `vmax` stands for amsgrad switched off."""
+    """An empty `vmax` stands for amsgrad switched off.
+
+    The bias corrections stand in lr and eps: lr / c1 m / (sqrt(v) / c2 + eps) is lr c2 / c1 m / (sqrt(v) + eps c2), with
+    one division instead of two.
+    """
     number = like.dtype.type
+    tiny, tiny_square = np.finfo(like.dtype).tiny, _tiny_square(like, eps)
     w1, rest1, beta2, w2 = number(w1), number(1 - w1), number(beta2), number(w2)
-    eps, shrink, decay, sign = number(eps), number(shrink), number(decay), number(sign)
+    shrink, decay, sign = number(shrink), number(decay), number(sign)
     for t in range(table.shape[1]):
         p, g, m = _array(table, 1, t, part, like), _array(table, 2, t, part, like), _array(table, 3, t, part, like)
         v, vmax = _array(table, 4, t, part, like), _array(table, 5, t, part, like)
-        size, root = number(own[0, t]), number(own[1, t])
+        size, shift = number(own[0, t]), number(own[1, t])
         if vmax.size:
             for i in range(p.size):
                 d = _gradient(p[i], g[i], decay, sign)
-                m[i] = _lerp(m[i], d, w1, rest1)
-                v[i] = beta2 * v[i] + w2 * d * d
+                m[i] = _settled(_lerp(m[i], d, w1, rest1), tiny)
+                v[i] = _settled(beta2 * v[i] + w2 * d * d, tiny_square)
                 vmax[i] = vmax[i] if vmax[i] > v[i] else v[i]
-                p[i] = p[i] * shrink - size * m[i] / (np.sqrt(vmax[i]) / root + eps)
+                p[i] = p[i] * shrink - size * m[i] / (np.sqrt(vmax[i]) + shift)
         else:
             for i in range(p.size):
                 d = _gradient(p[i], g[i], decay, sign)
-                m[i] = _lerp(m[i], d, w1, rest1)
-                v[i] = beta2 * v[i] + w2 * d * d
-                p[i] = p[i] * shrink - size * m[i] / (np.sqrt(v[i]) / root + eps)
+                m[i] = _settled(_lerp(m[i], d, w1, rest1), tiny)
+                v[i] = _settled(beta2 * v[i] + w2 * d * d, tiny_square)
+                p[i] = p[i] * shrink - size * m[i] / (np.sqrt(v[i]) + shift)
 
 
 @task
@@ -202,15 +226,16 @@ def _rmsprop(part, table, like, own, lr, alpha, share, eps, decay, momentum, sig
 @jit
 def _rmsprop_line(p, g, v, mean, buf, lr, alpha, share, eps, decay, momentum, sign):
     """An empty `mean` or `buf` stands for an option that is off."""
+    tiny, tiny_square = np.finfo(p.dtype).tiny, _tiny_square(p, eps)
     for i in range(p.size):
         d = _gradient(p[i], g[i], decay, sign)
-        v[i] = alpha * v[i] + share * d * d
+        v[i] = _settled(alpha * v[i] + share * d * d, tiny_square)
         square = v[i]
         if mean.size:
-            mean[i] = _lerp(mean[i], d, share, alpha)
+            mean[i] = _settled(_lerp(mean[i], d, share, alpha), tiny)
             square -= mean[i] * mean[i]
         d /= np.sqrt(square) + eps
         if buf.size:
-            d += momentum * buf[i]
+            d = _settled(d + momentum * buf[i], tiny)
             buf[i] = d
         p[i] -= lr * d
