@@ -26,6 +26,7 @@ from .jit import jit
 from .tasks import task
 from .vector import (
     MANY,
+    add,
     aligned,
     at_least,
     below,
@@ -147,7 +148,10 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
     wide = VECTORS * vector.lanes(letter)
     strips, deep = -(-columns // wide), max(depth, 1)
     together = max(1, min(strips, CHUNK // (wide * deep)))  # strips that are packed at a time
-    mode, cut = HERE if rows <= ROWS else PACKED, deep
+    whole = HEIGHTS[-1] if columns % wide == 0 else TALL  # the height of tiles
+    wanted = min(PARTS, max(1, batch * rows * columns * depth // SPREAD))
+    row_cut, _ = _cuts(rows, strips, wanted // batch, left_step != 1, whole)
+    mode, cut = HERE if rows <= row_cut else PACKED, deep  # parts that share a strip do not pack it once each
     if together < strips and not swapped and CHUNK // (wide * strips) >= NEAR:  # all strips, but not all k
         together, cut = strips, CHUNK // (wide * strips) // NEAR * NEAR
     if right_step == 1 and rows <= FEW and columns % vector.lanes(letter) == 0:
@@ -159,7 +163,6 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
     for g, s, k in product(range(0, batch, stack), range(0, strips, together), range(0, deep, cut)):
         matrices, some, count = min(stack, batch - g), min(together, strips - s), min(cut, depth - k)
         work = matrices * rows * min(some * wide, columns - s * wide) * count
-        whole = HEIGHTS[-1] if columns % wide == 0 else TALL  # the height of tiles
         wanted = min(PARTS, max(1, work // SPREAD)) // matrices
         row_cut, strip_cut = _cuts(rows, some, wanted, left_step != 1, whole)
         row_parts, strip_parts = -(-rows // row_cut), -(-some // strip_cut)
@@ -276,10 +279,14 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                 column, own = (s + strip) * wide, (strip - first_strip) * room
                 count, b, b_row = min(wide, columns - column), right, right_row
                 ib = right_starts[g + matrix] + column * right_step + k * right_row
+                at_once = mode == HERE and right_step == 1 and count == wide and height > HEIGHTS[-1]
+                soon, ahead, ahead_row = right, ib + wide, right_row  # the next strip
                 if mode == PACKED:
                     b, ib, b_row = packed, ((matrix * some + strip) * depth + k) * wide, wide
+                    soon, ahead, ahead_row = packed, ib + depth * wide, wide
                 elif mode == HERE:
-                    _pack_strip(right, ib, right_row, right_step, count, some_depth, own_b, 0)
+                    if not at_once:
+                        _pack_strip(right, ib, right_row, right_step, count, some_depth, own_b, 0)
                     b, ib, b_row = own_b, 0, wide
                 before, from_, from_row, out, to, to_row, least = sums, own, wide, sums, own, wide, floor[1]
                 place = (g + matrix) * rows * columns + i * y_row + column
@@ -298,14 +305,21 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                     out, to, to_row = y, place, y_row
                 if last and not swapped and not more:
                     least = floor[0]
-                _tiles((count + lane - 1) // lane, a, ia, a_row, a_step, height, b, ib, b_row, some_depth, before,
-                       from_, from_row, sums, own, straight, out, to, to_row, least,
-                       strip == first_strip and not copied)
+                r = 0
+                if at_once:
+                    _tile_pack(a, ia, a_row, a_step, height, right, ahead - wide, right_row, some_depth, before, from_,
+                               from_row, out, to, to_row, least, own_b, 0, wide)
+                    r = HEIGHTS[-1]
+                _tiles((count + lane - 1) // lane, a, ia + r * a_row, a_row, a_step, height - r, b, ib, b_row,
+                       some_depth, before, from_ + r * from_row, from_row, sums, own + r * wide, straight, out,
+                       to + r * to_row, to_row, least, strip == first_strip and not copied and mode != HERE, soon,
+                       ahead, ahead_row)
         for strip in range(first_strip, last_strip):
             column, own = (s + strip) * wide, (strip - first_strip) * room
             count, to = min(wide, columns - column), (g + matrix) * rows * columns + i * y_row + column * y_step
             if swapped:
-                _epilogue(sums, own, height, count, wide, bias, i, floor[0])
+                if len(bias) or floor[0] > floor[1]:
+                    _epilogue(sums, own, height, wide, bias, i, floor[0])
                 for r in range(0, height, lane):
                     for c in range(0, count, lane):
                         turn(sums, own + r * wide + c, wide, min(lane, height - r), min(lane, count - c), y,
@@ -340,35 +354,35 @@ def _copy_columns(a, ia, row, step, height, depth, out):
 
 @jit
 def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, sums, own, straight,
-           out, to, to_row, floor, fresh):
+           out, to, to_row, floor, fresh, soon, ahead, ahead_row):
     """All tiles of `height` rows of a strip: whole ones to `out`, one that is not to `sums`, and its rows to `out`.
 
-    `fresh` says that these rows of a have not been read before.
+    `fresh` says that these rows of a have not been read before; soon[ahead:] is the next strip.
     """
     lane = lanes_of(sums)
     wide, tall = VECTORS * lane, HEIGHTS[vectors - 1]
     for i in range(0, height, tall):
         target, place, row = (out, to + i * to_row, to_row) if i + tall <= height else (sums, own + i * wide, wide)
         at, first, left = ia + i * a_row, start + i * begin_row, height - i
-        ahead = ib + (NEAR + i // tall % VECTORS * depth // VECTORS) * wide
+        line = ahead + i // tall % VECTORS * lane
         if vectors == VECTORS and fresh:
             _tile_first(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row,
-                        floor, ahead)
+                        floor, soon, line, ahead_row)
         elif vectors == VECTORS and straight:
             _tile_out(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row,
-                      floor, ahead)
+                      floor, soon, line, ahead_row)
         elif vectors == VECTORS:
             _tile(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
-                  ahead)
+                  soon, line, ahead_row)
         elif vectors == 1:
             _tile_1(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
-                    ahead)
+                    soon, line, ahead_row)
         elif vectors == 2:
             _tile_2(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
-                    ahead)
+                    soon, line, ahead_row)
         else:
             _tile_3(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
-                    ahead)
+                    soon, line, ahead_row)
     if straight:
         for r in range(height // tall * tall, height):
             for c in range(0, wide, lane):
@@ -376,26 +390,23 @@ def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, st
 
 
 @jit
-def _epilogue(sums, own, height, count, wide, bias, row, floor):
+def _epilogue(sums, own, height, wide, bias, row, floor):
     """The bias and the activation of rows that are columns of y."""
     for r in range(height):
-        shift = bias[row + r] if len(bias) else sums.dtype.type(0)
-        for j in range(own + r * wide, own + r * wide + count):
-            total = sums[j] + shift
-            sums[j] = floor if total <= floor else total
+        _shift_strip(sums, own + r * wide, bias[row + r] if len(bias) else sums.dtype.type(0), floor)
 
 
-def _tile_of(vectors, soon="b"):
+def _tile_of(vectors, asks="b"):
     """The intrinsic for a tile of so many vectors, which asks for cache lines that are used soon while it sums.
 
-    These are those from b[ahead] on; or with "a" the eight rows of a after its own; or with "out", besides, where the
-    next tile's sums go: a line that is written to is read first.
+    These are soon[ahead + k * ahead_row]; or with "a" the eight rows of a after its own; or with "out", besides, where
+    the next tile's sums go: a line that is written to is read first. With "pack", b's rows are copied to there instead.
     """
     rows = HEIGHTS[vectors - 1]
 
     @intrinsic
     def tile(typingctx, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, out, place,
-             out_row, floor, ahead):
+             out_row, floor, soon, ahead, ahead_row):
         """out[r, j] = begin[r, j] + the sum over k of a[ia + r * a_row + k * a_step] * b[ib + k * b_row + j].
 
         Rows of `begin` and of `out` lie begin_row and out_row apart. Nothing is less than `floor`. Rows from `height`
@@ -404,7 +415,7 @@ def _tile_of(vectors, soon="b"):
 
         def codegen(context, builder, signature, arguments):
             (a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, out, place, out_row,
-             floor, ahead) = data(context, builder, signature, arguments)
+             floor, soon, ahead, ahead_row) = data(context, builder, signature, arguments)
             vector = vector_of(signature.args[0])
             last, every = builder.sub(height, integer(1)), [integer(r) for r in range(rows)]
             inside = [builder.select(builder.icmp_signed("<", r, height), r, last) for r in every]
@@ -416,7 +427,7 @@ def _tile_of(vectors, soon="b"):
                     for v in range(vectors):
                         yield builder.gep(line, [integer(v * vector.count)])
 
-            strip, ahead = builder.gep(b, [ib]), builder.gep(b, [ahead])
+            strip, ahead = builder.gep(b, [ib]), builder.gep(soon, [ahead])
             next_rows, next_out = (builder.gep(array, [builder.add(at, builder.mul(row, integer(rows)))])
                                    for array, at, row in ((a, ia, a_row), (out, place, out_row)))
             sums = [load(builder, pointer, vector) for pointer in vectors_at(begin, start, begin_row, inside)]
@@ -425,12 +436,14 @@ def _tile_of(vectors, soon="b"):
                 line, step = builder.gep(strip, [builder.mul(k, b_row)]), builder.mul(k, a_step)
                 right = [load(builder, builder.gep(line, [integer(v * vector.count)]), vector) for v in range(vectors)]
                 eighth, eights = builder.and_(k, integer(7)), builder.lshr(k, integer(3))
-                if soon == "a":
+                if asks == "pack":
+                    keep(builder, right, builder.gep(ahead, [builder.mul(k, ahead_row)]))
+                elif asks == "a":
                     column = builder.mul(builder.mul(eights, integer(vector.count)), a_step)
                     prefetch(builder, builder.gep(next_rows, [builder.add(builder.mul(eighth, a_row), column)]))
                 else:
-                    prefetch(builder, builder.gep(ahead, [builder.mul(k, integer(vector.count))]))
-                if soon == "out":
+                    prefetch(builder, builder.gep(ahead, [builder.mul(k, ahead_row)]))
+                if asks == "out":
                     column = builder.mul(builder.and_(eights, integer(vectors - 1)), integer(vector.count))
                     line = builder.gep(next_out, [builder.add(builder.mul(eighth, out_row), column)])
                     prefetch(builder, line, write=True)
@@ -446,13 +459,13 @@ def _tile_of(vectors, soon="b"):
             return context.get_dummy_value()
 
         n, number = types.int64, a.dtype
-        return types.void(a, n, n, n, n, b, n, n, n, begin, n, n, out, n, n, number, n), codegen
+        return types.void(a, n, n, n, n, b, n, n, n, begin, n, n, out, n, n, number, soon, n, n), codegen
 
     return tile
 
 
 _tile_1, _tile_2, _tile_3, _tile = [_tile_of(min(v, VECTORS)) for v in (1, 2, 3, 4)]
-_tile_first, _tile_out = _tile_of(VECTORS, "a"), _tile_of(VECTORS, "out")
+_tile_first, _tile_out, _tile_pack = _tile_of(VECTORS, "a"), _tile_of(VECTORS, "out"), _tile_of(VECTORS, "pack")
 
 
 @intrinsic
@@ -470,6 +483,21 @@ def _copy(typingctx, source, i, count, target, j):
     n = types.int64
     return types.void(source, n, n, target, n), codegen
 
+
+@intrinsic
+def _shift_strip(typingctx, sums, i, shift, floor):
+    """sums[i + n] += shift for a whole strip, and then nothing is less than `floor`."""
+
+    def codegen(context, builder, signature, arguments):
+        sums, i, shift, floor = data(context, builder, signature, arguments)
+        vector = vector_of(signature.args[0])
+        shift, floor = splat(builder, shift, vector), splat(builder, floor, vector)
+        for v in range(VECTORS):
+            place = builder.gep(sums, [add(builder, i, v * vector.count)])
+            keep(builder, [at_least(builder, builder.fadd(load(builder, place, vector), shift), floor)], place)
+        return context.get_dummy_value()
+
+    return types.void(sums, types.int64, sums.dtype, sums.dtype), codegen
 
 
 @intrinsic

@@ -174,8 +174,8 @@ def _sgd_momentum(part, table, like, own, lr, momentum, share, decay, sign, nest
 def _adam(part, table, like, own, w1, beta2, w2, eps, decay, shrink, sign):
     """An empty `vmax` stands for amsgrad switched off.
 
-    The bias corrections stand in lr and eps: lr / c1 m / (sqrt(v) / c2 + eps) is lr c2 / c1 m / (sqrt(v) + eps c2), with
-    one division instead of two.
+    The bias corrections stand in lr and eps: lr / c1 m / (sqrt(v) / c2 + eps) is lr c2 / c1 m / (sqrt(v) + eps c2),
+    with one division instead of two.
     """
     number = like.dtype.type
     tiny, tiny_square = np.finfo(like.dtype).tiny, _tiny_square(like, eps)
