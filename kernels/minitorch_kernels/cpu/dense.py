@@ -20,10 +20,10 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .. import memory
+from .. import memory, parallel
 from . import vector
 from .jit import jit
-from .tasks import task
+from .tasks import borrow, give_back, task
 from .vector import (
     MANY,
     add,
@@ -56,7 +56,8 @@ CHUNK = 1 << 18  # numbers of b that are packed at a time
 SPREAD = 1 << 20  # multiplications worth a part
 PARTS = 32  # parts at most
 EVEN = 8  # parts at least, where the work is worth so many
-PACKED, DIRECT, HERE = 0, 1, 2  # how b is read: packed before, as it lies, packed by each part for itself
+PACKED, DIRECT, HERE, OWN = range(4)  # how b is read: packed before, as it lies, packed by each part, by each thread
+OFTEN = 4  # times what packing b costs a thread that its rows must be worth, to do it for itself
 TURN, COPY = 0.3, 0.1  # what packing a number costs, with and without transposing, in time for 60 multiplications
 
 
@@ -92,15 +93,17 @@ def linear(x, w, b, relu=False):
 def multiply(a, b, y, bias=None, relu=False):
     """y = a @ b + bias, y contiguous, and with `relu` nothing below zero."""
     letter = y.dtype.char
-    plan = _plan(a.shape, a.strides, b.shape, b.strides, y.shape, letter)
+    threads = parallel.get_num_threads()
+    plan = _plan(a.shape, a.strides, b.shape, b.strides, y.shape, letter, threads)
     left, right = (b, a) if plan.swapped else (a, b)
     left, right, flat = _flat(left), _flat(right), y.reshape(-1)
     packed = vector.empty(plan.packed, y.dtype) if plan.packed else _none(letter)
     bias, floor = _none(letter) if bias is None else bias, _floors(letter, relu)
+    rooms = np.zeros(2 * threads, np.int64) if plan.own else _NO_ROOMS
     for numbers, pack_parts, pack_work, parts, work in plan.rounds:
         if pack_parts:
             _pack(pack_parts, pack_work, numbers, plan.right_at, right, packed)
-        _product(parts, work, numbers, plan.left_at, plan.right_at, left, right, packed, flat, bias, floor)
+        _product(parts, work, numbers, plan.left_at, plan.right_at, left, right, packed, flat, bias, floor, rooms)
 
 
 def _forward(x):
@@ -129,11 +132,12 @@ class _Plan(NamedTuple):
     left_at: np.ndarray  # for each matrix of the batch, where it begins
     right_at: np.ndarray
     packed: int  # numbers of the packed strips
+    own: bool  # whether each thread has packed strips of its own
     rounds: list[tuple]  # numbers for the tasks; parts and work of packing; parts and work of the product
 
 
 @lru_cache(1024)
-def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
+def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
     size = np.dtype(letter).itemsize
     (m, depth), n, batch = a_shape[-2:], b_shape[-1], prod(y_shape[:-2])
     (a_row, a_step), (b_row, b_step) = ([s // size for s in strides[-2:]] for strides in (a_strides, b_strides))
@@ -159,6 +163,9 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
     stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
     if mode != PACKED:
         together, stack, cut = strips, batch, deep
+    elif (batch == 1 and (together, cut) == (strips, deep)
+          and rows > 60 * OFTEN * threads * (COPY if right_step == 1 else TURN)):
+        mode = OWN  # what another core has written comes slower than it is packed
     rounds = []
     for g, s, k in product(range(0, batch, stack), range(0, strips, together), range(0, deep, cut)):
         matrices, some, count = min(stack, batch - g), min(together, strips - s), min(cut, depth - k)
@@ -171,7 +178,8 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter):
         packing = matrices * some if mode == PACKED else 0
         parts = matrices * row_parts * strip_parts
         rounds.append((numbers, packing * -(-count // NEAR), packing * wide * count, parts, 2 * work))
-    return _Plan(swapped, left_at, right_at, stack * together * wide * min(cut, deep) if mode == PACKED else 0, rounds)
+    packed = {PACKED: stack, OWN: threads}.get(mode, 0) * together * wide * min(cut, deep)
+    return _Plan(swapped, left_at, right_at, packed, mode == OWN, rounds)
 
 
 def _cuts(rows, strips, parts, strided, whole):
@@ -198,6 +206,9 @@ def _starts(shape, strides, batch):
     for n, s in zip(shape, strides):
         at = at[..., None] + np.arange(n) * s
     return np.array(np.broadcast_to(at, batch), order="C").reshape(-1)
+
+
+_NO_ROOMS = np.zeros(2, np.int64)
 
 
 @lru_cache(4)
@@ -246,8 +257,17 @@ def _pack_strip(b, ib, row, step, count, depth, out, to):
             out[to + k * wide + j] = 0
 
 
+@jit
+def _pack_all(strips, columns, depth, b, ib, row, step, out, to):
+    """What the parts of `_pack` do for all strips of a matrix."""
+    wide = VECTORS * lanes_of(out)
+    for strip in range(strips):
+        first = strip * wide
+        _pack_strip(b, ib + first * step, row, step, min(wide, columns - first), depth, out, to + first * depth)
+
+
 @task
-def _product(part, numbers, left_starts, right_starts, left, right, packed, y, bias, floor):
+def _product(part, numbers, left_starts, right_starts, left, right, packed, y, bias, floor, rooms):
     """y for some rows and strips of a matrix of the batch."""
     rows, columns, depth, left_row, left_step, right_row, right_step = (numbers[0], numbers[1], numbers[2], numbers[3],
                                                                         numbers[4], numbers[5], numbers[6])
@@ -266,6 +286,13 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     own_b = aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
     begin, room = aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
     sums = aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
+    mine, packed_at = 0, 0
+    if mode == OWN:
+        mine = borrow(rooms[:len(rooms) // 2])
+        packed_at = mine * some * depth * wide
+        if not rooms[len(rooms) // 2 + mine]:
+            _pack_all(some, columns, depth, right, right_starts[g], right_row, right_step, packed, packed_at)
+            rooms[len(rooms) // 2 + mine] = 1
     end = min(first + row_cut, rows)
     for i in range(first, end, ROWS):
         height = min(ROWS, end - i)
@@ -281,8 +308,8 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                 ib = right_starts[g + matrix] + column * right_step + k * right_row
                 at_once = mode == HERE and right_step == 1 and count == wide and height > HEIGHTS[-1]
                 soon, ahead, ahead_row = right, ib + wide, right_row  # the next strip
-                if mode == PACKED:
-                    b, ib, b_row = packed, ((matrix * some + strip) * depth + k) * wide, wide
+                if mode == PACKED or mode == OWN:
+                    b, ib, b_row = packed, packed_at + ((matrix * some + strip) * depth + k) * wide, wide
                     soon, ahead, ahead_row = packed, ib + depth * wide, wide
                 elif mode == HERE:
                     if not at_once:
@@ -328,6 +355,8 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                 for r in range(height):
                     for c in range(0, count, lane):
                         _copy(sums, own + r * wide + c, min(lane, count - c), y, to + r * y_row + c)
+    if mode == OWN:
+        give_back(rooms, mine)
 
 
 @jit
