@@ -190,9 +190,14 @@ def _cuts(rows, strips, parts, strided, whole):
     row_parts = max(1, min(-(-rows // (ROWS // 2 if strided else ROWS)), parts))
     strip_parts = max(1, min(strips // 4 if strided else strips, parts // row_parts))
     if row_parts * strip_parts < min(parts, EVEN):  # threads would wait for the last part
-        row_parts = max(row_parts, min(-(-rows // (2 * TALL)), min(parts, EVEN) // strip_parts))
-    row_cut = (rows + row_parts * whole - 1) // (row_parts * whole) * whole
-    return row_cut, -(-strips // strip_parts)
+        most = max(row_parts, min(-(-rows // (2 * TALL)), min(parts, EVEN) // strip_parts))
+        row_parts = min(range(most, most // 2, -2), key=lambda n: n * _height(rows, n, whole))  # the last is no shorter
+    return _height(rows, row_parts, whole), -(-strips // strip_parts)
+
+
+def _height(rows, parts, whole):
+    """Rows of a part, a multiple of `whole`."""
+    return -(-rows // (parts * whole)) * whole
 
 
 def _cost(step, uses):
