@@ -57,6 +57,7 @@ SPREAD = 1 << 20  # multiplications worth a part
 PARTS = 32  # parts at most
 EVEN = 8  # parts at least, where the work is worth so many
 PACKED, DIRECT, HERE, OWN = range(4)  # how b is read: packed before, as it lies, packed by each part, by each thread
+LITTLE = 1 << 16  # numbers of b up to which each thread may pack them for itself, for its L2 cache
 OFTEN = 4  # times what packing b costs a thread that its rows must be worth, to do it for itself
 TURN, COPY = 0.3, 0.1  # what packing a number costs, with and without transposing, in time for 60 multiplications
 
@@ -163,7 +164,7 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
     stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
     if mode != PACKED:
         together, stack, cut = strips, batch, deep
-    elif (batch == 1 and (together, cut) == (strips, deep)
+    elif (batch == 1 and strips * wide * deep <= LITTLE
           and rows > 60 * OFTEN * threads * (COPY if right_step == 1 else TURN)):
         mode = OWN  # what another core has written comes slower than it is packed
     rounds = []
