@@ -164,7 +164,7 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
     stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
     if mode != PACKED:
         together, stack, cut = strips, batch, deep
-    elif (batch == 1 and strips * wide * deep <= LITTLE
+    elif (batch == 1 and (together, cut) == (strips, deep) and strips * wide * deep <= LITTLE
           and rows > 60 * OFTEN * threads * (COPY if right_step == 1 else TURN)):
         mode = OWN  # what another core has written comes slower than it is packed
     rounds = []
@@ -314,7 +314,7 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                 ib = right_starts[g + matrix] + column * right_step + k * right_row
                 at_once = mode == HERE and right_step == 1 and count == wide and height > HEIGHTS[-1]
                 soon, ahead, ahead_row = right, ib + wide, right_row  # the next strip
-                if mode == PACKED or mode == OWN:
+                if mode in (PACKED, OWN):
                     b, ib, b_row = packed, packed_at + ((matrix * some + strip) * depth + k) * wide, wide
                     soon, ahead, ahead_row = packed, ib + depth * wide, wide
                 elif mode == HERE:
