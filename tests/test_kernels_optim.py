@@ -171,3 +171,28 @@ def test_a_memo_is_no_reason_to_take_what_does_not_fit():
     assert "refuses: float32" in explain(
         "sgd_steps", [a.astype(np.float64) if i == 0 else a for i, a in enumerate(ps)],
         [a.astype(np.float64) if i == 0 else a for i, a in enumerate(grads)], *rest)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_averages_settle_at_zero_and_not_at_subnormal_numbers(dtype):
+    """Whose gradient is zero from now on, as behind a dead ReLU: processors are slow over such numbers."""
+    tiny, last = np.finfo(dtype).tiny, np.array([1.1, -1.1, 0, np.nan, 1e9], dtype)
+    p, g = np.ones(5, dtype), np.zeros(5, dtype)
+    m, v, buf, square, mean, push = (last * tiny for _ in range(6))
+    v, square = abs(v), abs(square)
+    with use("numba"):
+        k.adam_step(p, g, m, v, None, 9, 0.1, 0.5, 0.5, 1e-8, 0.0, False, False, False)
+        k.sgd_step(p, g, buf, 0.1, 0.5, 0.0, 0.0, False, False, False)
+        k.rmsprop_step(p, g, square, mean, push, 0.1, 0.5, 1e-8, 0.0, 0.5, True, False)
+    for average in (m, v, buf, square, mean, push):
+        np.testing.assert_array_equal(average[:3], 0)
+        assert np.isnan(average[3])
+        np.testing.assert_allclose(average[4], last[4] * tiny / 2)
+
+
+def test_small_squares_stay_where_eps_does_not_hide_them():
+    p, g, m, v = (np.array([x], np.float32) for x in (1, 0, 1e-21, 1e-39))
+    with use("numba"):
+        k.adam_step(p, g, m, v, None, 10**6, 0.5, 0.9, 0.999, 0.0, 0.0, False, False, False)
+    assert 0 < v[0] < 1e-39
+    np.testing.assert_allclose(1 - p, 0.5 * 0.9e-21 / np.sqrt(0.999e-39), rtol=1e-5)

@@ -7,7 +7,8 @@ the strip. ROWS rows of a strip are summed in the nearest cache while k runs, an
 
 Transposed operands are read as they lie: only distances differ. Where packing b would cost more than packing a, the
 transposed product is computed, y^T = b^T @ a^T, and turned on its way into y. A b with contiguous rows is not packed
-at all where few rows of a would use the copy.
+at all where few rows of a would use the copy. Where one part alone uses a strip, its first tile packs it while it sums;
+a small b is packed by each thread for itself, since memory that another core has written comes slower than that.
 """
 from __future__ import annotations
 
@@ -156,7 +157,7 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
     whole = HEIGHTS[-1] if columns % wide == 0 else TALL  # the height of tiles
     wanted = min(PARTS, max(1, batch * rows * columns * depth // SPREAD))
     row_cut, _ = _cuts(rows, strips, wanted // batch, left_step != 1, whole)
-    mode, cut = HERE if rows <= row_cut else PACKED, deep  # parts that share a strip do not pack it once each
+    mode, cut = HERE if rows <= min(row_cut, ROWS) else PACKED, deep  # no strip is packed twice
     if together < strips and not swapped and CHUNK // (wide * strips) >= NEAR:  # all strips, but not all k
         together, cut = strips, CHUNK // (wide * strips) // NEAR * NEAR
     if right_step == 1 and rows <= FEW and columns % vector.lanes(letter) == 0:
