@@ -294,7 +294,7 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     begin, room = aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
     sums = aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
     mine, packed_at = 0, 0
-    if mode == OWN:
+    if mode == OWN:  # rooms: which are taken, and then which are packed
         mine = borrow(rooms[:len(rooms) // 2])
         packed_at = mine * some * depth * wide
         if not rooms[len(rooms) // 2 + mine]:
@@ -312,9 +312,9 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
             for strip in range(first_strip, last_strip):
                 column, own = (s + strip) * wide, (strip - first_strip) * room
                 count, b, b_row = min(wide, columns - column), right, right_row
-                ib = right_starts[g + matrix] + column * right_step + k * right_row
+                ib = as_it_lies = right_starts[g + matrix] + column * right_step + k * right_row
                 at_once = mode == HERE and right_step == 1 and count == wide and height > HEIGHTS[-1]
-                soon, ahead, ahead_row = right, ib + wide, right_row  # the next strip
+                soon, ahead, ahead_row = right, ib + wide * right_step, right_row  # the next strip
                 if mode in (PACKED, OWN):
                     b, ib, b_row = packed, packed_at + ((matrix * some + strip) * depth + k) * wide, wide
                     soon, ahead, ahead_row = packed, ib + depth * wide, wide
@@ -341,13 +341,13 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                     least = floor[0]
                 r = 0
                 if at_once:
-                    _tile_pack(a, ia, a_row, a_step, height, right, ahead - wide, right_row, some_depth, before, from_,
+                    _tile_pack(a, ia, a_row, a_step, height, right, as_it_lies, right_row, some_depth, before, from_,
                                from_row, out, to, to_row, least, own_b, 0, wide)
                     r = HEIGHTS[-1]
+                fresh = strip == first_strip and not copied and mode != HERE  # HERE a has few rows, which are near soon
                 _tiles((count + lane - 1) // lane, a, ia + r * a_row, a_row, a_step, height - r, b, ib, b_row,
                        some_depth, before, from_ + r * from_row, from_row, sums, own + r * wide, straight, out,
-                       to + r * to_row, to_row, least, strip == first_strip and not copied and mode != HERE, soon,
-                       ahead, ahead_row)
+                       to + r * to_row, to_row, least, fresh, soon, ahead, ahead_row)
         for strip in range(first_strip, last_strip):
             column, own = (s + strip) * wide, (strip - first_strip) * room
             count, to = min(wide, columns - column), (g + matrix) * rows * columns + i * y_row + column * y_step

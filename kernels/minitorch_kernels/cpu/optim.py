@@ -117,7 +117,7 @@ def _lerp(a, b, w, rest):
 
 @jit
 def _settled(x, tiny):
-    """x, or zero where it is below `tiny`: processors take a hundred times as long over subnormal numbers.
+    """x, or zero where it is below `tiny`: processors take many times as long over subnormal numbers.
 
     A moving average becomes one some hundred steps after its gradients end (a dead ReLU, a word that no longer comes),
     and for good: 0.9 times the least number rounds to itself.
