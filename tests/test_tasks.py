@@ -12,6 +12,7 @@ from minitorch_kernels.cpu import tasks
 from minitorch_kernels.cpu.tasks import borrow, give_back, task
 
 ALWAYS = 1 << 40  # operations that are worth all threads
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()  # as they were before the first job
 
 
 @task
@@ -62,9 +63,37 @@ def test_a_function_in_a_function_is_refused():
 def test_workers_wake_from_their_sleep(threads):
     seen = np.zeros(64, np.int64)
     for n in range(1, 4):
-        time.sleep(0.02)  # longer than a worker looks for work
+        time.sleep(0.05)  # longer than a worker looks for work
         count_part(64, ALWAYS, seen, 1)
         assert (seen == n).all()
+
+
+def asleep():
+    """The worker that sleeps, of a pool of two threads."""
+    seen = np.zeros(4, np.int64)
+    count_part(4, ALWAYS, seen, 1)
+    deadline = time.monotonic() + 20
+    while not tasks._sleepers and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return tasks._sleepers[0][1]
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core, or a system that does not say")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_worker_wakes_on_another_core(monkeypatch, allowed):
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(2)
+    tasks._fresh()  # another test may have left a pool of more threads
+    try:
+        worker, seen = asleep(), np.zeros(4, np.int64)
+        at_first = os.sched_getaffinity(worker)
+        if not allowed:
+            monkeypatch.setattr(os, "sched_setaffinity", lambda *_: (_ for _ in ()).throw(PermissionError()))
+        count_part(4, ALWAYS, seen, 1)
+        assert (seen == 1).all() and os.sched_getaffinity(0) == CORES
+        assert len(os.sched_getaffinity(worker)) == (len(CORES) - 1 if allowed else len(at_first))
+    finally:
+        parallel.set_num_threads(before)
 
 
 def test_two_threads_take_part(threads):
