@@ -57,11 +57,12 @@ def test_every_rung_computes_the_product(rung, dtype, shapes):
     (numbers((100, 130)), numbers((170, 150)).T[:130]),
     (numbers((400, 400))[::2, ::2], numbers((200, 300))),
     (numbers((3, 90, 80)).swapaxes(1, 2), numbers((90, 70))),
+    (numbers((3, 280, 310)).swapaxes(1, 2), numbers((3, 280, 200))),
     (numbers((6, 5, 100))[::2, :, ::2], numbers((50, 33))),
     (numbers((20, 30))[::-1], numbers((30, 300))[:, ::-1]),
     (np.broadcast_to(numbers((1, 70)), (90, 70)), numbers((70, 80))),
     (numbers((70, 100))[:, 3:73], numbers((70, 80))),
-], ids=range(8))
+], ids=range(9))
 def test_operands_need_not_be_contiguous(rung, a, b):
     with use(matmul=rung):
         check(a, b, k.matmul(a, b))

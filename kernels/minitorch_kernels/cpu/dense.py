@@ -8,7 +8,8 @@ the strip. ROWS rows of a strip are summed in the nearest cache while k runs, an
 Transposed operands are read as they lie: only distances differ. Where packing b would cost more than packing a, the
 transposed product is computed, y^T = b^T @ a^T, and turned on its way into y. A b with contiguous rows is not packed
 at all where few rows of a would use the copy. Where one part alone uses a strip, its first tile packs it while it sums;
-a small b is packed by each thread for itself, since memory that another core has written comes slower than that.
+so it does in each part where a is transposed, for one round of large parts: there the copies of a cost most. A small b
+is packed by each thread for itself, since memory that another core has written comes slower than that.
 """
 from __future__ import annotations
 
@@ -49,17 +50,21 @@ from .vector import (
 VECTORS = 4 if MANY else 2  # of a strip
 HEIGHTS = (12, 12, 8, 6) if MANY else (12, 6)  # rows of a tile of 1, 2, ... vectors: as many sums as registers hold
 ROWS = 192  # rows that are summed at once: whole tiles of each height
-PITCH = ROWS + 16  # an odd number of cache lines: neighbours in a column do not meet in the same sets of a cache
+MORE = 264  # the same, where a part packs strips for itself and copies a: both are read once for so many rows
+PITCH = MORE + 8  # of copied rows, an odd number of cache lines: those of a column do not meet in a cache's sets
 TALL = 24  # rows that are whole tiles of each height
 NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
 FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
 CHUNK = 1 << 18  # numbers of b that are packed at a time
+TOGETHER = 4  # strips at least that use a block of a while it is near
 SPREAD = 1 << 20  # multiplications worth a part
 PARTS = 32  # parts at most
 EVEN = 8  # parts at least, where the work is worth so many
 PACKED, DIRECT, HERE, OWN = range(4)  # how b is read: packed before, as it lies, packed by each part, by each thread
 LITTLE = 1 << 16  # numbers of b up to which each thread may pack them for itself, for its L2 cache
 OFTEN = 4  # times what packing b costs a thread that its rows must be worth, to do it for itself
+FAR, NEXT = 64, 32  # what a number of a costs that a part copies, and one of b that it packs, in multiplications
+LAST = 0.1  # of a part's time, threads wait for the last one
 TURN, COPY = 0.3, 0.1  # what packing a number costs, with and without transposing, in time for 60 multiplications
 
 
@@ -152,31 +157,38 @@ def _plan(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
         (b_at, a_at, (b_step, b_row), (a_step, a_row), (n, m), (1, n)) if swapped else
         (a_at, b_at, (a_row, a_step), (b_row, b_step), (m, n), (n, 1)))
     wide = VECTORS * vector.lanes(letter)
-    strips, deep = -(-columns // wide), max(depth, 1)
-    together = max(1, min(strips, CHUNK // (wide * deep)))  # strips that are packed at a time
+    strips, deep, strided = -(-columns // wide), max(depth, 1), left_step != 1
+    together = min(strips, max(TOGETHER, CHUNK // (wide * deep)))  # strips that are packed at a time
+    cut = deep
+    if not swapped and together * wide * deep > CHUNK:
+        cut = max(1, CHUNK // (wide * together * NEAR)) * NEAR
+    stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
     whole = HEIGHTS[-1] if columns % wide == 0 else TALL  # the height of tiles
     wanted = min(PARTS, max(1, batch * rows * columns * depth // SPREAD))
-    row_cut, _ = _cuts(rows, strips, wanted // batch, left_step != 1, whole)
-    mode, cut = HERE if rows <= min(row_cut, ROWS) else PACKED, deep  # no strip is packed twice
-    if together < strips and not swapped and CHUNK // (wide * strips) >= NEAR:  # all strips, but not all k
-        together, cut = strips, CHUNK // (wide * strips) // NEAR * NEAR
+    row_cut, strip_cut = _cuts(rows, strips, wanted // batch, strided, whole)
+    mode, block = PACKED, ROWS
     if right_step == 1 and rows <= FEW and columns % vector.lanes(letter) == 0:
         mode = DIRECT
-    stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
-    if mode != PACKED:
-        together, stack, cut = strips, batch, deep
+    elif rows <= min(row_cut, ROWS):  # no strip is packed twice
+        mode = HERE
     elif (batch == 1 and (together, cut) == (strips, deep) and strips * wide * deep <= LITTLE
           and rows > 60 * OFTEN * threads * (COPY if right_step == 1 else TURN)):
         mode = OWN  # what another core has written comes slower than it is packed
+    elif strided and right_step == 1:
+        mode, block = HERE, MORE
+        row_cut, strip_cut = _cuts_alone(rows, strips, wide, batch, wanted, threads, whole)
+    if mode != PACKED:
+        together, stack, cut = strips, batch, deep
     rounds = []
     for g, s, k in product(range(0, batch, stack), range(0, strips, together), range(0, deep, cut)):
         matrices, some, count = min(stack, batch - g), min(together, strips - s), min(cut, depth - k)
         work = matrices * rows * min(some * wide, columns - s * wide) * count
-        wanted = min(PARTS, max(1, work // SPREAD)) // matrices
-        row_cut, strip_cut = _cuts(rows, some, wanted, left_step != 1, whole)
+        if mode == PACKED:
+            row_cut, strip_cut = _cuts(rows, some, min(PARTS, max(1, work // SPREAD)) // matrices, strided, whole)
         row_parts, strip_parts = -(-rows // row_cut), -(-some // strip_cut)
         numbers = np.array([rows, columns, count, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
-                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth])
+                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth,
+                            block])
         packing = matrices * some if mode == PACKED else 0
         parts = matrices * row_parts * strip_parts
         rounds.append((numbers, packing * -(-count // NEAR), packing * wide * count, parts, 2 * work))
@@ -195,6 +207,19 @@ def _cuts(rows, strips, parts, strided, whole):
         most = max(row_parts, min(-(-rows // (2 * TALL)), min(parts, EVEN) // strip_parts))
         row_parts = min(range(most, most // 2, -2), key=lambda n: n * _height(rows, n, whole))  # the last is no shorter
     return _height(rows, row_parts, whole), -(-strips // strip_parts)
+
+
+def _cuts_alone(rows, strips, wide, batch, most, threads, whole):
+    """The cheapest rows, at most MORE, and strips of a part that copies its rows of a and packs its strips itself."""
+
+    def cost(cuts):
+        height, some = cuts
+        part = height * some * wide + FAR * height + NEXT * some * wide
+        return part * (-(-batch * -(-rows // height) * -(-strips // some) // threads) + LAST)
+
+    least, most = -(-rows // MORE), most // batch
+    return min(((_height(rows, r, whole), -(-strips // s)) for r in range(least, max(least, most) + 1)
+                for s in range(1, max(1, most // r) + 1)), key=cost)
 
 
 def _height(rows, parts, whole):
@@ -282,7 +307,7 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     row_cut, row_parts, strip_cut, strip_parts, mode, swapped = (numbers[13], numbers[14], numbers[15], numbers[16],
                                                                  numbers[17], numbers[18])
     done, more = numbers[19], numbers[20]  # k that y has been summed over, and whether others follow
-    lane = lanes_of(y)
+    lane, block = lanes_of(y), numbers[21]
     wide = VECTORS * lane
     matrix, rest = part // (row_parts * strip_parts), part % (row_parts * strip_parts)
     first, first_strip = rest % row_parts * row_cut, rest // row_parts * strip_cut
@@ -291,7 +316,7 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     copied = left_step != 1 and last_strip - first_strip > 1
     a, a_row, a_step = (np.empty(NEAR * PITCH, y.dtype), 1, PITCH) if copied else (left, left_row, left_step)
     own_b = aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
-    begin, room = aligned(np.zeros(wide + lane, y.dtype)), ROWS * wide
+    begin, room = aligned(np.zeros(wide + lane, y.dtype)), block * wide
     sums = aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
     mine, packed_at = 0, 0
     if mode == OWN:  # rooms: which are taken, and then which are packed
@@ -301,8 +326,8 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
             _pack_all(some, columns, depth, right, right_starts[g], right_row, right_step, packed, packed_at)
             rooms[len(rooms) // 2 + mine] = 1
     end = min(first + row_cut, rows)
-    for i in range(first, end, ROWS):
-        height = min(ROWS, end - i)
+    for i in range(first, end, block):
+        height = min(block, end - i)
         for k in range(0, max(depth, 1), NEAR):
             some_depth, last = min(NEAR, depth - k), k + NEAR >= depth
             ia = start + i * left_row + k * left_step
@@ -377,7 +402,7 @@ def _copy_rows(y, place, y_row, height, count, sums, own):
 
 @jit
 def _copy_columns(a, ia, row, step, height, depth, out):
-    """out[k, r] = a[ia + r * row + k * step] for ROWS rows; those from `height` on mean nothing."""
+    """out[k, r] = a[ia + r * row + k * step] for rows below PITCH; those from `height` on mean nothing."""
     lane = lanes_of(out)
     for k in range(depth):
         if row == 1:
