@@ -586,7 +586,7 @@ def _shares(y: Any, x: Any) -> bool:
     """Whether `y`, made from `x` by a shape operation, is a view of it."""
     if y is x or (y.base is not None and (y.base is x or y.base is x.base)):
         return True
-    memory = None if type(y) is np.ndarray else getattr(getattr(y, "data", None), "mem", None)
+    memory = None if isinstance(y, np.ndarray) else getattr(getattr(y, "data", None), "mem", None)
     return memory is not None and memory is x.data.mem  # CuPy's views need not have a base
 
 

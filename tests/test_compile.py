@@ -61,6 +61,15 @@ class GPT(nn.Module):
         return self.head(self.norm(x)).flatten(0, 1)
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.gru, self.head = nn.Embedding(20, 6), nn.GRU(6, 10, batch_first=True), nn.Linear(10, 20)
+
+    def forward(self, i):
+        return self.head(self.gru(self.words(i))[0]).flatten(0, 1)
+
+
 def mlp():
     return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 10))
 
@@ -82,7 +91,8 @@ def vectors(rng, n=4):
     return mt.tensor(rng.standard_normal((n, 6)).astype("f")), mt.tensor(rng.integers(0, 10, n))
 
 
-MODELS = {"mlp": (mlp, vectors), "cnn": (cnn, images), "residual": (Residual, images), "gpt": (GPT, words)}
+MODELS = {"mlp": (mlp, vectors), "cnn": (cnn, images), "residual": (Residual, images), "gpt": (GPT, words),
+          "gru": (Recurrent, words)}
 
 
 def trained(build, data, make_optimizer, compiled, clip=False, steps=6, amount=()):
