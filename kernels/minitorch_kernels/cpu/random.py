@@ -5,6 +5,7 @@ import numpy as np
 
 from ..box_muller import COS, HALF_PI, LN2_HIGH, LN2_LOW, LOG, QUADRANTS, SIN, SQRT_HALF
 from .jit import in_order, jit
+from .tasks import task
 
 BLOCK = np.int64(624)  # words of the state
 CHUNK = 2048  # numbers at a time: their words stay in the first-level cache
@@ -63,27 +64,48 @@ def uniform(key, position, low, scale, high, plain, out):
     return position
 
 
-@in_order
 def normal(key, position, mean, std, plain, out):
     """Fill `out`, float32 in whole blocks of 16, with what `box_muller.box_muller` makes of uniform numbers."""
-    words = np.empty(CHUNK, np.uint32)
-    rest, angle, sine = np.empty((3, CHUNK // 2), np.float32)
-    for first in range(0, out.size, CHUNK):
-        part = out[first:first + CHUNK]
-        position = _draw(key, position, words[:part.size])
-        for block in range(0, part.size, 16):
-            for j in range(8):
-                rest[block // 2 + j] = np.float32(1) - _unit(words[block + j])
-                angle[block // 2 + j] = _unit(words[block + 8 + j]) * np.float32(2 * np.pi)
-        half = part.size // 2
-        _radius(rest[:half])
-        _sincos(angle[:half], sine[:half])
-        for block in range(0, part.size, 16):
-            for j in range(8):
-                i = block // 2 + j
-                part[block + j] = _affine(rest[i] * angle[i], std, mean, plain)
-                part[block + 8 + j] = _affine(rest[i] * sine[i], std, mean, plain)
+    words = out.view(np.uint32)
+    position = _draw(key, position, words)  # one after the other; the rest by all threads
+    _box_muller(-(-out.size // CHUNK), 20 * out.size, words, mean, std, plain, out)
     return position
+
+
+@task
+def _box_muller(part, words, mean, std, plain, out):
+    """A chunk of normal numbers in the place of their words."""
+    words, out = words[part * CHUNK:(part + 1) * CHUNK], out[part * CHUNK:(part + 1) * CHUNK]
+    half = out.size // 2
+    radius = np.empty(half, np.float32)  # three allocations: of parts of one, LLVM cannot know that they do not overlap
+    cosine, sine = np.empty(half, np.float32), np.empty(half, np.float32)
+    _uniform_pairs(words, radius, cosine)
+    _radius(radius)
+    _sincos(cosine, sine)
+    _normal_pairs(radius, cosine, sine, mean, std, plain, out)
+
+
+@in_order
+def _uniform_pairs(words, rest, angle):
+    """1 - u and 2 pi u of the first and the last eight numbers of each block."""
+    for block in range(words.size // 16):
+        first, last = words[16 * block:16 * block + 8], words[16 * block + 8:16 * block + 16]
+        rests, angles = rest[8 * block:8 * block + 8], angle[8 * block:8 * block + 8]
+        for j in range(8):
+            rests[j] = np.float32(1) - _unit(first[j])
+            angles[j] = _unit(last[j]) * np.float32(2 * np.pi)
+
+
+@in_order
+def _normal_pairs(radius, cosine, sine, mean, std, plain, out):
+    """Eight numbers of each block with the cosine, and then eight with the sine."""
+    for block in range(out.size // 16):
+        first, last = out[16 * block:16 * block + 8], out[16 * block + 8:16 * block + 16]
+        at = slice(8 * block, 8 * block + 8)
+        length, c, s = radius[at], cosine[at], sine[at]
+        for j in range(8):
+            first[j] = _affine(length[j] * c[j], std, mean, plain)
+            last[j] = _affine(length[j] * s[j], std, mean, plain)
 
 
 @in_order
@@ -115,8 +137,8 @@ def _radius(x):
         m, power = x[i] - np.float32(1), np.float32(e)
         square = m * m
         y = np.float32(m * LOG[0] + LOG[1])
-        for c in LOG[2:]:
-            y = _fma(y, m, c)
+        y = _fma(_fma(_fma(y, m, LOG[2]), m, LOG[3]), m, LOG[4])
+        y = _fma(_fma(_fma(_fma(y, m, LOG[5]), m, LOG[6]), m, LOG[7]), m, LOG[8])
         y = _fma(y * m, square, power * np.float32(LN2_LOW)) - square * np.float32(0.5)
         x[i] = np.sqrt(_fma(power, LN2_HIGH, m + y) * np.float32(-2))
 
@@ -127,9 +149,7 @@ def _sincos(angle, sine):
     cosines, sines = angle.view(np.int32), sine.view(np.int32)
     for i in range(angle.size):
         quadrant = (np.int32(angle[i] * np.float32(QUADRANTS)) + np.int32(1)) >> np.int32(1)
-        x = angle[i]
-        for part in HALF_PI:
-            x = _fma(quadrant, -part, x)
+        x = _fma(quadrant, -HALF_PI[2], _fma(quadrant, -HALF_PI[1], _fma(quadrant, -HALF_PI[0], angle[i])))
         square = x * x
         c, s = np.float32(square * COS[0] + COS[1]), np.float32(square * SIN[0] + SIN[1])
         c, s = _fma(c, square, COS[2]), _fma(s, square, SIN[2])
