@@ -57,7 +57,7 @@ def test_functions_of_large_arrays(name, dtype):
 
 
 @pytest.mark.parametrize("name, ufunc", [("add", np.add), ("sub", np.subtract), ("mul", np.multiply),
-                                         ("div", np.divide)])
+                                         ("div", np.divide), ("maximum", np.maximum), ("minimum", np.minimum)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_two_operands(name, ufunc, dtype):
     """Whatever shares the shape or repeats along it, contiguous or not: the bits that NumPy gives."""
@@ -74,6 +74,14 @@ def test_two_operands(name, ufunc, dtype):
             expected, found = ufunc(a, b), getattr(k, name)(a, b)
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected, f"{np.shape(a)} {name} {np.shape(b)}")
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_the_larger_of_nan_and_a_number_is_nan(name):
+    x, y = noise((ROWS, WIDTH), np.float32), noise((ROWS, WIDTH), np.float32, 1)
+    x[0, :3], y[0, 1:5] = np.nan, [np.nan, 1, np.nan, np.inf]
+    for a, b in ((x, y), (y, x), (x, 0.5), (0.5, x)):
+        np.testing.assert_array_equal(getattr(k, name)(a, b), getattr(np, name)(a, b))
 
 
 def test_results_are_no_ones_memory():

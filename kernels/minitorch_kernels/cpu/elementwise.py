@@ -44,7 +44,7 @@ def binary(name, a, b, dtype, shape):
     """
     size = math.prod(shape)
     spread = _repeats(a, dtype, shape), _repeats(b, dtype, shape)
-    if None in spread or min(spread) > PERIOD or max(spread) < size:
+    if None in spread or PERIOD < min(spread) < size or max(spread) < size:
         return None
     n, step = min(spread), PART
     if n < size:
@@ -154,6 +154,24 @@ def _div(part, step, a, b, out):
 
 
 @task
+def _maximum(part, step, a, b, out):
+    first = part * step
+    a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
+    out = out[first:first + step]
+    for i in range(out.size):
+        out[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]  # nan, whichever it is
+
+
+@task
+def _minimum(part, step, a, b, out):
+    first = part * step
+    a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
+    out = out[first:first + step]
+    for i in range(out.size):
+        out[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
+
+
+@task
 def _exp(part, x, out):
     widest()
     x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
@@ -193,7 +211,7 @@ def _erfc(part, x, out):
         out[i] = erfc32(x[i])
 
 
-BINARY = {"add": _add, "sub": _sub, "mul": _mul, "div": _div}
+BINARY = {"add": _add, "sub": _sub, "mul": _mul, "div": _div, "maximum": _maximum, "minimum": _minimum}
 UNARY = {"exp": _exp, "log": _log, "tanh": _tanh, "erf": _erf, "erfc": _erfc}
 
 
