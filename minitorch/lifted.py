@@ -49,6 +49,9 @@ class TensorModule:
     def cumsum(self, x, axis):
         return FUNCTIONS["cumsum"](x, axis)
 
+    def cumprod(self, x, axis):
+        return FUNCTIONS["cumprod"](x, axis)
+
     def reshape(self, x, shape):
         return FUNCTIONS["reshape"](x, tuple(shape))
 

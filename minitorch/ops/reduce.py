@@ -287,7 +287,7 @@ def _norm(k: Any, x: Any, p: float, dims: tuple, keepdim: bool) -> Any:
         if len(dims) == x.ndim and x.flags.c_contiguous and not keepdim:
             flat = x.reshape(-1)
             return k.sqrt(k.xp.dot(flat, flat))
-        return k.sqrt(k.sum(k.mul(x, x), dims, keepdim))
+        return k.sqrt(k.sum_squares(x, keepdim) if dims == (x.ndim - 1,) else k.sum(k.mul(x, x), dims, keepdim))
     size = k.abs(x)
     if p == 1:
         return k.sum(size, dims, keepdim)

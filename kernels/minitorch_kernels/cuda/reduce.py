@@ -34,6 +34,11 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return x.reshape(shape)
 
 
+def sum_squares(x: Any, keepdims: bool = False) -> Any:
+    """The sum of the squares over the last axis."""
+    return sum(x * x, x.ndim - 1, keepdims)
+
+
 def cumsum(x: Any, axis: int) -> Any:
     axis %= x.ndim
     n, inner = x.shape[axis], prod(x.shape[axis + 1:])
