@@ -68,6 +68,10 @@ def test_workers_wake_from_their_sleep(threads):
         assert (seen == n).all()
 
 
+def forbidden(*arguments):
+    raise PermissionError(1, "Operation not permitted")
+
+
 def asleep():
     """The worker that sleeps, of a pool of two threads."""
     seen = np.zeros(4, np.int64)
@@ -88,7 +92,7 @@ def test_a_worker_wakes_on_another_core(monkeypatch, allowed):
         worker, seen = asleep(), np.zeros(4, np.int64)
         at_first = os.sched_getaffinity(worker)
         if not allowed:
-            monkeypatch.setattr(os, "sched_setaffinity", lambda *_: (_ for _ in ()).throw(PermissionError()))
+            monkeypatch.setattr(os, "sched_setaffinity", forbidden)
         count_part(4, ALWAYS, seen, 1)
         assert (seen == 1).all() and os.sched_getaffinity(0) == CORES
         assert len(os.sched_getaffinity(worker)) == (len(CORES) - 1 if allowed else len(at_first))

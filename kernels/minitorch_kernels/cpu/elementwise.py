@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .. import memory
-from .jit import exactly
+from .jit import exactly, jit
 from .tasks import task
 from .widest import widest
 
@@ -117,56 +117,52 @@ def _where(part, mask, a, b, out):
 
 # Two operands; one may be as short as a part, and then serves every part
 
-@task
-def _add(part, step, a, b, out):
+@jit
+def _share(part, step, a, b, out):
+    """What of each array belongs to a part."""
     first = part * step
     a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
-    out = out[first:first + step]
+    return a, b, out[first:first + step]
+
+
+@task
+def _add(part, step, a, b, out):
+    a, b, out = _share(part, step, a, b, out)
     for i in range(out.size):
         out[i] = a[i] + b[i]
 
 
 @task
 def _sub(part, step, a, b, out):
-    first = part * step
-    a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
-    out = out[first:first + step]
+    a, b, out = _share(part, step, a, b, out)
     for i in range(out.size):
         out[i] = a[i] - b[i]
 
 
 @task
 def _mul(part, step, a, b, out):
-    first = part * step
-    a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
-    out = out[first:first + step]
+    a, b, out = _share(part, step, a, b, out)
     for i in range(out.size):
         out[i] = a[i] * b[i]
 
 
 @task
 def _div(part, step, a, b, out):
-    first = part * step
-    a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
-    out = out[first:first + step]
+    a, b, out = _share(part, step, a, b, out)
     for i in range(out.size):
         out[i] = a[i] / b[i]
 
 
 @task
 def _maximum(part, step, a, b, out):
-    first = part * step
-    a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
-    out = out[first:first + step]
+    a, b, out = _share(part, step, a, b, out)
     for i in range(out.size):
         out[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]  # nan, whichever it is
 
 
 @task
 def _minimum(part, step, a, b, out):
-    first = part * step
-    a, b = a[first if a.size == out.size else 0:], b[first if b.size == out.size else 0:]
-    out = out[first:first + step]
+    a, b, out = _share(part, step, a, b, out)
     for i in range(out.size):
         out[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
 

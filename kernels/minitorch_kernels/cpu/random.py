@@ -137,8 +137,8 @@ def _radius(x):
         m, power = x[i] - np.float32(1), np.float32(e)
         square = m * m
         y = np.float32(m * LOG[0] + LOG[1])
-        y = _fma(_fma(_fma(y, m, LOG[2]), m, LOG[3]), m, LOG[4])
-        y = _fma(_fma(_fma(_fma(y, m, LOG[5]), m, LOG[6]), m, LOG[7]), m, LOG[8])
+        for c in LOG[2:]:
+            y = _fma(y, m, c)
         y = _fma(y * m, square, power * np.float32(LN2_LOW)) - square * np.float32(0.5)
         x[i] = np.sqrt(_fma(power, LN2_HIGH, m + y) * np.float32(-2))
 
@@ -149,7 +149,9 @@ def _sincos(angle, sine):
     cosines, sines = angle.view(np.int32), sine.view(np.int32)
     for i in range(angle.size):
         quadrant = (np.int32(angle[i] * np.float32(QUADRANTS)) + np.int32(1)) >> np.int32(1)
-        x = _fma(quadrant, -HALF_PI[2], _fma(quadrant, -HALF_PI[1], _fma(quadrant, -HALF_PI[0], angle[i])))
+        x = angle[i]
+        for part in HALF_PI:
+            x = _fma(quadrant, -part, x)
         square = x * x
         c, s = np.float32(square * COS[0] + COS[1]), np.float32(square * SIN[0] + SIN[1])
         c, s = _fma(c, square, COS[2]), _fma(s, square, SIN[2])
