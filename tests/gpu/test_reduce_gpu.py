@@ -49,6 +49,21 @@ def test_sum(pieces, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_squares_of_rows(pieces, dtype):
+    import cupy
+
+    for shape in ((5000,), (100, 257), (4, 1, 10), (300, 3)):
+        x = np.random.default_rng(2).standard_normal(shape).astype(DTYPES[dtype])
+        for keepdims in (False, True):
+            there = cupy.asarray(x)
+            assert cuda("sum_squares").refuses(there, keepdims) is None
+            found = kernels(cupy).sum_squares(there, keepdims).get()
+            expected = np.square(x.astype(np.float64)).sum(-1, keepdims=keepdims)
+            assert found.dtype == x.dtype and found.shape == expected.shape
+            np.testing.assert_allclose(found.astype(np.float64), expected, rtol=2 * ROUNDED[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_cumsum(pieces, dtype):
     import cupy
 
