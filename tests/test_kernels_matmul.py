@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 from minitorch_kernels import blas, explain, kernels, matmul, parallel, use
-from minitorch_kernels.cpu import dense
+from minitorch_kernels.cpu import dense, planning
 
 k = kernels(np)
 RUNGS = ("reference", "blas", "numba", "threads", "packed", "tiled", "blocked", "rows", "loops")
@@ -71,13 +71,13 @@ def test_operands_need_not_be_contiguous(rung, a, b):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("turn_a", [False, True])
 @pytest.mark.parametrize("turn_b", [False, True])
-@pytest.mark.parametrize("chunk", [dense.CHUNK, 1 << 15, 1 << 12])
+@pytest.mark.parametrize("chunk", [planning.CHUNK, 1 << 15, 1 << 12])
 @pytest.mark.parametrize("m, depth, n", [(193, 520, 64), (200, 700, 65), (400, 300, 130), (25, 1000, 32), (7, 513, 200),
                                          (600, 1, 17), (193, 257, 300), (24, 5, 16), (385, 600, 8)])
 def test_tiles_at_all_edges(monkeypatch, dtype, turn_a, turn_b, chunk, m, depth, n):
     """Strips, blocks of rows, and k in every cut; a bias; and a floor. Small chunks make many rounds."""
-    monkeypatch.setattr(dense, "CHUNK", chunk)
-    dense._plan.cache_clear()
+    monkeypatch.setattr(planning, "CHUNK", chunk)
+    planning.plan_for.cache_clear()
     a = numbers((depth, m), dtype).T if turn_a else numbers((m, depth), dtype)
     b = numbers((n, depth), dtype, 1).T if turn_b else numbers((depth, n), dtype, 1)
     bias, y = numbers((n,), dtype, 2), np.full((m, n), np.nan, dtype)
@@ -86,7 +86,7 @@ def test_tiles_at_all_edges(monkeypatch, dtype, turn_a, turn_b, chunk, m, depth,
         check(a, b, y)
         dense.multiply(a, b, y, bias, relu=True)
     finally:
-        dense._plan.cache_clear()
+        planning.plan_for.cache_clear()
     want = np.maximum(expected(a, b) + bias, 0)
     np.testing.assert_allclose(y, want, rtol=0, atol=40 * np.finfo(dtype).eps * depth**0.5)
 

@@ -1,0 +1,143 @@
+"""How a dense matrix product is cut: into strips and parts, in which order, and which operand is packed.
+
+It follows from shapes, strides and the number of threads alone, and is kept for the next product of that kind. The
+constants are measured; `minitorch bench` repeats the comparison with other libraries.
+"""
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import product
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from .vector import MANY, lanes
+
+VECTORS = 4 if MANY else 2  # of a strip
+HEIGHTS = (12, 12, 8, 6) if MANY else (12, 6)  # rows of a tile of 1, 2, ... vectors: as many sums as registers hold
+ROWS = 192  # rows that are summed at once: whole tiles of each height
+MORE = 264  # the same, where a part packs strips for itself and copies a: both are read once for so many rows
+PITCH = MORE + 8  # of copied rows, an odd number of cache lines: those of a column do not meet in a cache's sets
+TALL = 24  # rows that are whole tiles of each height
+NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
+FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
+CHUNK = 1 << 18  # numbers of b that are packed at a time
+TOGETHER = 4  # strips at least that use a block of a while it is near
+SPREAD = 1 << 20  # multiplications worth a part
+PARTS = 32  # parts at most
+EVEN = 8  # parts at least, where the work is worth so many
+PACKED, DIRECT, HERE, OWN = range(4)  # how b is read: packed before, as it lies, packed by each part, by each thread
+LITTLE = 1 << 16  # numbers of b up to which each thread may pack them for itself, for its L2 cache
+OFTEN = 4  # times what packing b costs a thread that its rows must be worth, to do it for itself
+FAR, NEXT = 64, 32  # what a number of a costs that a part copies, and one of b that it packs, in multiplications
+LAST = 0.1  # of a part's time, threads wait for the last one
+TURN, COPY = 0.3, 0.1  # what packing a number costs, with and without transposing, in time for 60 multiplications
+
+
+class Plan(NamedTuple):
+    """What follows from shapes and strides alone."""
+
+    swapped: bool
+    left_at: np.ndarray  # for each matrix of the batch, where it begins
+    right_at: np.ndarray
+    packed: int  # numbers of the packed strips
+    own: bool  # whether each thread has packed strips of its own
+    rounds: list[tuple]  # numbers for the tasks; parts and work of packing; parts and work of the product
+
+
+@lru_cache(1024)
+def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
+    size = np.dtype(letter).itemsize
+    (m, depth), n, batch = a_shape[-2:], b_shape[-1], prod(y_shape[:-2])
+    (a_row, a_step), (b_row, b_step) = ([s // size for s in strides[-2:]] for strides in (a_strides, b_strides))
+    a_at, b_at = (_starts(shape[:-2], [s // size for s in strides[:-2]], y_shape[:-2])
+                  for shape, strides in ((a_shape, a_strides), (b_shape, b_strides)))
+    as_is = n * _cost(b_step, m) + m * (COPY if a_step != 1 else 0)
+    turned = m * _cost(a_row, n) + m * n * TURN / max(depth, 1) + n * (COPY if b_row != 1 else 0)
+    swapped = turned < as_is
+    left_at, right_at, (left_row, left_step), (right_row, right_step), (rows, columns), y_steps = (
+        (b_at, a_at, (b_step, b_row), (a_step, a_row), (n, m), (1, n)) if swapped else
+        (a_at, b_at, (a_row, a_step), (b_row, b_step), (m, n), (n, 1)))
+    wide = VECTORS * lanes(letter)
+    strips, deep, strided = -(-columns // wide), max(depth, 1), left_step != 1
+    together = min(strips, max(TOGETHER, CHUNK // (wide * deep)))  # strips that are packed at a time
+    cut = deep
+    if not swapped and together * wide * deep > CHUNK:
+        cut = max(1, CHUNK // (wide * together * NEAR)) * NEAR
+    stack = 1 if together < strips else max(1, min(batch, CHUNK // (strips * wide * deep)))  # matrices at a time
+    whole = HEIGHTS[-1] if columns % wide == 0 else TALL  # the height of tiles
+    wanted = min(PARTS, max(1, batch * rows * columns * depth // SPREAD))
+    row_cut, strip_cut = _cuts(rows, strips, wanted // batch, strided, whole)
+    mode, block = PACKED, ROWS
+    if right_step == 1 and rows <= FEW and columns % lanes(letter) == 0:
+        mode = DIRECT
+    elif rows <= min(row_cut, ROWS):  # no strip is packed twice
+        mode = HERE
+    elif (batch == 1 and (together, cut) == (strips, deep) and strips * wide * deep <= LITTLE
+          and rows > 60 * OFTEN * threads * (COPY if right_step == 1 else TURN)):
+        mode = OWN  # what another core has written comes slower than it is packed
+    elif strided and right_step == 1:
+        mode, block = HERE, MORE
+        row_cut, strip_cut = _cuts_alone(rows, strips, wide, batch, wanted, threads, whole)
+    if mode != PACKED:
+        together, stack, cut = strips, batch, deep
+    rounds = []
+    for g, s, k in product(range(0, batch, stack), range(0, strips, together), range(0, deep, cut)):
+        matrices, some, count = min(stack, batch - g), min(together, strips - s), min(cut, depth - k)
+        work = matrices * rows * min(some * wide, columns - s * wide) * count
+        if mode == PACKED:
+            row_cut, strip_cut = _cuts(rows, some, min(PARTS, max(1, work // SPREAD)) // matrices, strided, whole)
+        row_parts, strip_parts = -(-rows // row_cut), -(-some // strip_cut)
+        numbers = np.array([rows, columns, count, left_row, left_step, right_row, right_step, *y_steps, g, matrices, s,
+                            some, row_cut, row_parts, strip_cut, strip_parts, mode, swapped, k, k + count < depth,
+                            block])
+        packing = matrices * some if mode == PACKED else 0
+        parts = matrices * row_parts * strip_parts
+        rounds.append((numbers, packing * -(-count // NEAR), packing * wide * count, parts, 2 * work))
+    packed = {PACKED: stack, OWN: threads}.get(mode, 0) * together * wide * min(cut, deep)
+    return Plan(swapped, left_at, right_at, packed, mode == OWN, rounds)
+
+
+def _cuts(rows, strips, parts, strided, whole):
+    """Rows, a multiple of `whole`, and strips of a part.
+
+    Where a is strided, a part copies its rows, and wants some strips to use them.
+    """
+    row_parts = max(1, min(-(-rows // (ROWS // 2 if strided else ROWS)), parts))
+    strip_parts = max(1, min(strips // 4 if strided else strips, parts // row_parts))
+    if row_parts * strip_parts < min(parts, EVEN):  # threads would wait for the last part
+        most = max(row_parts, min(-(-rows // (2 * TALL)), min(parts, EVEN) // strip_parts))
+        row_parts = min(range(most, most // 2, -2), key=lambda n: n * _height(rows, n, whole))  # the last is no shorter
+    return _height(rows, row_parts, whole), -(-strips // strip_parts)
+
+
+def _cuts_alone(rows, strips, wide, batch, most, threads, whole):
+    """The cheapest rows, at most MORE, and strips of a part that copies its rows of a and packs its strips itself."""
+
+    def cost(cuts):
+        height, some = cuts
+        part = height * some * wide + FAR * height + NEXT * some * wide
+        return part * (-(-batch * -(-rows // height) * -(-strips // some) // threads) + LAST)
+
+    least, most = -(-rows // MORE), most // batch
+    return min(((_height(rows, r, whole), -(-strips // s)) for r in range(least, max(least, most) + 1)
+                for s in range(1, max(1, most // r) + 1)), key=cost)
+
+
+def _height(rows, parts, whole):
+    """Rows of a part, a multiple of `whole`."""
+    return -(-rows // (parts * whole)) * whole
+
+
+def _cost(step, uses):
+    """The cost of packing a number that is used so often: none where it need not be packed."""
+    return (0 if uses <= FEW else COPY) if step == 1 else TURN
+
+
+def _starts(shape, strides, batch):
+    """For each matrix of the broadcast batch, where it begins."""
+    at = np.zeros((), np.int64)
+    for n, s in zip(shape, strides):
+        at = at[..., None] + np.arange(n) * s
+    return np.array(np.broadcast_to(at, batch), order="C").reshape(-1)
