@@ -14,6 +14,8 @@ from ..op import _mark_view, composite, joint, op
 from ..tensor import Tensor
 from .shape import narrow, reshape, select
 
+MANY = 16  # tensors from which NumPy joins them in one call
+
 
 @op(method=False)
 def cat(k, *tensors, dim=0):
@@ -387,8 +389,23 @@ def _joined(k: Any, arrays: Any, given: Any, axis: int) -> Any:
             dtype = dtypes.to_numpy(dtypes.result_type(*given))
             arrays = [x.astype(dtype) for x in arrays]
             break
-    if k.xp is np and sum([x.nbytes for x in arrays]) >= memory.LARGE:
-        shape = list(arrays[0].shape)
-        shape[axis] = sum([x.shape[axis] for x in arrays])
-        return np.concatenate(arrays, axis, memory.empty(tuple(shape), dtype))
+    if k.xp is np and len(arrays) <= MANY and sum([x.nbytes for x in arrays]) >= memory.LARGE:
+        return _placed(k, arrays, axis, dtype)
     return k.xp.concatenate(arrays, axis)
+
+
+def _placed(k: Any, arrays: Any, axis: int, dtype: Any) -> Any:
+    """The arrays in one, in pooled memory, each copied by a kernel."""
+    shape = list(arrays[0].shape)
+    if not -len(shape) <= axis < len(shape):
+        raise IndexError("axis out of range")
+    before, at = (slice(None),) * (axis % len(shape)), 0
+    shape[axis] = sum([x.shape[axis] for x in arrays])
+    y = memory.empty(tuple(shape), dtype)
+    for x in arrays:
+        part = y[(*before, slice(at, at + x.shape[axis]))]
+        if part.shape != x.shape:
+            raise ValueError("sizes differ along another axis")
+        k.copy_into(part, x)
+        at += x.shape[axis]
+    return y
