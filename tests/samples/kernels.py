@@ -75,6 +75,11 @@ def crossed(shape, axes, dtype):
 
 register(KernelCase("copy", [crossed(shape, axes, dtype) for dtype in (np.float32, np.float64) for shape, axes in [
     ((257, 300), (1, 0)), ((1, 9, 33, 250), (0, 2, 3, 1)), ((5, 8, 17, 100), (3, 0, 2, 1)), ((300, 300), (0, 1))]]))
+register(KernelCase("copy", [lambda rng, key=key: ((rng.standard_normal((301, 300))[key],), {})
+                             for key in (np.s_[::-1], np.s_[1:, ::-1], np.s_[:, 2:])]))
+register(KernelCase("copy_into", [lambda rng, dtype=dtype: (tuple(
+    np.asarray(rng.standard_normal((300, 301)), dtype) for _ in range(2)), {}) for dtype in (np.float32, np.float64)],
+    lambda out, x: {0: x}))
 
 
 NUMBERS = {"slope": 0.1, "alpha": 1.3, "scale": 1.1, "input_scale": 0.7, "low": -0.5, "high": 0.75, "width": 0.4,
