@@ -81,8 +81,12 @@ def multiply(a, b, y, bias=None, relu=False):
     plan = plan_for(a.shape, a.strides, b.shape, b.strides, y.shape, letter, threads)
     left, right = (b, a) if plan.swapped else (a, b)
     left, right, flat = _flat(left), _flat(right), y.reshape(-1)
-    packed = vector.empty(plan.packed, y.dtype) if plan.packed else _none(letter)
     bias, floor = _none(letter) if bias is None else bias, _floors(letter, relu)
+    if plan.slim:
+        task, numbers, parts, work = plan.slim
+        task(parts, work, numbers, plan.left_at, plan.right_at, left, right, flat, bias, floor)
+        return
+    packed = vector.empty(plan.packed, y.dtype) if plan.packed else _none(letter)
     rooms = np.zeros(2 * threads, np.int64) if plan.own else _NO_ROOMS
     for numbers, pack_parts, pack_work, parts, work in plan.rounds:
         if pack_parts:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .slim import plan as slim_plan
 from .vector import MANY, lanes
 
 VECTORS = 4 if MANY else 2  # of a strip
@@ -43,6 +44,7 @@ class Plan(NamedTuple):
     right_at: np.ndarray
     packed: int  # numbers of the packed strips
     own: bool  # whether each thread has packed strips of its own
+    slim: tuple | None  # the task of a product with few rows or columns, its numbers, parts and work
     rounds: list[tuple]  # numbers for the tasks; parts and work of packing; parts and work of the product
 
 
@@ -53,6 +55,11 @@ def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
     (a_row, a_step), (b_row, b_step) = ([s // size for s in strides[-2:]] for strides in (a_strides, b_strides))
     a_at, b_at = (_starts(shape[:-2], [s // size for s in strides[:-2]], y_shape[:-2])
                   for shape, strides in ((a_shape, a_strides), (b_shape, b_strides)))
+    swapped = m > n
+    slim = (slim_plan(n, m, depth, (b_step, b_row), (a_step, a_row), (1, n), batch, True, size) if swapped else
+            slim_plan(m, n, depth, (a_row, a_step), (b_row, b_step), (n, 1), batch, False, size))
+    if slim:
+        return Plan(swapped, *((b_at, a_at) if swapped else (a_at, b_at)), 0, False, slim, [])
     as_is = n * _cost(b_step, m) + m * (COPY if a_step != 1 else 0)
     turned = m * _cost(a_row, n) + m * n * TURN / max(depth, 1) + n * (COPY if b_row != 1 else 0)
     swapped = turned < as_is
@@ -96,7 +103,7 @@ def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
         parts = matrices * row_parts * strip_parts
         rounds.append((numbers, packing * -(-count // NEAR), packing * wide * count, parts, 2 * work))
     packed = {PACKED: stack, OWN: threads}.get(mode, 0) * together * wide * min(cut, deep)
-    return Plan(swapped, left_at, right_at, packed, mode == OWN, rounds)
+    return Plan(swapped, left_at, right_at, packed, mode == OWN, None, rounds)
 
 
 def _cuts(rows, strips, parts, strided, whole):
