@@ -67,6 +67,8 @@ def test_two_operands(name, ufunc, dtype):
     pairs = [(x, y), (x, x), (x, y[0]), (y[0], x), (x, y[:1]), (x, y[:, :1]), (x, 1.5), (1.5, x), (3, x), (x, True),
              (x, y[0, 0]), (x, y[:1, :1]), (x.T, y.T), (x[:, ::-1], y), (x, frozen), (cube, cube[0]),
              (cube, cube[0, 0]), (cube, cube[:, 0, 0].reshape(50, 1, 1)), (cube[0, 0], cube),
+             (y[:, :1].copy(), x), (x, y[:, :1].copy()), (cube, cube[0, :, :1].copy()), (cube[:1, :, :1].copy(), cube),
+             (cube, cube[:, :, :1].copy()), (cube, frozen[:30, :1]), (cube, cube[:1].copy()),
              (y[0, :7], noise((POOLED, 7), dtype)),
              (x, np.float64(2)), (x, y.astype(np.float32)), (x, np.arange(WIDTH))]
     for a, b in pairs:

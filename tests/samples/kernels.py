@@ -68,6 +68,28 @@ register(KernelCase("cumsum", [
     lambda rng, axis=axis: ((rng.standard_normal((3, 40, 300)), axis), {}) for axis in (0, 1, 2)]))
 
 
+def product(rows, columns, depth, turned, dtype):
+    """Operands with few rows, or columns, for the products that pack nothing."""
+    def make(rng):
+        a, b = (np.asarray(rng.standard_normal(shape), dtype) for shape in ((rows, depth), (depth, columns)))
+        return (a, np.ascontiguousarray(b.T).T if turned else b), {}
+    return make
+
+
+register(KernelCase("matmul", [
+    product(*shape, turned, dtype) for dtype in (np.float32, np.float64) for shape, turned in (
+        ((1, 700, 600), False), ((1, 700, 600), True), ((7, 300, 200), True))]))
+
+
+def with_column(dtype):
+    return lambda rng: ((np.asarray(rng.standard_normal((700, 200)), dtype),
+                         np.asarray(rng.random((700, 1)) + 0.5, dtype)), {})
+
+
+for name in ("add", "sub", "mul", "div"):
+    register(KernelCase(name, [with_column(np.float32), with_column(np.float64)]))
+
+
 def crossed(shape, axes, dtype):
     """An array whose last axis is not the one that lies side by side in memory."""
     return lambda rng: ((np.asarray(rng.standard_normal(shape), dtype).transpose(axes),), {})

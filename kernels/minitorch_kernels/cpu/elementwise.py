@@ -16,6 +16,7 @@ from .widest import widest
 
 PART = 1 << 16  # numbers in a part
 PAGE = 4096  # bytes
+LINE = 16  # numbers of a line that are worth a loop
 PERIOD = 1 << 13  # the same, about, where an operand repeats itself
 WORK = {"exp": 12, "log": 15, "tanh": 15, "erf": 30, "erfc": 40}  # operations an element costs, about; others: 1
 ACCURACY = {"exp": 1.0, "log": 1.0, "tanh": 1.5, "erf": 2.0, "erfc": 5.0}  # ULP
@@ -40,10 +41,20 @@ def where(mask, a, b):
 def binary(name, a, b, dtype, shape):
     """a and b of `dtype`, put together by the task `name`, or None where they do not lie as it asks.
 
-    Each is a contiguous array of `shape`, a number, or the last axes of one that is repeated.
+    Each is a contiguous array of `shape`, a number, or the last axes of one that is repeated; or one of them has a
+    number for each line of the other, a column.
     """
     size = math.prod(shape)
     spread = _repeats(a, dtype, shape), _repeats(b, dtype, shape)
+    if None in spread and name in COLUMN:
+        if spread[1] == size and name in ("add", "mul"):
+            a, b, spread = b, a, spread[::-1]
+        line = _serves(b, dtype, shape)
+        if spread[0] != size or line is None:
+            return None
+        out, step = memory.empty(shape, dtype), max(1, PART // line)
+        COLUMN[name](-(-size // (step * line)), size, step, line, a.reshape(-1), b.reshape(-1), out.reshape(-1))
+        return out
     if None in spread or PERIOD < min(spread) < size or max(spread) < size:
         return None
     n, step = min(spread), PART
@@ -70,7 +81,21 @@ def _repeats(x, dtype, shape):
         return None
     if x.shape == shape or x.size == 1:
         return x.size
-    return x.size if x.shape == shape[len(shape) - x.ndim:] else None
+    sizes = x.shape
+    while sizes[0] == 1:
+        sizes = sizes[1:]
+    return x.size if sizes == shape[len(shape) - len(sizes):] else None
+
+
+def _serves(x, dtype, shape):
+    """How many elements of the result, side by side, a number of the operand x serves; None where it is no column."""
+    if not isinstance(x, np.ndarray) or x.dtype != dtype or not (x.flags.c_contiguous and x.flags.writeable):
+        return None
+    sizes = (1,) * (len(shape) - x.ndim) + x.shape
+    end = max([i + 1 for i, n in enumerate(sizes) if n > 1], default=0)
+    begin = min([i for i, n in enumerate(sizes) if n > 1], default=0)
+    line = math.prod(shape[end:])
+    return line if sizes[begin:end] == shape[begin:end] and line >= LINE else None
 
 
 def _repeated(x, n, step, dtype):
@@ -167,6 +192,40 @@ def _minimum(part, step, a, b, out):
         out[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
 
 
+# An operand with a number for each line, whose numbers begin anew after the last
+
+@task
+def _add_column(part, step, line, a, b, out):
+    for row in range(part * step, min((part + 1) * step, out.size // line)):
+        x, value, y = a[row * line:(row + 1) * line], b[row % b.size], out[row * line:(row + 1) * line]
+        for i in range(line):
+            y[i] = x[i] + value
+
+
+@task
+def _sub_column(part, step, line, a, b, out):
+    for row in range(part * step, min((part + 1) * step, out.size // line)):
+        x, value, y = a[row * line:(row + 1) * line], b[row % b.size], out[row * line:(row + 1) * line]
+        for i in range(line):
+            y[i] = x[i] - value
+
+
+@task
+def _mul_column(part, step, line, a, b, out):
+    for row in range(part * step, min((part + 1) * step, out.size // line)):
+        x, value, y = a[row * line:(row + 1) * line], b[row % b.size], out[row * line:(row + 1) * line]
+        for i in range(line):
+            y[i] = x[i] * value
+
+
+@task
+def _div_column(part, step, line, a, b, out):
+    for row in range(part * step, min((part + 1) * step, out.size // line)):
+        x, value, y = a[row * line:(row + 1) * line], b[row % b.size], out[row * line:(row + 1) * line]
+        for i in range(line):
+            y[i] = x[i] / value
+
+
 @task
 def _exp(part, x, out):
     widest()
@@ -208,6 +267,7 @@ def _erfc(part, x, out):
 
 
 BINARY = {"add": _add, "sub": _sub, "mul": _mul, "div": _div, "maximum": _maximum, "minimum": _minimum}
+COLUMN = {"add": _add_column, "sub": _sub_column, "mul": _mul_column, "div": _div_column}
 UNARY = {"exp": _exp, "log": _log, "tanh": _tanh, "erf": _erf, "erfc": _erfc}
 
 
