@@ -287,9 +287,7 @@ def _too_small_for(least):
         arrays = [x, *(y for y in rest if isinstance(y, np.ndarray))]
         if any(y.dtype.char not in "fd" or y.dtype != x.dtype for y in arrays):
             return "float32 and float64 only"
-        if any(y.shape != x.shape or not y.flags.c_contiguous for y in arrays):
-            return "C-contiguous arrays of one shape only"
-        return None
+        return "arrays of one shape only" if any(y.shape != x.shape for y in arrays) else None
 
     return refuses
 

@@ -76,8 +76,8 @@ def _unary(name: str) -> None:
     def pooled(x):
         if type(x) is not np.ndarray or x.size < POOLED:
             return ufunc(x)
-        if name in COMPILED and x.dtype.char == "f" and plain(x) and (fast := compiled("elementwise")):
-            return fast.unary(name, x)
+        if name in COMPILED and x.dtype.char == "f" and (fast := compiled("elementwise")):
+            return fast.unary(name, x if plain(x) else np.array(x, order="C"))
         out = memory.empty(x.shape, _result_dtype(ufunc, x.dtype))
         return spread(ufunc, out, x)
 

@@ -18,6 +18,12 @@ def sum(xp, x, axis=None, keepdims=False):
 
 
 @kernel
+def prod(xp, x, axis=None, keepdims=False):
+    """The product over one axis, several or all."""
+    return xp.prod(x, axis=axis, keepdims=keepdims)
+
+
+@kernel
 def spread(xp, x, axes, shape):
     """The adjoint of `sum` over `axes` (None: all): `x` repeated along them, without a copy, to `shape`.
 
@@ -176,6 +182,14 @@ def _no_numba_sum(x: np.ndarray, axis=None, keepdims: bool = False) -> str | Non
     return None if kinds in ("r", "kr", "rk", "rkr", "krk") else f"axes in the order {kinds!r}"
 
 
+def _no_numba_prod(x: np.ndarray, axis=None, keepdims: bool = False) -> str | None:
+    if x.size < LARGE >> 3 or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return f"fewer than {LARGE >> 3} elements, or neither float32 nor float64, or not contiguous"
+    count = x.ndim if axis is None else len(axis) if isinstance(axis, tuple) else 1
+    last = merged(x.shape, axis)[0] == "kr" == merged(x.shape, tuple(range(x.ndim - count, x.ndim)))[0]
+    return None if last else "products along the last axes only"
+
+
 def _no_numba_cumsum(x: np.ndarray, axis: int) -> str | None:
     if x.size < LARGE >> 3:
         return f"fewer than {LARGE >> 3} elements"
@@ -216,6 +230,7 @@ def _spread_on_gpu(x: Any, axes: tuple[int, ...] | None, shape: tuple[int, ...])
 
 
 sum.version("numba", "cpu", "minitorch_kernels.cpu.reduce:sum", _no_numba_sum)
+prod.version("numba", "cpu", "minitorch_kernels.cpu.reduce:prod", _no_numba_prod)
 sum.version("wide", "cpu", _sum, backend="numpy")
 spread.version("strided", "cpu", _spread, backend="numpy")
 cumsum.version("numba", "cpu", "minitorch_kernels.cpu.reduce:cumsum", _no_numba_cumsum)

@@ -78,7 +78,7 @@ def prod(k, x, /, dim=None, keepdim=False, *, dtype=None):
             return k.spread(dy, dims, shape) * k.prod_others(conjugate(x), dims[0])
         return (dy * k.prod_others(conjugate(x).reshape(-1), 0)).reshape(shape)
 
-    return _typed(k.xp.prod(x, axis=dims if dim is not None else None, keepdims=keepdim), dtype), dx
+    return _typed(k.prod(x, axis=dims if dim is not None else None, keepdims=keepdim), dtype), dx
 
 
 @op

@@ -64,6 +64,10 @@ register(KernelCase("add_rows", [lambda rng: ((rng.standard_normal((400, 70)), r
 register(KernelCase("sum", [
     lambda rng, axis=axis: ((rng.standard_normal((4, 5, 7000)).astype(np.float32),), {"axis": axis})
     for axis in (None, 2, 0, (0, 2), 1, (0, 1))]))
+register(KernelCase("prod", [
+    lambda rng, axis=axis, shape=shape, dtype=dtype: ((np.asarray(rng.random(shape) + 0.5, dtype),), {"axis": axis})
+    for dtype in (np.float32, np.float64) for shape, axis in (
+        ((301, 70), 1), ((3, 67, 2, 50), (2, 3)), ((9, 5000), -1))]))
 register(KernelCase("cumsum", [
     lambda rng, axis=axis: ((rng.standard_normal((3, 40, 300)), axis), {}) for axis in (0, 1, 2)]))
 

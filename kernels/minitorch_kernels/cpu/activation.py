@@ -33,7 +33,10 @@ def masked_scale(x: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
 
 
 def in_parts(kernel, work, *operands):
-    """The task over arrays of one shape, and Python's numbers, which take the arrays' type; `work` operations each."""
+    """The task over arrays of one shape, and Python's numbers, which take the arrays' type; `work` operations each.
+
+    Arrays that do not lie side by side are copied: the task costs more than that.
+    """
     like = operands[0]
     out = memory.empty(like.shape, like.dtype)
     flat = [like.dtype.type(x) if type(x) is float else x.reshape(-1) for x in operands]
