@@ -25,7 +25,7 @@ from typing import Any
 
 FAMILIES = ("elementwise", "reduce", "special", "bessel", "activation", "matmul", "conv", "pooling", "resample",
             "softmax", "norm", "loss", "copies", "indexing", "places", "factor", "optim", "recurrent", "attention",
-            "reparameterize", "fft", "airy")
+            "reparameterize", "fft", "airy", "sorting")
 BACKENDS = {"numpy": "numpy", "numba": "numba", "ladder": "numba", "cuda": "cupy"}  # the package that each needs
 
 

@@ -72,6 +72,18 @@ register(KernelCase("cumsum", [
     lambda rng, axis=axis: ((rng.standard_normal((3, 40, 300)), axis), {}) for axis in (0, 1, 2)]))
 
 
+def ranked(shape, dtype, *rest):
+    """Numbers among which many are equal."""
+    return lambda rng: ((np.asarray(rng.integers(-30, 30, shape), dtype), *rest), {})
+
+
+for dtype in (np.float32, np.float64, np.int32):
+    register(KernelCase("argsort", [ranked((5, 300), dtype, axis, descending)
+                                    for axis in (0, 1) for descending in (False, True)]))
+    register(KernelCase("top", [ranked((9, 300), dtype, count, 1, largest)
+                                for count in (5, 290) for largest in (False, True)]))
+
+
 def product(rows, columns, depth, turned, dtype):
     """Operands with few rows, or columns, for the products that pack nothing."""
     def make(rng):
