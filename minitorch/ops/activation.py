@@ -217,4 +217,4 @@ def glu(k, x, /, dim=-1):
         s = k.sigmoid(x[second])
         return k.xp.concatenate([dy * s, dy * x[first] * (s * (1 - s))], axis)
 
-    return x[first] * k.sigmoid(x[second]), dx
+    return k.mul(x[first], k.sigmoid(x[second])), dx

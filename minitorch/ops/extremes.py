@@ -98,13 +98,13 @@ def argmin(k, x, /, dim=None, keepdim=False):
 @op(method=False, function=False)
 def largest_along(k, x, /, dim, keepdim):
     """The largest element along `dim`, and its index, which gets the gradient."""
-    return _along("max", k, x, dim, keepdim, lambda x, at: x.argmax(at))
+    return _along("max", k, x, dim, keepdim, lambda x, at: _place("argmax", k, x, at))
 
 
 @op(method=False, function=False)
 def smallest_along(k, x, /, dim, keepdim):
     """The smallest element along `dim`, and its index, which gets the gradient."""
-    return _along("min", k, x, dim, keepdim, lambda x, at: x.argmin(at))
+    return _along("min", k, x, dim, keepdim, lambda x, at: _place("argmin", k, x, at))
 
 
 # In the middle
@@ -227,8 +227,15 @@ def _position(name: str, k: Any, x: Any, dim: int | None, keepdim: bool) -> Any:
         return k.xp.zeros((), "int64")
     if x.shape[at] == 0:
         raise DimError(f"{name}: Expected reduction dim {at} to have non-zero size.")
-    y = getattr(x, name)(at)
+    y = _place(name, k, x, at)
     return y.reshape(shapes.kept(x.shape, (at,))) if keepdim else y
+
+
+def _place(name: str, k: Any, x: Any, at: int) -> Any:
+    """The index along an axis; for another than the last NumPy makes a copy, which takes longer than the kernel's."""
+    if k.xp is np and at < x.ndim - 1:
+        x, at = k.copy(np.moveaxis(x, at, -1)), -1
+    return getattr(x, name)(at)
 
 
 def _along(name: str, k: Any, x: Any, dim: int, keepdim: bool, choose: Any) -> tuple:

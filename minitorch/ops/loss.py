@@ -44,7 +44,7 @@ def squared_error(k, x, t, /, reduction):
     x, t = dtypes.promote(x, t)
     d = k.sub(x, t)
     scale = 2.0 / max(d.size, 1) if reduction == "mean" else 2.0
-    return _reduced(k, d * d, reduction), lambda dy: k.mul(k.sub(x, t), dy * scale), \
+    return _reduced(k, k.mul(d, d), reduction), lambda dy: k.mul(k.sub(x, t), dy * scale), \
         lambda dy: k.mul(k.sub(t, x), dy * scale)
 
 
