@@ -25,6 +25,7 @@ from .jit import jit
 from .planning import HEIGHTS, HERE, NEAR, OWN, PACKED, PITCH, VECTORS, plan_for
 from .tasks import borrow, give_back, task
 from .vector import (
+    MANY,
     add,
     aligned,
     at_least,
@@ -335,8 +336,10 @@ def _tile_of(vectors, asks="b"):
 
     These are soon[ahead + k * ahead_row]; or with "a" the eight rows of a after its own; or with "out", besides, where
     the next tile's sums go: a line that is written to is read first. With "pack", b's rows are copied to there instead.
+    Short registers ask for nothing: a step of k lasts six cycles there, in which the addresses alone would not fit.
     """
     rows = HEIGHTS[vectors - 1]
+    asks = asks if MANY or asks == "pack" else None
 
     @intrinsic
     def tile(typingctx, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, out, place,
@@ -375,7 +378,7 @@ def _tile_of(vectors, asks="b"):
                 elif asks == "a":
                     column = builder.mul(builder.mul(eights, integer(vector.count)), a_step)
                     prefetch(builder, builder.gep(next_rows, [builder.add(builder.mul(eighth, a_row), column)]))
-                else:
+                elif asks:
                     prefetch(builder, builder.gep(ahead, [builder.mul(k, ahead_row)]))
                 if asks == "out":
                     column = builder.mul(builder.and_(eights, integer(vectors - 1)), integer(vector.count))
