@@ -12,11 +12,27 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from .. import memory
 from ..pooling import cells, pool_shape, position_dtype, window_counts
 from .jit import jit
 from .tasks import task
+from .vector import (
+    add,
+    below,
+    data,
+    keep,
+    lanes_of,
+    load,
+    masked_load,
+    masked_store,
+    shuffle,
+    splat,
+    vector_of,
+)
 
 PART = 1 << 15  # elements of x in one part of the work
 BLOCK = 2048  # elements of a phase in one block of planes: a block stays in the first-level cache
@@ -151,21 +167,71 @@ def _divisor(size, out, kernel, stride, padding, include_pad, override, dtype):
 
 @task
 def _largest_of_four(part, step, x, y, index):
-    """2 x 2 windows, 2 apart: one pass that compares without branches."""
-    first, last = part * step, (part + 1) * step
-    x, y, index = x[first:last], y[first:last], index[first:last]
-    width = x.shape[2]
-    for p in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            for j in range(y.shape[2]):
-                a, b = x[U(p), U(2 * i), U(2 * j)], x[U(p), U(2 * i), U(2 * j + 1)]
-                c, d = x[U(p), U(2 * i + 1), U(2 * j)], x[U(p), U(2 * i + 1), U(2 * j + 1)]
-                right, right_below = (b > a) | (b != b), (d > c) | (d != d)
-                top, bottom = b if right else a, d if right_below else c
-                below = (bottom > top) | (bottom != bottom)
-                y[U(p), U(i), U(j)] = bottom if below else top
-                offset = width + np.int64(right_below) if below else np.int64(right)
-                index[U(p), U(i), U(j)] = 2 * i * width + 2 * j + offset
+    """2 x 2 windows, 2 apart: one pass that compares without branches, however short the rows are."""
+    first, last = part * step, min((part + 1) * step, x.shape[0])
+    height, width, rows, columns = x.shape[1], x.shape[2], y.shape[1], y.shape[2]
+    lane = lanes_of(y)
+    offsets, xs, ys = np.empty(lane, np.int32), x.reshape(x.size), y.reshape(y.size)
+    for p in range(first, last):
+        for i in range(rows):
+            for j in range(0, columns, lane):
+                count = min(lane, columns - j)
+                corner, to = 2 * i * width + 2 * j, (p * rows + i) * columns + j
+                if count == lane:
+                    _four(xs, p * height * width + corner, width, count, ys, to, offsets)
+                else:
+                    _last_fours(xs, p * height * width + corner, width, count, ys, to, offsets)
+                for k in range(count):
+                    index[U(p), U(i), U(j + k)] = corner + 2 * k + offsets[U(k)]
+
+
+def _four_of(whole):
+    """The intrinsic for a vector of windows, or for the first `count` of one."""
+
+    @intrinsic
+    def four(typingctx, x, i, width, count, y, j, offsets):
+        """y[j + k] = the largest of the four numbers that begin at x[i + 2 k], offsets[k] = where it lies from there.
+
+        For k below `count`, at most a vector. The first of equal ones counts, and nan as the largest.
+        """
+
+        def codegen(context, builder, signature, arguments):
+            x, i, width, count, y, j, offsets = data(context, builder, signature, arguments)
+            vector = vector_of(signature.args[0])
+            places = ir.VectorType(ir.IntType(32), vector.count)
+            twice = builder.add(count, count)
+            masks = below(builder, twice, vector), below(builder, add(builder, twice, -vector.count), vector)
+            even, odd = [list(range(first, 2 * vector.count, 2)) for first in (0, 1)]
+
+            def pairs(start):
+                ends = [builder.gep(x, [add(builder, start, n)]) for n in (0, vector.count)]
+                line = [load(builder, end, vector) if whole else masked_load(builder, end, mask, vector)
+                        for end, mask in zip(ends, masks)]
+                return shuffle(builder, *line, even), shuffle(builder, *line, odd)
+
+            def larger(a, at_a, b, at_b):
+                wins = builder.or_(builder.fcmp_ordered(">", b, a), builder.fcmp_unordered("uno", b, b))
+                return builder.select(wins, b, a), builder.select(wins, at_b, at_a)
+
+            down = splat(builder, builder.trunc(width, ir.IntType(32)), places)
+            zero, one = (ir.Constant(places, [n] * vector.count) for n in (0, 1))
+            (a, b), (c, d) = pairs(i), pairs(builder.add(i, width))
+            top = larger(a, zero, b, one)
+            best, at = larger(*top, *larger(c, down, d, builder.add(down, one)))
+            if whole:
+                keep(builder, [best], builder.gep(y, [j]))
+            else:
+                masked_store(builder, best, builder.gep(y, [j]), below(builder, count, vector))
+            builder.store(at, builder.bitcast(offsets, places.as_pointer()), align=4)
+            return context.get_dummy_value()
+
+        n = types.int64
+        return types.void(x, n, n, n, y, n, offsets), codegen
+
+    return four
+
+
+_four, _last_fours = _four_of(True), _four_of(False)
 
 
 @task
