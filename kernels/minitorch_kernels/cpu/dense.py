@@ -412,9 +412,13 @@ def _copy(typingctx, source, i, count, target, j):
     def codegen(context, builder, signature, arguments):
         source, i, count, target, j = data(context, builder, signature, arguments)
         vector = vector_of(signature.args[0])
-        mask = below(builder, count, vector)
-        value = masked_load(builder, builder.gep(source, [i]), mask, vector)
-        masked_store(builder, value, builder.gep(target, [j]), mask)
+        source, target = builder.gep(source, [i]), builder.gep(target, [j])
+        with builder.if_else(builder.icmp_signed(">=", count, integer(vector.count))) as (all_of_it, some_of_it):
+            with all_of_it:
+                keep(builder, [load(builder, source, vector)], target)
+            with some_of_it:
+                mask = below(builder, count, vector)
+                masked_store(builder, masked_load(builder, source, mask, vector), target, mask)
         return context.get_dummy_value()
 
     n = types.int64

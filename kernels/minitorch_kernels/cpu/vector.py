@@ -48,24 +48,37 @@ def turn(typingctx, source, i, source_row, rows, columns, target, j, target_row)
             context, builder, signature, arguments)
         vector = vector_of(signature.args[0])
         count = vector.count
-        square = []
-        for r in range(count):
-            inside = builder.select(builder.icmp_signed("<", integer(r), rows), columns, integer(0))
-            place = builder.gep(source, [builder.add(i, builder.mul(source_row, integer(r)))])
-            square.append(masked_load(builder, place, below(builder, inside, vector), vector))
-        low = [n // 2 + n % 2 * count for n in range(count)]
-        high = [n + count // 2 for n in low]
-        for _ in range(count.bit_length() - 1):  # a perfect shuffle of rows, so often, transposes
-            halves = zip(square[:count // 2], square[count // 2:])
-            square = [shuffle(builder, a, b, order) for a, b in halves for order in (low, high)]
-        for c in range(count):
-            inside = builder.select(builder.icmp_signed("<", integer(c), columns), rows, integer(0))
-            place = builder.gep(target, [builder.add(j, builder.mul(target_row, integer(c)))])
-            masked_store(builder, square[c], place, below(builder, inside, vector))
+        lines = [builder.gep(source, [builder.add(i, builder.mul(source_row, integer(r)))]) for r in range(count)]
+        places = [builder.gep(target, [builder.add(j, builder.mul(target_row, integer(c)))]) for c in range(count)]
+        whole = builder.and_(*[builder.icmp_signed(">=", n, integer(count)) for n in (rows, columns)])
+        with builder.if_else(whole) as (all_of_it, some_of_it):
+            with all_of_it:
+                square = _turned(builder, [load(builder, line, vector) for line in lines])
+                for place, row in zip(places, square):
+                    keep(builder, [row], place)
+            with some_of_it:
+                ends = [builder.select(builder.icmp_signed("<", integer(r), rows), columns, integer(0))
+                        for r in range(count)]
+                square = _turned(builder, [masked_load(builder, line, below(builder, end, vector), vector)
+                                           for line, end in zip(lines, ends)])
+                for c, (place, row) in enumerate(zip(places, square)):
+                    end = builder.select(builder.icmp_signed("<", integer(c), columns), rows, integer(0))
+                    masked_store(builder, row, place, below(builder, end, vector))
         return context.get_dummy_value()
 
     n = types.int64
     return types.void(source, n, n, n, n, target, n, n), codegen
+
+
+def _turned(builder, square):
+    """The columns of a square of numbers: a perfect shuffle of its rows, so often, transposes."""
+    count = len(square)
+    low = [n // 2 + n % 2 * count for n in range(count)]
+    high = [n + count // 2 for n in low]
+    for _ in range(count.bit_length() - 1):
+        halves = zip(square[:count // 2], square[count // 2:])
+        square = [shuffle(builder, a, b, order) for a, b in halves for order in (low, high)]
+    return square
 
 
 def data(context, builder, signature, arguments):
@@ -143,6 +156,7 @@ def masked_load(builder, pointer, mask, vector):
 
 
 def masked_store(builder, value, pointer, mask):
+    """Slow where it is a routine of the CPU, as on AMD's without AVX-512: `keep` whole vectors instead."""
     vector = value.type
     pointer, align = builder.bitcast(pointer, vector.as_pointer()), ir.Constant(ir.IntType(32), _size(vector))
     _call(builder, "masked.store", vector, ir.VoidType(), value, pointer, align, mask)
