@@ -28,6 +28,7 @@ from .vector import (
     get,
     integer,
     keep,
+    keep_below,
     lanes_of,
     load,
     loop,
@@ -233,11 +234,18 @@ def _tile_of(direct):
                 return context.get_dummy_value()
             for i in range(vectors):
                 piece = builder.mul(add(builder, p, i), integer(3))
-                mask = below(builder, get(builder, pieces, piece, 1), vector)
+                count = get(builder, pieces, piece, 1)
                 place = builder.add(y0, get(builder, pieces, piece, 2))
-                for r in range(rows):
-                    masked_store(builder, sums[r * vectors + i], builder.gep(y, [place]), mask)
-                    place = builder.add(place, y_row)
+                places_of = [builder.add(place, builder.mul(y_row, integer(r))) for r in range(rows)]
+                whole = builder.icmp_signed(">=", count, integer(vector.count))
+                with builder.if_else(whole) as (all_of_it, some_of_it):
+                    with all_of_it:
+                        for r, at in enumerate(places_of):
+                            keep(builder, [sums[r * vectors + i]], builder.gep(y, [at]))
+                    with some_of_it:
+                        mask = below(builder, count, vector)
+                        for r, at in enumerate(places_of):
+                            masked_store(builder, sums[r * vectors + i], builder.gep(y, [at]), mask)
             return context.get_dummy_value()
 
         n = types.int64
@@ -294,7 +302,7 @@ def _move_of(step):
             mask = below(builder, count, vector)
             value = masked_load(builder, builder.gep(source, [i]), mask, vector)
             if step == 1:
-                masked_store(builder, value, place, mask)
+                keep_below(builder, value, place, count)
                 return context.get_dummy_value()
             bits = ir.VectorType(ir.IntType(1), vector.count)
             even = ir.Constant(bits, [n % 2 == 0 for n in range(vector.count)])

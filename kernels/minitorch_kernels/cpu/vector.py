@@ -162,6 +162,15 @@ def masked_store(builder, value, pointer, mask):
     _call(builder, "masked.store", vector, ir.VoidType(), value, pointer, align, mask)
 
 
+def keep_below(builder, value, pointer, count):
+    """Store the lanes below `count`, all of them without a mask."""
+    with builder.if_else(builder.icmp_signed(">=", count, integer(value.type.count))) as (all_of_it, some_of_it):
+        with all_of_it:
+            keep(builder, [value], pointer)
+        with some_of_it:
+            masked_store(builder, value, pointer, below(builder, count, value.type))
+
+
 def _call(builder, name, vector, result, *arguments):
     """A call of LLVM's intrinsic `name` for vectors of this kind."""
     name = f"llvm.{name}.v{vector.count}f{8 * _size(vector)}" + ".p0" * name.startswith("masked")
