@@ -1,6 +1,7 @@
 """What all tests share: where the packages lie in a checkout, Hypothesis's settings, PyTorch where it is installed."""
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -26,6 +27,12 @@ try:
     settings.load_profile("quick")
 except ImportError:  # test_properties is skipped then
     pass
+
+
+def pytest_collection_finish():
+    """Garbage collections pass over the tests themselves, a million objects that live to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ for _name, _errors in (("linalg_inv", []), ("linalg.inv", [*NOT_SQUARE, SINGULAR
 for _name, _errors in (("linalg_det", []), ("linalg.det", NOT_SQUARE), ("det", [])):
     register(OpCase(_name, np.linalg.det, SQUARES, dtypes=WIDE, errors=_errors, torch="det", **LOOSE))
 register(OpCase("det", np.linalg.det, [Sample((np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]),))],
-                variant="singular", second=False, dtypes=("float64",)))
+                variant="singular", second=False, dtypes=("float64",), torch=None))  # on some CPUs PyTorch gives zeros
 for _name, _errors in (("linalg_slogdet", []), ("slogdet", []), ("linalg.slogdet", NOT_SQUARE)):
     register(OpCase(_name, lambda a: tuple(np.linalg.slogdet(a)), SQUARES, dtypes=WIDE, errors=_errors,
                     torch="slogdet", **LOOSE))

@@ -262,20 +262,20 @@ def _serve(state, index, spins):
         idle = 0
 
 
-def _worker(state, index, bed):
+def _worker(state, sleepers, index, bed):
     """A worker's life: awake, and asleep on its lock."""
     sleeper = bed, threading.get_native_id()
     while state is _state:
         _serve(state, index, SPINS)
-        _sleepers.append(sleeper)
-        if not (_waits(state) and _rises(sleeper)):  # a job may have come while this thread waited for the GIL
+        sleepers.append(sleeper)
+        if not (_waits(state) and _rises(sleeper, sleepers)):  # a job may have come while it waited for the GIL
             bed.acquire()
 
 
-def _rises(sleeper):
+def _rises(sleeper, sleepers):
     """Whether the worker could get up before somebody woke it."""
     try:
-        _sleepers.remove(sleeper)
+        sleepers.remove(sleeper)
     except ValueError:
         return False
     return True
@@ -298,7 +298,7 @@ def _wake(workers):
         while _awake < workers:
             bed = threading.Lock()
             bed.acquire()
-            worker = threading.Thread(target=_worker, args=(_state, _awake, bed), daemon=True)
+            worker = threading.Thread(target=_worker, args=(_state, _sleepers, _awake, bed), daemon=True)
             worker.start()
             _awake += 1
 
