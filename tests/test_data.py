@@ -585,7 +585,6 @@ def test_stream_length_is_checked():
         ({"dataset": Stream(), "sampler": [1]}, "unspecified sampler"),
         ({"dataset": Stream(), "batch_sampler": [[1]]}, "unspecified batch_sampler"),
     ],
-    ids=str,
 )
 def test_loader_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):

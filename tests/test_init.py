@@ -118,7 +118,7 @@ def test_old_names_warn():
     (lambda: init.kaiming_uniform_(minitorch.empty(3, 3), mode="fan"), ValueError, "Mode fan not supported"),
     (lambda: init.kaiming_uniform_(minitorch.empty(3, 3), nonlinearity="cos"), ValueError, "Unsupported nonlinearity"),
     (lambda: init.calculate_gain("leaky_relu", True), ValueError, "not a valid number"),
-], ids=str)
+])
 def test_errors(call, error, match):
     with pytest.raises(error, match=match):
         call()

@@ -23,7 +23,7 @@ def model_with(value):
 @pytest.mark.parametrize("options, expected", [
     ({}, 7 / 3), ({"avg_fn": swa_utils.get_swa_avg_fn()}, 7 / 3),
     ({"avg_fn": swa_utils.get_ema_avg_fn(0.5)}, 0.25 + 0.5 + 2.0),
-    ({"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.5), "use_buffers": True}, 0.25 + 0.5 + 2.0)], ids=str)
+    ({"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.5), "use_buffers": True}, 0.25 + 0.5 + 2.0)])
 def test_averaged_model(options, expected):
     averaged = swa_utils.AveragedModel(model_with(0.0), **options)
     for i, value in enumerate((1.0, 2.0, 4.0)):

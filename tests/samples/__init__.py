@@ -171,4 +171,5 @@ def _brief(value: Any) -> str:
         return "(" + ",".join(map(_brief, value)) + ")"
     if isinstance(value, slice):
         return ":".join("" if v is None else str(v) for v in (value.start, value.stop, value.step))
-    return getattr(value, "__name__", None) or str(value)
+    name = getattr(value, "__name__", None) or str(value)
+    return type(value).__name__ if " object at 0x" in name else name
