@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 from .. import memory, parallel
 from . import vector
 from .jit import jit
-from .planning import HEIGHTS, HERE, NEAR, OWN, PACKED, PITCH, VECTORS, plan_for
+from .planning import HEIGHTS, HERE, NEAR, OWN, PACKED, PANEL, PANEL_SIZE, PITCH, VECTORS, plan_for
 from .tasks import borrow, give_back, task
 from .vector import (
     MANY,
@@ -188,7 +188,9 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
     last_strip = min(first_strip + strip_cut, some)
     start = left_starts[g + matrix] + done * left_step
     copied = left_step != 1 and last_strip - first_strip > 1
-    a, a_row, a_step = (np.empty(NEAR * PITCH, y.dtype), 1, PITCH) if copied else (left, left_row, left_step)
+    a, a_panel, a_row, a_step = left, PANEL * left_row, left_row, left_step
+    if copied:
+        a, a_panel, a_row, a_step = np.empty((block + PANEL - 1) // PANEL * PANEL_SIZE, y.dtype), PANEL_SIZE, 1, PITCH
     own_b = aligned(np.empty((NEAR * wide if mode == HERE else 0) + lane, y.dtype))
     begin, room = aligned(np.zeros(wide + lane, y.dtype)), block * wide
     sums = aligned(np.empty((last_strip - first_strip) * room + lane, y.dtype))
@@ -206,7 +208,7 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
             some_depth, last = min(NEAR, depth - k), k + NEAR >= depth
             ia = start + i * left_row + k * left_step
             if copied:
-                _copy_columns(left, ia, left_row, left_step, height, some_depth, a)
+                _copy_panels(left, ia, left_row, left_step, height, some_depth, a)
                 ia = 0
             for strip in range(first_strip, last_strip):
                 column, own = (s + strip) * wide, (strip - first_strip) * room
@@ -238,15 +240,15 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                     out, to, to_row = y, place, y_row
                 if last and not swapped and not more:
                     least = floor[0]
-                r = 0
+                packed_rows = 0
                 if at_once:
                     _tile_pack(a, ia, a_row, a_step, height, right, as_it_lies, right_row, some_depth, before, from_,
                                from_row, out, to, to_row, least, own_b, 0, wide)
-                    r = HEIGHTS[-1]
+                    packed_rows = HEIGHTS[-1]
                 fresh = strip == first_strip and not copied and mode != HERE  # HERE a has few rows, which are near soon
-                _tiles((count + lane - 1) // lane, a, ia + r * a_row, a_row, a_step, height - r, b, ib, b_row,
-                       some_depth, before, from_ + r * from_row, from_row, sums, own + r * wide, straight, out,
-                       to + r * to_row, to_row, least, fresh, soon, ahead, ahead_row)
+                _tiles((count + lane - 1) // lane, a, ia, a_panel, a_row, a_step, packed_rows, height, b, ib, b_row,
+                       some_depth, before, from_, from_row, sums, own, straight, out, to, to_row, least, fresh, soon,
+                       ahead, ahead_row)
         for strip in range(first_strip, last_strip):
             column, own = (s + strip) * wide, (strip - first_strip) * room
             count, to = min(wide, columns - column), (g + matrix) * rows * columns + i * y_row + column * y_step
@@ -275,30 +277,36 @@ def _copy_rows(y, place, y_row, height, count, sums, own):
 
 
 @jit
-def _copy_columns(a, ia, row, step, height, depth, out):
-    """out[k, r] = a[ia + r * row + k * step] for rows below PITCH; those from `height` on mean nothing."""
+def _copy_panels(a, ia, row, step, height, depth, out):
+    """out[r // PANEL, k, r % PANEL] = a[ia + r * row + k * step]; rows from `height` on mean nothing."""
     lane = lanes_of(out)
     for k in range(depth):
-        if row == 1:
-            for r in range(0, height, lane):
-                _copy(a, ia + k * step + r, min(lane, height - r), out, k * PITCH + r)
-        else:
-            for r in range(height):
-                out[k * PITCH + r] = a[ia + r * row + k * step]
+        to = k * PITCH
+        for first in range(0, height, PANEL):
+            end = min(first + PANEL, height)
+            if row == 1:
+                for r in range(first, end, lane):  # what a vector writes beyond its panel's k, the next k overwrites
+                    _copy(a, ia + k * step + r, min(lane, height - r), out, to + r - first)
+            else:
+                for r in range(first, end):
+                    out[to + r - first] = a[ia + r * row + k * step]
+            to += PANEL_SIZE
 
 
 @jit
-def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, start, begin_row, sums, own, straight,
-           out, to, to_row, floor, fresh, soon, ahead, ahead_row):
-    """All tiles of `height` rows of a strip: whole ones to `out`, one that is not to `sums`, and its rows to `out`.
+def _tiles(vectors, a, ia, a_panel, a_row, a_step, first_row, height, b, ib, b_row, depth, begin, start, begin_row, sums,
+           own, straight, out, to, to_row, floor, fresh, soon, ahead, ahead_row):
+    """The tiles of rows first_row to `height` of a strip: whole ones to `out`, one that is not to `sums`, and its rows
+    to `out`.
 
-    `fresh` says that these rows of a have not been read before; soon[ahead:] is the next strip.
+    Panels of PANEL rows of a lie a_panel apart. `fresh` says that these rows of a have not been read before;
+    soon[ahead:] is the next strip.
     """
     lane = lanes_of(sums)
     wide, tall = VECTORS * lane, HEIGHTS[vectors - 1]
-    for i in range(0, height, tall):
+    for i in range(first_row, height, tall):
         target, place, row = (out, to + i * to_row, to_row) if i + tall <= height else (sums, own + i * wide, wide)
-        at, first, left = ia + i * a_row, start + i * begin_row, height - i
+        at, first, left = ia + i // PANEL * a_panel + i % PANEL * a_row, start + i * begin_row, height - i
         line = ahead + i // tall % VECTORS * lane
         if vectors == VECTORS and fresh:
             _tile_first(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row,
@@ -319,7 +327,7 @@ def _tiles(vectors, a, ia, a_row, a_step, height, b, ib, b_row, depth, begin, st
             _tile_3(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row, floor,
                     soon, line, ahead_row)
     if straight:
-        for r in range(height // tall * tall, height):
+        for r in range(first_row + (height - first_row) // tall * tall, height):
             for c in range(0, wide, lane):
                 _copy(sums, own + r * wide + c, lane, out, to + r * to_row + c)
 
