@@ -32,6 +32,7 @@ from .vector import (
     below,
     data,
     fma,
+    hidden,
     integer,
     keep,
     lanes_of,
@@ -240,13 +241,13 @@ def _product(part, numbers, left_starts, right_starts, left, right, packed, y, b
                     out, to, to_row = y, place, y_row
                 if last and not swapped and not more:
                     least = floor[0]
-                packed_rows = 0
+                done_rows = 0
                 if at_once:
                     _tile_pack(a, ia, a_row, a_step, height, right, as_it_lies, right_row, some_depth, before, from_,
                                from_row, out, to, to_row, least, own_b, 0, wide)
-                    packed_rows = HEIGHTS[-1]
+                    done_rows = HEIGHTS[-1]
                 fresh = strip == first_strip and not copied and mode != HERE  # HERE a has few rows, which are near soon
-                _tiles((count + lane - 1) // lane, a, ia, a_panel, a_row, a_step, packed_rows, height, b, ib, b_row,
+                _tiles((count + lane - 1) // lane, a, ia, a_panel, a_row, a_step, done_rows, height, b, ib, b_row,
                        some_depth, before, from_, from_row, sums, own, straight, out, to, to_row, least, fresh, soon,
                        ahead, ahead_row)
         for strip in range(first_strip, last_strip):
@@ -281,23 +282,26 @@ def _copy_panels(a, ia, row, step, height, depth, out):
     """out[r // PANEL, k, r % PANEL] = a[ia + r * row + k * step]; rows from `height` on mean nothing."""
     lane = lanes_of(out)
     for k in range(depth):
-        to = k * PITCH
+        source, to = ia + k * step, k * PITCH
         for first in range(0, height, PANEL):
-            end = min(first + PANEL, height)
+            count = min(PANEL, height - first)
             if row == 1:
-                for r in range(first, end, lane):  # what a vector writes beyond its panel's k, the next k overwrites
-                    _copy(a, ia + k * step + r, min(lane, height - r), out, to + r - first)
+                whole = count // lane * lane
+                for r in range(0, whole, lane):  # without a mask, three times as fast
+                    _copy(a, source + r, lane, out, to + r)
+                if whole < count:
+                    _copy(a, source + whole, count - whole, out, to + whole)
             else:
-                for r in range(first, end):
-                    out[to + r - first] = a[ia + r * row + k * step]
+                for r in range(count):
+                    out[to + r] = a[source + r * row]
+            source += PANEL * row
             to += PANEL_SIZE
 
 
 @jit
-def _tiles(vectors, a, ia, a_panel, a_row, a_step, first_row, height, b, ib, b_row, depth, begin, start, begin_row, sums,
-           own, straight, out, to, to_row, floor, fresh, soon, ahead, ahead_row):
-    """The tiles of rows first_row to `height` of a strip: whole ones to `out`, one that is not to `sums`, and its rows
-    to `out`.
+def _tiles(vectors, a, ia, a_panel, a_row, a_step, first_row, height, b, ib, b_row, depth, begin, start, begin_row,
+           sums, own, straight, out, to, to_row, floor, fresh, soon, ahead, ahead_row):
+    """All tiles of a strip from first_row on: whole ones to `out`, one that is not to `sums`, and its rows to `out`.
 
     Panels of PANEL rows of a lie a_panel apart. `fresh` says that these rows of a have not been read before;
     soon[ahead:] is the next strip.
@@ -308,10 +312,10 @@ def _tiles(vectors, a, ia, a_panel, a_row, a_step, first_row, height, b, ib, b_r
         target, place, row = (out, to + i * to_row, to_row) if i + tall <= height else (sums, own + i * wide, wide)
         at, first, left = ia + i // PANEL * a_panel + i % PANEL * a_row, start + i * begin_row, height - i
         line = ahead + i // tall % VECTORS * lane
-        if vectors == VECTORS and fresh:
+        if MANY and vectors == VECTORS and fresh:
             _tile_first(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row,
                         floor, soon, line, ahead_row)
-        elif vectors == VECTORS and straight:
+        elif MANY and vectors == VECTORS and straight:
             _tile_out(a, at, a_row, a_step, left, b, ib, b_row, depth, begin, first, begin_row, target, place, row,
                       floor, soon, line, ahead_row)
         elif vectors == VECTORS:
@@ -344,7 +348,8 @@ def _tile_of(vectors, asks="b"):
 
     These are soon[ahead + k * ahead_row]; or with "a" the eight rows of a after its own; or with "out", besides, where
     the next tile's sums go: a line that is written to is read first. With "pack", b's rows are copied to there instead.
-    Short registers ask for nothing: a step of k lasts six cycles there, in which the addresses alone would not fit.
+    Short registers ask for the lines of their own sums before the first k, and for nothing else: a step of k lasts six
+    cycles there, in which the addresses alone would not fit.
     """
     rows = HEIGHTS[vectors - 1]
     asks = asks if MANY or asks == "pack" else None
@@ -364,7 +369,7 @@ def _tile_of(vectors, asks="b"):
             vector = vector_of(signature.args[0])
             last, every = builder.sub(height, integer(1)), [integer(r) for r in range(rows)]
             inside = [builder.select(builder.icmp_signed("<", r, height), r, last) for r in every]
-            lines = [builder.gep(a, [builder.add(ia, builder.mul(row, a_row))]) for row in inside]
+            below_first = [builder.mul(row, a_row) for row in inside]
 
             def vectors_at(array, at, distance, numbers):
                 for row in numbers:
@@ -377,28 +382,35 @@ def _tile_of(vectors, asks="b"):
                                    for array, at, row in ((a, ia, a_row), (out, place, out_row)))
             sums = [load(builder, pointer, vector) for pointer in vectors_at(begin, start, begin_row, inside)]
 
-            def body(k, sums):
-                line, step = builder.gep(strip, [builder.mul(k, b_row)]), builder.mul(k, a_step)
+            for row in inside if not MANY else []:
+                line = builder.gep(out, [builder.add(place, builder.mul(row, out_row))])
+                for end in (0, vectors * vector.count - 1):
+                    prefetch(builder, builder.gep(line, [integer(end)]), write=True)
+
+            def body(k, values):
+                column, *sums = values
+                line = builder.gep(strip, [builder.mul(k, b_row)])
                 right = [load(builder, builder.gep(line, [integer(v * vector.count)]), vector) for v in range(vectors)]
                 eighth, eights = builder.and_(k, integer(7)), builder.lshr(k, integer(3))
                 if asks == "pack":
                     keep(builder, right, builder.gep(ahead, [builder.mul(k, ahead_row)]))
                 elif asks == "a":
-                    column = builder.mul(builder.mul(eights, integer(vector.count)), a_step)
-                    prefetch(builder, builder.gep(next_rows, [builder.add(builder.mul(eighth, a_row), column)]))
+                    further = builder.mul(builder.mul(eights, integer(vector.count)), a_step)
+                    prefetch(builder, builder.gep(next_rows, [builder.add(builder.mul(eighth, a_row), further)]))
                 elif asks:
                     prefetch(builder, builder.gep(ahead, [builder.mul(k, ahead_row)]))
                 if asks == "out":
-                    column = builder.mul(builder.and_(eights, integer(vectors - 1)), integer(vector.count))
-                    line = builder.gep(next_out, [builder.add(builder.mul(eighth, out_row), column)])
+                    further = builder.mul(builder.and_(eights, integer(vectors - 1)), integer(vector.count))
+                    line = builder.gep(next_out, [builder.add(builder.mul(eighth, out_row), further)])
                     prefetch(builder, line, write=True)
-                result = []
+                result = [hidden(builder, builder.gep(column, [a_step]))]
                 for r in range(rows):
-                    left = splat(builder, builder.load(builder.gep(lines[r], [step])), vector)
+                    left = splat(builder, builder.load(builder.gep(column, [below_first[r]])), vector)
                     result += [fma(builder, left, right[v], sums[r * vectors + v]) for v in range(vectors)]
                 return result
 
-            sums, low = loop(builder, depth, 1, body, sums), splat(builder, floor, vector)
+            _, *sums = loop(builder, depth, 1, body, [builder.gep(a, [ia]), *sums])
+            low = splat(builder, floor, vector)
             for total, pointer in zip(sums, vectors_at(out, place, out_row, every)):
                 keep(builder, [at_least(builder, total, low)], pointer)
             return context.get_dummy_value()

@@ -16,14 +16,15 @@ from .slim import plan as slim_plan
 from .vector import MANY, lanes
 
 VECTORS = 4 if MANY else 3  # of a strip
+# Short registers: seven loads for twelve multiply-adds; tiles of 6 rows by 2 vectors take eight, and more for addresses
 HEIGHTS = (12, 12, 8, 6) if MANY else (8, 4, 4)  # rows of a tile of 1, 2, ... vectors: as many sums as registers hold
 ROWS = 192  # rows that are summed at once: whole tiles of each height
 MORE = 264  # the same, where a part packs strips for itself and copies a: both are read once for so many rows
 TALL = 24  # rows that are whole tiles of each height
-NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB, in the L2 cache
-PANEL, PITCH = (MORE, MORE + 8) if MANY else (8, 8)  # a part copies a in panels of so many rows, k after k: all rows,
-# an odd number of cache lines apart, which do not meet in a cache's sets; or few, so that short tiles run straight on
-PANEL_SIZE = NEAR * PITCH + 8  # numbers from one panel to the next: the last vector of a panel is stored whole
+NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB (24 of short registers)
+PANEL = MORE if MANY else 8  # rows that a part copies together, k after k: few, where a strip leaves little of L1
+PITCH = PANEL + 8 if MANY else PANEL  # from one k to the next: an odd number of cache lines, in different sets, or none
+PANEL_SIZE = NEAR * PITCH + 8  # from one panel to the next, which is no power of two either
 FEW = 24  # rows of a up to which a b with contiguous rows is read as it lies
 CHUNK = 1 << 18  # numbers of b that are packed at a time
 TOGETHER = 4  # strips at least that use a block of a while it is near

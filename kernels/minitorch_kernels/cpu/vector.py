@@ -222,6 +222,14 @@ def totals(builder, vectors):
     return results
 
 
+def hidden(builder, pointer):
+    """`pointer`, of which the compiler knows nothing.
+
+    In a loop it would make a pointer of its own for each row that is read, and increase all of them in each step.
+    """
+    return builder.asm(ir.FunctionType(pointer.type, [pointer.type]), "", "=r,0", [pointer], False)
+
+
 def loop(builder, count, step, body, values):
     """`values = body(i, values)` for i from 0 below `count`; gives the last values."""
     before = builder.block

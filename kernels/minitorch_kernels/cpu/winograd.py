@@ -53,6 +53,7 @@ from .vector import (
     at_least,
     data,
     fma,
+    hidden,
     integer,
     keep,
     lanes_of,
@@ -374,24 +375,26 @@ def _product_of(vectors):
         def codegen(context, builder, signature, arguments):
             v, iv, row, count, u, depth, m, im, ahead = data(context, builder, signature, arguments)
             vector = vector_of(signature.args[0])
-            lines, last = [], builder.sub(count, integer(1))
+            below_first, last = [], builder.sub(count, integer(1))
             for r in range(rows):
                 inside = builder.select(builder.icmp_signed("<", integer(r), count), integer(r), last)
-                lines.append(builder.gep(v, [builder.add(iv, builder.mul(inside, row))]))
+                below_first.append(builder.mul(inside, row))
 
-            def body(k, sums):
+            def body(k, values):
+                column, *sums = values
                 line = builder.gep(u, [builder.mul(k, integer(vectors * vector.count))])
                 right = [load(builder, builder.gep(line, [integer(j * vector.count)]), vector) for j in range(vectors)]
-                if vectors == VECTORS:
+                if MANY and vectors == VECTORS:
                     prefetch(builder, _at(builder, u, ahead, k, vector.count))
-                result = []
+                result = [hidden(builder, builder.gep(column, [integer(1)]))]
                 for r in range(rows):
-                    left = splat(builder, builder.load(builder.gep(lines[r], [k])), vector)
+                    left = splat(builder, builder.load(builder.gep(column, [below_first[r]])), vector)
                     result += [fma(builder, left, right[j], sums[r * vectors + j]) for j in range(vectors)]
                 return result
 
             zero = ir.Constant(vector, [0.0] * vector.count)
-            keep(builder, loop(builder, depth, 1, body, [zero] * (rows * vectors)), builder.gep(m, [im]))
+            _, *sums = loop(builder, depth, 1, body, [builder.gep(v, [iv]), *[zero] * (rows * vectors)])
+            keep(builder, sums, builder.gep(m, [im]))
             return context.get_dummy_value()
 
         n = types.int64
