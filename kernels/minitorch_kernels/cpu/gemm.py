@@ -41,7 +41,7 @@ from .vector import (
 )
 
 ROWS, VECTORS = (8 if MANY else 4), 3
-LEFT, RIGHT = (4 if MANY else 2), 6  # the tile of `dots`
+LEFT, RIGHT = (4, 6) if MANY else (4, 3)  # the tile of `dots`
 
 
 @jit

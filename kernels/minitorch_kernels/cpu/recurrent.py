@@ -18,7 +18,6 @@ from itertools import count
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .. import blas, memory
@@ -28,8 +27,9 @@ from .jit import jit
 from .smooth import _by_type, _exp, _logistic
 from .tasks import task
 
-ROWS, VECTORS = (8 if vector.MANY else 4), 2  # of a tile: as many sums as hide the latency of multiply-add
+ROWS, VECTORS = (8, 2) if vector.MANY else (4, 3)  # of a tile: as many sums as hide the latency of multiply-add
 AHEAD = 32  # places of the sum by which a tile asks for w in advance
+LINE = 64  # bytes of a cache line
 FEW = 3  # steps up to which packing costs more than it gains
 UNITS = 4096  # hidden units in a part of a pass over the gates
 WORK = 60  # operations that a pass costs a unit, about
@@ -167,22 +167,23 @@ def _tile(typingctx, a, ia, a_row, rows, panels, ip, depth, out, io, out_row):
         kind, integer = vector.vector_of(signature.args[0]), vector.integer
         last = vector.add(builder, rows, -1)
         row = [builder.select(builder.icmp_signed("<", integer(r), last), integer(r), last) for r in range(ROWS)]
-        left = [builder.gep(a, [builder.add(ia, builder.mul(r, a_row))]) for r in row]
-        right = builder.gep(panels, [ip])
+        below_first = [builder.mul(r, a_row) for r in row]
+        right, line = builder.gep(panels, [ip]), LINE * kind.count // vector.REGISTER
 
-        def body(k, sums):
+        def body(k, values):
+            first, *sums = values
             at = builder.gep(right, [builder.mul(k, integer(VECTORS * kind.count))])
             columns = [vector.load(builder, builder.gep(at, [integer(v * kind.count)]), kind) for v in range(VECTORS)]
-            for v in range(VECTORS):
-                _prefetch(builder, builder.gep(at, [integer((AHEAD * VECTORS + v) * kind.count)]))
-            result = []
+            for u in range(0, VECTORS * kind.count, line):
+                vector.prefetch(builder, builder.gep(at, [integer(AHEAD * VECTORS * kind.count + u)]), near=True)
+            result = [vector.hidden(builder, builder.gep(first, [integer(1)]))]
             for r in range(ROWS):
-                scalar = vector.splat(builder, builder.load(builder.gep(left[r], [k])), kind)
+                scalar = vector.splat(builder, builder.load(builder.gep(first, [below_first[r]])), kind)
                 result += [vector.fma(builder, scalar, columns[v], sums[r * VECTORS + v]) for v in range(VECTORS)]
             return result
 
         zero = ir.Constant(kind, [0.0] * kind.count)
-        sums = vector.loop(builder, depth, 1, body, [zero] * (ROWS * VECTORS))
+        _, *sums = vector.loop(builder, depth, 1, body, [builder.gep(a, [ia]), *[zero] * (ROWS * VECTORS)])
         for r in range(ROWS):
             place = builder.gep(out, [builder.add(io, builder.mul(row[r], out_row))])
             vector.keep(builder, sums[r * VECTORS:(r + 1) * VECTORS], place)
@@ -190,15 +191,6 @@ def _tile(typingctx, a, ia, a_row, rows, panels, ip, depth, out, io, out_row):
 
     n = types.int64
     return types.void(a, n, n, n, panels, n, n, out, n, n), codegen
-
-
-def _prefetch(builder, pointer):
-    """Ask the CPU for what lies there, to read it soon."""
-    word, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    read, keep, numbers = (ir.Constant(word, n) for n in (0, 3, 1))
-    builder.call(function, [builder.bitcast(pointer, byte), read, keep, numbers])
 
 
 # The passes over the gates: rows `part * block` and on, of n. The rows of x, dy and dx begin at `start`, those of

@@ -180,12 +180,12 @@ def _call(builder, name, vector, result, *arguments):
     return builder.call(function, arguments)
 
 
-def prefetch(builder, pointer, write=False):
-    """Bring the cache line at `pointer` into the L2 cache, or to be written into L1; any address may be asked for."""
+def prefetch(builder, pointer, write=False, near=False):
+    """Bring the cache line at `pointer` into the L2 cache, or `near` and to be written into L1; any address will do."""
     place = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [place, *[ir.IntType(32)] * 3])
     function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(builder.module, kind, "llvm.prefetch.p0")
-    use, level, of_data = (ir.Constant(ir.IntType(32), n) for n in ((1, 3, 1) if write else (0, 2, 1)))
+    use, level, of_data = (ir.Constant(ir.IntType(32), n) for n in (int(write), 3 if write or near else 2, 1))
     builder.call(function, [builder.bitcast(pointer, place), use, level, of_data])
 
 
