@@ -17,6 +17,7 @@ from .vector import (
     data,
     fma,
     get,
+    hidden,
     integer,
     keep,
     lanes_of,
@@ -137,19 +138,21 @@ def _tile_of(vectors):
             first, start = builder.gep(out, [io]), builder.gep(w, [iw])
             steps = [integer(v * vector.count) for v in range(height * vectors)]
 
-            def body(i, sums):
-                shift = get(builder, offset, builder.add(i, k))
+            def body(i, values):
+                at, *sums = values
+                shift = builder.load(at)
                 line = builder.gep(start, [builder.mul(i, integer(vectors * vector.count))])
                 right = [load(builder, builder.gep(line, [step]), vector) for step in steps[:vectors]]
-                result = list(sums)
+                result = [hidden(builder, builder.gep(at, [integer(1)])), *sums]
                 for p in range(height):
                     left = splat(builder, builder.load(builder.gep(bases[p], [shift])), vector)
                     for v in range(vectors):
-                        result[p * vectors + v] = fma(builder, left, right[v], sums[p * vectors + v])
+                        result[1 + p * vectors + v] = fma(builder, left, right[v], sums[p * vectors + v])
                 return result
 
             before = [load(builder, builder.gep(first, [step]), vector) for step in steps]
-            keep(builder, loop(builder, count, 1, body, before), first)
+            _, *sums = loop(builder, count, 1, body, [builder.gep(offset, [k]), *before])
+            keep(builder, sums, first)
             return context.get_dummy_value()
 
         n = types.int64
