@@ -13,6 +13,7 @@ import minitorch as mt
 from minitorch import nn
 from minitorch.capture import Unsupported
 from minitorch.errors import GraphError
+from minitorch.utils.data.randomness import seed_thread
 
 F = nn.functional
 
@@ -600,6 +601,15 @@ def test_what_is_not_replayed(name):
         agree(function, numbers(3, seed=1))
     with pytest.raises(Unsupported, match=reason):
         called(function, numbers(3), fullgraph=True)
+
+
+def test_random_numbers_are_seen_behind_those_of_threads():
+    """A loader's worker threads put functions of their own before `random`'s."""
+    worker = threading.Thread(target=seed_thread, args=(0, 0))
+    worker.start()
+    worker.join()
+    compiled = called(lambda x: x * 2 if random.random() < 2 else x, numbers(3))
+    assert not compiled.recordings and "random" in compiled.explain()
 
 
 def test_one_warning():

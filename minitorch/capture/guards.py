@@ -34,7 +34,8 @@ MOST = 20_000  # values watched at most
 
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _KERNELS = os.path.dirname(os.path.abspath(table.__file__)) + os.sep
-_EXAMPLES = os.path.join(_HOME, "examples", "")  # programs of users, as far as compiling is concerned
+_WATCHED = (os.path.join(_HOME, "examples", ""),  # programs of users, as far as compiling is concerned
+            os.path.join(_HOME, "utils", "data", "randomness.py"))  # stands before `random`
 _TRUSTED = (_HOME, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
 _LEAVES: tuple[str, ...] = (_KERNELS, "<frozen importlib")
 _STANDARD = os.path.dirname(os.path.abspath(functools.__file__)) + os.sep
@@ -394,7 +395,7 @@ def _short(value: Any) -> str:
 def _trusted(filename: str) -> bool:
     """Whether a file is part of the framework, or of what does not need to be watched."""
     if filename.startswith(_TRUSTED) or filename.startswith("<frozen"):
-        return not filename.startswith(_EXAMPLES)
+        return not filename.startswith(_WATCHED)
     if not filename.startswith(_STANDARD):
         return False
     folder, _, name = filename[len(_STANDARD):].rpartition(os.sep)
