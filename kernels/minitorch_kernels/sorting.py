@@ -12,6 +12,7 @@ from .table import kernel
 SMALL = 1024  # elements below which keys cost more than they save
 PART = 1 << 15  # elements of a thread's part, whose keys stay in the L2 cache
 WORK = 20  # operations that ordering an element costs, about
+FEW = 32  # the top ones that are found by insertion: where all numbers rise, each is inserted before so many
 
 
 @kernel
@@ -132,6 +133,11 @@ def _no_unstable_order(x: np.ndarray, axis: int, descending: bool = False) -> st
     return None if x.dtype.char == "d" and x.size >= SMALL else f"float64, and {SMALL} elements at least"
 
 
+def _no_pass(x: np.ndarray, count: int, axis: int, largest: bool = True) -> str | None:
+    few = x.size >= SMALL and 0 < count <= FEW and count * 8 <= x.shape[axis]
+    return None if few and x.dtype.char in "fd" else f"few of {SMALL} or more floats only"
+
+
 def _no_partition(x: np.ndarray, count: int, axis: int, largest: bool = True) -> str | None:
     few = x.size >= SMALL and 0 < count * 8 <= x.shape[axis]
     return None if few and x.dtype.kind in "fiu" else f"many of the elements are wanted, or there are less than {SMALL}"
@@ -139,5 +145,6 @@ def _no_partition(x: np.ndarray, count: int, axis: int, largest: bool = True) ->
 
 argsort.version("keys", "cpu", _argsort, lambda x, axis, descending=False: _no_keys(x, axis), backend="numpy")
 argsort.version("checked", "cpu", _checked, _no_unstable_order, backend="numpy")
+top.version("numba", "cpu", "minitorch_kernels.cpu.sorting:top", _no_pass)
 top.version("keys", "cpu", _top, lambda x, count, axis, largest=True: _no_keys(x, axis), backend="numpy")
 top.version("partition", "cpu", _partitioned, _no_partition, backend="numpy")
