@@ -7,8 +7,6 @@ each step read, so that the gradient of w is one product over all steps at the e
 
 The passes over the gates are several short loops over a row that lies in the first cache: LLVM vectorises a loop only
 if it can tell in a few comparisons that what it writes is not what it reads, so each loop writes one or two arrays.
-
-Numba's cache of a kernel asks only whether this file has changed: after a change in vector.py or smooth.py, touch it.
 """
 from __future__ import annotations
 
