@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .elementwise import POOLED, compiled, plain, spread
+from .elementwise import CALLED, POOLED, compiled, plain, spread
 from .layout import reason
 from .onepass import one_pass
 from .special import erf as erf_kernel
@@ -256,7 +256,7 @@ def _tanh_dx_into(dy, y, out):
 
 
 def _relu(x):
-    if type(x) is np.ndarray and x.size >= POOLED and x.dtype.char in "fd" and plain(x):
+    if type(x) is np.ndarray and x.size >= CALLED and x.dtype.char in "fd" and plain(x):
         fast = compiled("activation")
         if fast:
             return fast.relu(x)
@@ -303,8 +303,8 @@ def _no_line(x, bits, scale):
 
 
 def _not_large(x, y, *rest):
-    if y.size < POOLED or x.shape != y.shape:
-        return f"fewer than {POOLED} elements, or shapes that differ"
+    if y.size < CALLED or x.shape != y.shape:
+        return f"fewer than {CALLED} elements, or shapes that differ"
     if x.dtype.char not in "fd" or y.dtype.char not in ("?", x.dtype.char):
         return "float32 and float64 only"
     return None if x.flags.c_contiguous and y.flags.c_contiguous else "C-contiguous arrays only"
@@ -315,7 +315,7 @@ _one_buffer(sigmoid_dx, _sigmoid_dx_into)
 _one_buffer(tanh_dx, _tanh_dx_into)
 for _entry in (sigmoid, silu, silu_dx, gelu, gelu_dx):
     _entry.version("numba", "cpu", f"minitorch_kernels.cpu.smooth:{_entry.name}",
-                   refuses=_too_small_for(16 if "gelu" in _entry.name else POOLED))
+                   refuses=_too_small_for(16 if "gelu" in _entry.name else CALLED))
 for _entry in (leaky_relu, leaky_relu_dx, elu, elu_dx, hardtanh, hardtanh_dx, hardsigmoid, hardsigmoid_dx, hardswish,
                hardswish_dx, hardshrink, softshrink, shrink_dx, softplus, softplus_dx, logsigmoid, logsigmoid_dx, mish,
                mish_dx):

@@ -37,7 +37,8 @@ BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "
 COMPILED = {"add", "sub", "mul", "div", "maximum", "minimum", "exp", "log", "tanh"}  # cpu/elementwise.py has them too
 ON_GPU = {"add", "sub", "mul", "div", "neg", "abs", "square", "sqrt", "reciprocal", "exp", "expm1", "log", "log1p",
           "tanh", "maximum", "minimum"}  # one launch of our own costs the host less than CuPy's dispatch
-POOLED = 1 << 16  # elements from which a result comes from the pool
+CALLED = 1 << 12  # elements from which a compiled loop is done before several of NumPy's, or a slow one
+POOLED = 1 << 16  # elements from which it is done before a fast one, and a result comes from the pool
 PART = 1 << 18  # elements a thread takes at a time: some MiB, a share of the last-level cache
 
 
@@ -74,10 +75,12 @@ def _unary(name: str) -> None:
     ufunc = getattr(np, UNARY[name])
 
     def pooled(x):
-        if type(x) is not np.ndarray or x.size < POOLED:
+        if type(x) is not np.ndarray or x.size < CALLED:
             return ufunc(x)
         if name in COMPILED and x.dtype.char == "f" and (fast := compiled("elementwise")):
             return fast.unary(name, x if plain(x) else np.array(x, order="C"))
+        if x.size < POOLED:
+            return ufunc(x)
         out = memory.empty(x.shape, _result_dtype(ufunc, x.dtype))
         return spread(ufunc, out, x)
 
@@ -91,8 +94,10 @@ def _binary(name: str) -> None:
         large = a if type(a) is np.ndarray and a.size >= POOLED else b
         if type(large) is not np.ndarray or large.size < POOLED:
             return ufunc(a, b)
-        shape = np.broadcast_shapes(getattr(a, "shape", ()), getattr(b, "shape", ()))
-        dtype = _result_dtype(ufunc, *(getattr(x, "dtype", type(x)) for x in (a, b)))
+        shape, dtype = large.shape, large.dtype
+        if name not in COMPILED or not _suits(b if large is a else a, large):
+            shape = np.broadcast_shapes(getattr(a, "shape", ()), getattr(b, "shape", ()))
+            dtype = _result_dtype(ufunc, *(getattr(x, "dtype", type(x)) for x in (a, b)))
         if name in COMPILED and dtype.char in "fd" and (fast := compiled("elementwise")):
             result = fast.binary(name, a, b, dtype, shape)
             if result is not None:
@@ -101,6 +106,13 @@ def _binary(name: str) -> None:
         return spread(ufunc, out, a, b)
 
     _enter(name, BINARY[name], pooled)
+
+
+def _suits(x: Any, large: np.ndarray) -> bool:
+    """Whether arithmetic with x leaves the shape and the dtype of `large`."""
+    if large.dtype.char not in "fd":
+        return False
+    return type(x) in (int, float) or (type(x) is np.ndarray and x.dtype is large.dtype and x.shape == large.shape)
 
 
 def spread(ufunc: Callable, out: np.ndarray, *operands: Any) -> np.ndarray:
@@ -161,8 +173,8 @@ def _no_line(total: Any, x: Any) -> str | None:
 
 
 def _not_chosen(mask: Any, a: Any, b: Any) -> str | None:
-    if type(mask) is not np.ndarray or mask.size < POOLED or mask.dtype.char != "?" or not plain(mask):
-        return f"fewer than {POOLED} elements, or a mask that does not lie in memory as they do"
+    if type(mask) is not np.ndarray or mask.size < CALLED or mask.dtype.char != "?" or not plain(mask):
+        return f"fewer than {CALLED} elements, or a mask that does not lie in memory as they do"
     arrays = [x for x in (a, b) if isinstance(x, np.ndarray) and x.ndim]
     if not arrays or any(x.shape != mask.shape or x.dtype != arrays[0].dtype or not plain(x) for x in arrays):
         return "arrays of the mask's shape, of one dtype, and numbers only"

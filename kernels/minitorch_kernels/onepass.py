@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .elementwise import POOLED, plain
+from .elementwise import CALLED, plain
 from .layout import KINDS, reason
 from .memory import empty
 from .table import Kernel
@@ -22,22 +22,20 @@ if TYPE_CHECKING:
     from .fused import Chain
 
 
-def one_pass(entry: Kernel, least: int = POOLED) -> None:
+def one_pass(entry: Kernel, least: int = CALLED) -> None:
     """Enter versions of an elementwise kernel: for the CPU, where `least` elements are worth it, and for the GPU.
 
     The CPU's takes arrays of one shape, and numbers; the GPU's what `layout.lay` describes.
     Its reference may use operators, comparisons, and the functions of FUNCTIONS; a number may only be computed with.
     """
     def version(*operands: Any) -> np.ndarray:
-        from .fused import PART, build  # here: importing it takes longer than the rest of this package's start
-
-        like = next(x for x in operands if isinstance(x, np.ndarray) and x.ndim)
         kinds = "".join(["a" if isinstance(x, np.ndarray) and x.ndim else "n" for x in operands])
-        chain, constants = written(entry.reference, kinds, like.dtype.name)
-        out, rows = empty(like.shape, like.dtype), like.size
-        given = [x if kind == "a" else like.dtype.type(x) for x, kind in zip(operands, kinds)]
-        given += map(like.dtype.type, constants)
-        build(chain)(-(-rows // PART), rows * chain.cost(), PART, 1, rows, *given, out)
+        like = operands[kinds.index("a")]
+        dtype, rows = like.dtype, like.size
+        kernel, part, cost, constants = _made(entry.reference, kinds, dtype.char)
+        out = empty(like.shape, dtype)
+        given = [x if kind == "a" else dtype.type(x) for x, kind in zip(operands, kinds)]
+        kernel(-(-rows // part), rows * cost, part, 1, rows, *given, *constants, out)
         return out
 
     entry.version("fused", "cpu", version, lambda *operands: _refuses(least, operands), backend="numba")
@@ -72,6 +70,16 @@ def written(reference: Callable, kinds: str, dtype: str) -> tuple[Chain, tuple[f
     result = reference(xp, *[_Symbol(f"x{i}", write) for i in range(len(kinds))])
     indexed = tuple([KINDS[kind] for kind in kinds] + ["scalar"] * len(constants))
     return Chain(dtype, indexed, tuple(lines), (int(result.name[1:]),), (None,)), tuple(constants)
+
+
+@cache
+def _made(reference: Callable, kinds: str, letter: str) -> tuple[Callable, int, int, list]:
+    """The kernel that a reference is written to, elements of a part, what one costs, and the numbers in it."""
+    from .fused import PART, build  # here: importing it takes longer than the rest of this package's start
+
+    dtype = np.dtype(letter)  # by its letter: the name takes longer than a call of the kernel
+    chain, numbers = written(reference, kinds, dtype.name)
+    return build(chain), PART, chain.cost(), [dtype.type(x) for x in numbers]
 
 
 FUNCTIONS = ("where", "maximum", "minimum", "exp", "expm1", "log", "log1p", "tanh", "abs", "sign", "sqrt", "square")

@@ -106,8 +106,8 @@ def clamp(k, x, min=None, max=None, /):
     """min(max(x, min), max), of numbers or tensors; `max` where min > max. nan stays nan."""
     if x.dtype.kind != "f" or type(min) not in _BOUNDS or type(max) not in _BOUNDS or min is max is None:
         x, min, max = _clamped(k, x, min, max)
-    y = x if min is None else k.maximum(x, min)
-    return (y if max is None else k.minimum(y, max), lambda dy: k.where(_inside(x, min, max), dy, 0),
+    y = k.minimum(x, max) if min is None else k.maximum(x, min) if max is None else k.hardtanh(x, min, max)
+    return (y, lambda dy: k.where(_inside(x, min, max), dy, 0),
             lambda dy: k.where(_at_min(x, min, max), dy, 0), lambda dy: k.where(_at_max(x, min, max), dy, 0))
 
 

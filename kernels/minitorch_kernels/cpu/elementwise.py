@@ -6,6 +6,7 @@ last place (ULP) that ACCURACY says, for all numbers: subnormal ones, infinities
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -60,7 +61,8 @@ def binary(name, a, b, dtype, shape):
     n, step = min(spread), PART
     if n < size:
         step = n * max(1, PERIOD // n)
-        a, b = (x if m == size else _repeated(x, m, step, dtype) for x, m in zip((a, b), spread))
+        a, b = (x if m == size else _number(dtype.type(x).tobytes(), step, dtype) if type(x) in (int, float) else
+                _repeated(x, m, step, dtype) for x, m in zip((a, b), spread))
     out = memory.empty(shape, dtype)
     BINARY[name](-(-size // step), size, step, a.reshape(-1), b.reshape(-1), out.reshape(-1))
     return out
@@ -98,6 +100,12 @@ def _serves(x, dtype, shape):
     return line if sizes[begin:end] == shape[begin:end] and line >= LINE else None
 
 
+@lru_cache(32)
+def _number(value, step, dtype):
+    """A number, given by its bytes (0 is equal to -0), over and over. Programs use the same ones in each step."""
+    return _repeated(np.frombuffer(value, dtype), 1, step, dtype)
+
+
 def _repeated(x, n, step, dtype):
     """x, of n elements, over and over in memory that begins where all large buffers do within a page.
 
@@ -106,7 +114,7 @@ def _repeated(x, n, step, dtype):
     buffer = np.empty(step + 2 * PAGE // dtype.itemsize, dtype)
     skip = (memory.LINE - buffer.ctypes.data) % PAGE // dtype.itemsize
     out = buffer[skip:skip + step]
-    out.reshape(-1, n)[:] = x.reshape(-1) if isinstance(x, np.ndarray) else x
+    out.reshape(-1, n)[:] = x.reshape(-1)
     return out
 
 

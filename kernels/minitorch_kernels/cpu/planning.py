@@ -18,10 +18,11 @@ from .vector import MANY, lanes
 VECTORS = 4 if MANY else 3  # of a strip
 # Short registers: seven loads for twelve multiply-adds; tiles of 6 rows by 2 vectors take eight, and more for addresses
 HEIGHTS = (12, 12, 8, 6) if MANY else (8, 4, 4)  # rows of a tile of 1, 2, ... vectors: as many sums as registers hold
-ROWS = 192  # rows that are summed at once: whole tiles of each height
+# Short registers: a tile of 512 k takes its strip from the L2 cache in time, and begins and ends half as often
+NEAR = 256 if MANY else 512  # k that are finished for some rows before the next ones
+ROWS = 192 if MANY else 96  # rows that are summed at once: whole tiles of each height
 MORE = 264  # the same, where a part packs strips for itself and copies a: both are read once for so many rows
 TALL = 24  # rows that are whole tiles of each height
-NEAR = 256  # k that are finished for all these rows before the next ones: a strip of 64 KiB (24 of short registers)
 PANEL = MORE if MANY else 8  # rows that a part copies together, k after k: few, where a strip leaves little of L1
 PITCH = PANEL + 8 if MANY else PANEL  # from one k to the next: an odd number of cache lines, in different sets, or none
 PANEL_SIZE = NEAR * PITCH + 8  # from one panel to the next, which is no power of two either
@@ -65,7 +66,7 @@ def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
         return Plan(swapped, *((b_at, a_at) if swapped else (a_at, b_at)), 0, False, slim, [])
     as_is = n * _cost(b_step, m) + m * (COPY if a_step != 1 else 0)
     turned = m * _cost(a_row, n) + m * n * TURN / max(depth, 1) + n * (COPY if b_row != 1 else 0)
-    swapped = turned < as_is
+    swapped = turned <= as_is
     left_at, right_at, (left_row, left_step), (right_row, right_step), (rows, columns), y_steps = (
         (b_at, a_at, (b_step, b_row), (a_step, a_row), (n, m), (1, n)) if swapped else
         (a_at, b_at, (a_row, a_step), (b_row, b_step), (m, n), (n, 1)))
