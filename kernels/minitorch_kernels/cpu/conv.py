@@ -24,9 +24,9 @@ from .. import conv as reference
 from .. import memory, parallel
 from . import dense, depthwise, gemm, planes, tall, vector
 from .tasks import borrow, give_back, task
-from .vector import lanes_of
+from .vector import MANY, lanes_of
 
-CACHE = 1 << 20  # bytes that the planes of one part may fill: half of an L2 cache
+CACHE = 1 << (20 if MANY else 18)  # bytes that the planes of one part may fill: half of an L2 cache
 PARTS = 8  # parts at most, unless the cache wants more
 WORTH = 1 << 18  # multiplications in a part, at least
 FEW = 12  # vectors of places in a part, at least
@@ -168,7 +168,7 @@ def _product_plan(batch, size, layout, targets, groups, rows, row, per_group, ch
     chunks = planes.evenly(batch, most)
     height, vectors, best = gemm.ROWS, 0, tall.vectors(rows, lanes)
     if (groups == len(targets) == 1 and per_group * len(targets[0].taps) >= DEEP and _fits(rows, best * lanes)
-            and _used(layout, targets[0].out, lanes) < FULL):
+            and (_used(layout, targets[0].out, lanes) < FULL or (layout.phases > 1 and not MANY))):
         height, vectors = best * lanes, best
     blocks = -(-rows // height)
     cuts = list(product(chunks, *_shares(groups, blocks, max(1, 32 // height), parts // len(chunks))))

@@ -35,11 +35,11 @@ from .vector import (
     hidden,
     integer,
     keep,
+    keep_some,
     lanes_of,
     load,
     loop,
     masked_load,
-    masked_store,
     prefetch,
     splat,
     turn,
@@ -437,8 +437,8 @@ def _copy(typingctx, source, i, count, target, j):
             with all_of_it:
                 keep(builder, [load(builder, source, vector)], target)
             with some_of_it:
-                mask = below(builder, count, vector)
-                masked_store(builder, masked_load(builder, source, mask, vector), target, mask)
+                value = masked_load(builder, source, below(builder, count, vector), vector)
+                keep_some(builder, value, target, count)
         return context.get_dummy_value()
 
     n = types.int64

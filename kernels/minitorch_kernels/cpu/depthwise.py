@@ -20,16 +20,15 @@ from . import gemm, planes, vector
 from .tasks import borrow, give_back, task
 from .vector import (
     at_least,
-    below,
     data,
     fma,
     get,
     integer,
     keep,
+    keep_below,
     lanes_of,
     load,
     loop,
-    masked_store,
     shuffle,
     splat,
     vector_of,
@@ -283,9 +282,9 @@ def _tile_of(step):
                 keep(builder, sums, target)
                 return context.get_dummy_value()
             for i, total in enumerate(sums):
-                mask = below(builder, get(builder, tables, iv, 3 * i + 1), vector)
+                count, place = (get(builder, tables, iv, 3 * i + n) for n in (1, 2))
                 total = shuffle(builder, total, total, [n * step % vector.count for n in range(vector.count)])
-                masked_store(builder, total, builder.gep(target, [get(builder, tables, iv, 3 * i + 2)]), mask)
+                keep_below(builder, total, builder.gep(target, [place]), count)
             return context.get_dummy_value()
 
         n = types.int64

@@ -29,6 +29,7 @@ from .vector import (
     integer,
     keep,
     keep_below,
+    keep_some,
     lanes_of,
     load,
     loop,
@@ -243,9 +244,8 @@ def _tile_of(direct):
                         for r, at in enumerate(places_of):
                             keep(builder, [sums[r * vectors + i]], builder.gep(y, [at]))
                     with some_of_it:
-                        mask = below(builder, count, vector)
                         for r, at in enumerate(places_of):
-                            masked_store(builder, sums[r * vectors + i], builder.gep(y, [at]), mask)
+                            keep_some(builder, sums[r * vectors + i], builder.gep(y, [at]), count)
             return context.get_dummy_value()
 
         n = types.int64
@@ -303,6 +303,11 @@ def _move_of(step):
             value = masked_load(builder, builder.gep(source, [i]), mask, vector)
             if step == 1:
                 keep_below(builder, value, place, count)
+                return context.get_dummy_value()
+            if not MANY:  # there, a store under a mask costs more than one of each number
+                for n in range(vector.count):
+                    with builder.if_then(builder.icmp_signed("<", integer(n), count)):
+                        builder.store(builder.extract_element(value, integer(n)), builder.gep(place, [integer(2 * n)]))
                 return context.get_dummy_value()
             bits = ir.VectorType(ir.IntType(1), vector.count)
             even = ir.Constant(bits, [n % 2 == 0 for n in range(vector.count)])

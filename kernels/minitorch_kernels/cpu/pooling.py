@@ -25,10 +25,10 @@ from .vector import (
     below,
     data,
     keep,
+    keep_below,
     lanes_of,
     load,
     masked_load,
-    masked_store,
     shuffle,
     splat,
     vector_of,
@@ -221,7 +221,7 @@ def _four_of(whole):
             if whole:
                 keep(builder, [best], builder.gep(y, [j]))
             else:
-                masked_store(builder, best, builder.gep(y, [j]), below(builder, count, vector))
+                keep_below(builder, best, builder.gep(y, [j]), count)
             builder.store(at, builder.bitcast(offsets, places.as_pointer()), align=4)
             return context.get_dummy_value()
 

@@ -28,9 +28,9 @@ from .vector import (
     vector_of,
 )
 
-VECTORS = 4  # of channels in a tile, at most
-HEIGHTS = (9, 10, 8, 6) if MANY else (10, 6, 4, 3)  # places of a tile of 1, 2, ... vectors
-COSTS = (1.2, 1.02, 1.01, 1)  # what a product costs there
+HEIGHTS = (9, 10, 8, 6) if MANY else (10, 6, 4)  # places of a tile of 1, 2, ... vectors: sums that registers hold
+VECTORS = len(HEIGHTS)  # of channels in a tile, at most
+COSTS = (1.2, 1.02, 1.01, 1) if MANY else (1.15, 1, 1)  # what a product costs there
 PLACES = max(HEIGHTS)
 NEAR = 384  # vectors of w that are finished for all places before the next ones: 24 KiB, which stay in the L1 cache
 ROOM = 768  # places whose sums are kept until they are turned
@@ -161,4 +161,4 @@ def _tile_of(vectors):
     return tile
 
 
-_tile_1, _tile_2, _tile_3, _tile_4 = (_tile_of(v) for v in range(1, VECTORS + 1))
+_tile_1, _tile_2, _tile_3, _tile_4 = (_tile_of(min(v, VECTORS)) for v in (1, 2, 3, 4))

@@ -156,7 +156,7 @@ def masked_load(builder, pointer, mask, vector):
 
 
 def masked_store(builder, value, pointer, mask):
-    """Slow where it is a routine of the CPU, as on AMD's without AVX-512: `keep` whole vectors instead."""
+    """Slow where it is a routine of the CPU, as on AMD's without AVX-512: `keep` or `keep_some` instead."""
     vector = value.type
     pointer, align = builder.bitcast(pointer, vector.as_pointer()), ir.Constant(ir.IntType(32), _size(vector))
     _call(builder, "masked.store", vector, ir.VoidType(), value, pointer, align, mask)
@@ -168,7 +168,22 @@ def keep_below(builder, value, pointer, count):
         with all_of_it:
             keep(builder, [value], pointer)
         with some_of_it:
-            masked_store(builder, value, pointer, below(builder, count, value.type))
+            keep_some(builder, value, pointer, count)
+
+
+def keep_some(builder, value, pointer, count):
+    """Store the lanes below `count`, fewer than all: short registers without a mask, by halves, as its bits say."""
+    if MANY:
+        masked_store(builder, value, pointer, below(builder, count, value.type))
+        return
+    half = value.type.count // 2
+    while half:
+        bit = builder.and_(count, integer(half))
+        first, second = (shuffle(builder, value, value, list(range(i, i + half))) for i in (0, half))
+        there = builder.icmp_unsigned("!=", bit, integer(0))
+        with builder.if_then(there):
+            keep(builder, [first], pointer)
+        value, pointer, half = builder.select(there, second, first), builder.gep(pointer, [bit]), half // 2
 
 
 def _call(builder, name, vector, result, *arguments):
