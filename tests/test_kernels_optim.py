@@ -41,6 +41,16 @@ def rmsprop(p, g, state, step, lr=0.1, alpha=0.99, eps=1e-8, weight_decay=0, mom
                    momentum, centered, maximize)
 
 
+def adamax(p, g, state, step, lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, maximize=False):
+    m, top = (state.setdefault(name, np.zeros_like(p)) for name in ("m", "top"))
+    k.adamax_step(p, g, m, top, step, lr, *betas, eps, weight_decay, maximize)
+
+
+def adadelta(p, g, state, step, lr=0.1, rho=0.9, eps=1e-6, weight_decay=0, maximize=False):
+    v, u = (state.setdefault(name, np.zeros_like(p)) for name in ("v", "u"))
+    k.adadelta_step(p, g, v, u, lr, rho, eps, weight_decay, maximize)
+
+
 CASES = [
     (sgd, "SGD", {}), (sgd, "SGD", {"weight_decay": 0.1, "maximize": True}), (sgd, "SGD", {"momentum": 0.9}),
     (sgd, "SGD", {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1}),
@@ -52,6 +62,8 @@ CASES = [
     (rmsprop, "RMSprop", {}), (rmsprop, "RMSprop", {"centered": True, "weight_decay": 0.1}),
     (rmsprop, "RMSprop", {"momentum": 0.9, "maximize": True}),
     (rmsprop, "RMSprop", {"momentum": 0.9, "centered": True, "alpha": 0.4}),
+    (adamax, "Adamax", {}), (adamax, "Adamax", {"betas": (0.4, 0.9), "weight_decay": 0.1, "maximize": True}),
+    (adadelta, "Adadelta", {}), (adadelta, "Adadelta", {"rho": 0.5, "weight_decay": 0.1, "maximize": True}),
 ]
 
 

@@ -368,6 +368,8 @@ for _entry, _states in ((sgd_step, 1), (adam_step, 3), (adagrad_step, 1), (rmspr
     _refusing = _refuses_lists if _entry.name.endswith("s") else _refuses
     for _name, _device, _check in (("numba", "cpu", _unlike), ("cuda", "cuda", _unlike_on_gpu)):
         _entry.version(_name, _device, f"minitorch_kernels.{_device}.optim:{_entry.name}", _refusing(_states, _check))
+for _entry in (adamax_step, adadelta_step):
+    _entry.version("numba", "cpu", f"minitorch_kernels.cpu.optim:{_entry.name}", _refuses(2, _unlike))
 for _entry, _predicate in ((unscale_grads, _refuses_gradients), (clamp_grads, _refuses_gradients),
                            (total_norm, _refuses_norm), (shorten_grads, _refuses_shorten)):
     _entry.version("cuda", "cuda", f"minitorch_kernels.cuda.optim:{_entry.name}", refuses=_predicate)

@@ -52,6 +52,21 @@ def rmsprop(p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, centered
     return {**after, 0: p - lr * update}
 
 
+def adamax(p, g, m, top, step, lr, beta1, beta2, eps, weight_decay, maximize):
+    """Kingma and Ba 2015, algorithm 2, with PyTorch's eps beside |g|."""
+    g = gradient(p, g, weight_decay, maximize)
+    m, top = beta1 * m + (1 - beta1) * g, np.maximum(beta2 * top, np.abs(g) + eps)
+    return {0: p - lr / (1 - beta1**step) * m / top, 2: m, 3: top}
+
+
+def adadelta(p, g, v, u, lr, rho, eps, weight_decay, maximize):
+    """Zeiler 2012, algorithm 1, with a rate."""
+    g = gradient(p, g, weight_decay, maximize)
+    v = rho * v + (1 - rho) * g**2
+    update = np.sqrt(u + eps) / np.sqrt(v + eps) * g
+    return {0: p - lr * update, 2: v, 3: rho * u + (1 - rho) * update**2}
+
+
 def calls(states, *numbers):
     """A kernel's calls: each tuple of numbers on a matrix, the last one in awkward shapes and in parts too.
 
@@ -102,6 +117,14 @@ register(KernelCase("adagrad_step", calls(
     lambda rng, shape, *numbers: [rng.uniform(0, 2, shape)], (1, 0.1, 0, 1e-10, 0, False),
     (5, 0.1, 0.3, 1e-10, 0, True),
     (5, 0.1, 0.3, 1e-3, 0.2, False)), adagrad))
+# step, lr, beta1, beta2, eps, weight_decay, maximize
+register(KernelCase("adamax_step", calls(
+    lambda rng, shape, *numbers: [rng.standard_normal(shape), rng.uniform(0, 2, shape)],
+    (1, 0.1, 0.9, 0.999, 1e-8, 0, False), (7, 0.1, 0.4, 0.9, 1e-3, 0.2, True)), adamax))
+# lr, rho, eps, weight_decay, maximize
+register(KernelCase("adadelta_step", calls(
+    lambda rng, shape, *numbers: [rng.uniform(0, 2, shape), rng.uniform(0, 2, shape)],
+    (1.0, 0.9, 1e-6, 0, False), (0.1, 0.5, 1e-3, 0.2, True)), adadelta))
 # lr, alpha, eps, weight_decay, momentum, centered, maximize
 register(KernelCase("rmsprop_step", calls(
     rmsprop_states, (0.1, 0.99, 1e-8, 0, 0, False, False), (0.1, 0.9, 1e-3, 0.2, 0, False, True),

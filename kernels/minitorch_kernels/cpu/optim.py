@@ -15,7 +15,7 @@ import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
 
-from .jit import jit
+from .jit import exactly, jit
 from .tasks import task
 
 PART = 1 << 16  # numbers in a part
@@ -66,6 +66,15 @@ def rmsprop_steps(p, g, v, mean, buf, lr, alpha, eps, weight_decay, momentum, ce
          (lr, alpha, 1 - alpha, eps, weight_decay, momentum, -1 if maximize else 1), (), memo)
 
 
+def adamax_step(p, g, m, top, step, lr, beta1, beta2, eps, weight_decay, maximize):
+    _run(_adamax, ([p], [g], [m], [top]), (1 - beta1, beta2, eps, weight_decay, -1 if maximize else 1),
+         ([lr / (1 - beta1**step)],))
+
+
+def adadelta_step(p, g, v, u, lr, rho, eps, weight_decay, maximize):
+    _run(_adadelta, ([p], [g], [v], [u]), (lr, rho, 1 - rho, eps, weight_decay, -1 if maximize else 1))
+
+
 def _run(kernel, arrays, numbers, own=(), memo=None):
     """`kernel` for lists of arrays: parameters, gradients, states; `own` has lists of numbers, one a parameter.
 
@@ -102,17 +111,19 @@ def _pointer(typingctx, address, like):
     return kind(types.int64, like), codegen
 
 
-@jit
+@exactly
 def _gradient(p, g, decay, sign):
     """One number of the gradient to descend along."""
     d = sign * g
-    return d + decay * p if decay != 0 else d
+    decayed = d + decay * p  # made in any case: a branch would be taken again for each vector
+    return decayed if decay != 0 else d
 
 
-@jit
+@exactly
 def _lerp(a, b, w, rest):
     """rest a + w b with rest = 1 - w, exact at both ends."""
-    return a + w * (b - a) if w < rest else b - rest * (b - a)
+    near = w < rest
+    return (a if near else b) + (w if near else -rest) * (b - a)
 
 
 @jit
@@ -129,7 +140,7 @@ def _settled(x, tiny):
 def _tiny_square(like, eps):
     """Below which squares become zero: where they are subnormal, if their root does not show beside eps."""
     tiny = np.finfo(like.dtype).tiny
-    return tiny if eps > 2.0**30 * np.sqrt(tiny) else tiny * 0
+    return like.dtype.type(tiny if eps > 2.0**30 * np.sqrt(tiny) else 0)
 
 
 @jit
@@ -225,17 +236,52 @@ def _rmsprop(part, table, like, own, lr, alpha, share, eps, decay, momentum, sig
 
 @jit
 def _rmsprop_line(p, g, v, mean, buf, lr, alpha, share, eps, decay, momentum, sign):
-    """An empty `mean` or `buf` stands for an option that is off."""
-    tiny, tiny_square = np.finfo(p.dtype).tiny, _tiny_square(p, eps)
+    """An empty `mean` or `buf` stands for an option that is off: a loop that asked for it would not become vectors."""
+    tiny, tiny_square, squares = np.finfo(p.dtype).tiny, _tiny_square(p, eps), np.empty_like(p)
     for i in range(p.size):
         d = _gradient(p[i], g[i], decay, sign)
         v[i] = _settled(alpha * v[i] + share * d * d, tiny_square)
-        square = v[i]
-        if mean.size:
-            mean[i] = _settled(_lerp(mean[i], d, share, alpha), tiny)
-            square -= mean[i] * mean[i]
-        d /= np.sqrt(square) + eps
-        if buf.size:
-            d = _settled(d + momentum * buf[i], tiny)
-            buf[i] = d
-        p[i] -= lr * d
+        squares[i] = v[i]
+    for i in range(mean.size):
+        mean[i] = _settled(_lerp(mean[i], _gradient(p[i], g[i], decay, sign), share, alpha), tiny)
+        squares[i] -= mean[i] * mean[i]
+    if buf.size:
+        for i in range(p.size):
+            d = _gradient(p[i], g[i], decay, sign) / (np.sqrt(squares[i]) + eps)
+            buf[i] = _settled(d + momentum * buf[i], tiny)
+            p[i] -= lr * buf[i]
+    else:
+        for i in range(p.size):
+            p[i] -= lr * (_gradient(p[i], g[i], decay, sign) / (np.sqrt(squares[i]) + eps))
+
+
+@task
+def _adamax(part, table, like, own, w1, beta2, eps, decay, sign):
+    number, tiny = like.dtype.type, np.finfo(like.dtype).tiny
+    w1, rest1, beta2, eps, decay, sign = (number(w1), number(1 - w1), number(beta2), number(eps), number(decay),
+                                          number(sign))
+    for t in range(table.shape[1]):
+        p, g = _array(table, 1, t, part, like), _array(table, 2, t, part, like)
+        m, top, size = _array(table, 3, t, part, like), _array(table, 4, t, part, like), number(own[0, t])
+        for i in range(p.size):
+            d = _gradient(p[i], g[i], decay, sign)
+            m[i] = _settled(_lerp(m[i], d, w1, rest1), tiny)
+            before, now = beta2 * top[i], abs(d) + eps
+            top[i] = now if now > before or now != now else before
+            p[i] -= size * m[i] / top[i]
+
+
+@task
+def _adadelta(part, table, like, own, lr, rho, share, eps, decay, sign):
+    number, tiny_square = like.dtype.type, _tiny_square(like, eps)
+    lr, rho, share, eps, decay, sign = (number(lr), number(rho), number(share), number(eps), number(decay),
+                                        number(sign))
+    for t in range(table.shape[1]):
+        p, g = _array(table, 1, t, part, like), _array(table, 2, t, part, like)
+        v, u = _array(table, 3, t, part, like), _array(table, 4, t, part, like)
+        for i in range(p.size):
+            d = _gradient(p[i], g[i], decay, sign)
+            v[i] = _settled(rho * v[i] + share * d * d, tiny_square)
+            delta = np.sqrt(u[i] + eps) / np.sqrt(v[i] + eps) * d
+            u[i] = _settled(rho * u[i] + share * delta * delta, tiny_square)
+            p[i] -= lr * delta

@@ -21,7 +21,7 @@ HEIGHTS = (12, 12, 8, 6) if MANY else (8, 4, 4)  # rows of a tile of 1, 2, ... v
 # Short registers: a tile of 512 k takes its strip from the L2 cache in time, and begins and ends half as often
 NEAR = 256 if MANY else 512  # k that are finished for some rows before the next ones
 ROWS = 192 if MANY else 96  # rows that are summed at once: whole tiles of each height
-MORE = 264  # the same, where a part packs strips for itself and copies a: both are read once for so many rows
+MORE = 264 if MANY else 528  # the same, where a part packs strips and copies a, both read once for so many rows
 TALL = 24  # rows that are whole tiles of each height
 PANEL = MORE if MANY else 8  # rows that a part copies together, k after k: few, where a strip leaves little of L1
 PITCH = PANEL + 8 if MANY else PANEL  # from one k to the next: an odd number of cache lines, in different sets, or none
