@@ -12,7 +12,7 @@ from minitorch_kernels.cpu import elementwise as fast
 k = kernels(np)
 ROWS, WIDTH = 300, 250  # POOLED elements and more
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-45, -1e-45, 1.1754944e-38, 3.4028235e38, 88.72, 88.73,
-           -87.33, -87.34, -103.9, -104.0, 0.6, -0.6, 10.06, 9.2, 4.0]
+           -87.33, -87.34, -103.9, -104.0, -19.99, -20.01, 17.0, 0.6, -0.6, 10.06, 9.2, 4.0]
 
 
 def every_exponent():
@@ -41,12 +41,12 @@ def test_accuracy(name):
     assert apart[worst] <= fast.ACCURACY[name], f"{name}({x[finite][worst]!r}): {apart[worst]:.2f} ULP"
 
 
-@pytest.mark.parametrize("name", ["tanh", "erf"])
+@pytest.mark.parametrize("name", ["tanh", "erf", "expm1", "log1p"])
 def test_zeros_keep_their_sign(name):
     np.testing.assert_array_equal(np.signbit(fast.unary(name, np.float32([0.0, -0.0]))), [False, True])
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "tanh", "erf", "erfc"])
+@pytest.mark.parametrize("name", ["exp", "expm1", "log", "log1p", "tanh", "erf", "erfc"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_functions_of_large_arrays(name, dtype):
     x = np.abs(noise((ROWS, WIDTH), dtype)) + dtype(0.1)

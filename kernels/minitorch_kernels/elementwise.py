@@ -34,7 +34,7 @@ BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "
           "bitwise_xor": "bitwise_xor", "left_shift": "left_shift", "right_shift": "right_shift",
           "logaddexp": "logaddexp", "copysign": "copysign", "nextafter": "nextafter"}
 
-COMPILED = {"add", "sub", "mul", "div", "maximum", "minimum", "exp", "log", "tanh"}  # cpu/elementwise.py has them too
+COMPILED = {"add", "sub", "mul", "div", "maximum", "minimum", "exp", "expm1", "log", "log1p", "tanh"}  # in cpu/ too
 ON_GPU = {"add", "sub", "mul", "div", "neg", "abs", "square", "sqrt", "reciprocal", "exp", "expm1", "log", "log1p",
           "tanh", "maximum", "minimum"}  # one launch of our own costs the host less than CuPy's dispatch
 CALLED = 1 << 12  # elements from which a compiled loop is done before several of NumPy's, or a slow one

@@ -19,8 +19,8 @@ PART = 1 << 16  # numbers in a part
 PAGE = 4096  # bytes
 LINE = 16  # numbers of a line that are worth a loop
 PERIOD = 1 << 13  # the same, about, where an operand repeats itself
-WORK = {"exp": 12, "log": 15, "tanh": 15, "erf": 30, "erfc": 40}  # operations an element costs, about; others: 1
-ACCURACY = {"exp": 1.0, "log": 1.0, "tanh": 1.5, "erf": 2.0, "erfc": 5.0}  # ULP
+WORK = {"exp": 12, "expm1": 16, "log": 15, "log1p": 20, "tanh": 15, "erf": 30, "erfc": 40}  # operations an element costs, about; others: 1
+ACCURACY = {"exp": 1.0, "expm1": 2.0, "log": 1.0, "log1p": 1.5, "tanh": 1.5, "erf": 2.0, "erfc": 5.0}  # ULP
 
 
 def add_into(total, x):
@@ -243,11 +243,27 @@ def _exp(part, x, out):
 
 
 @task
+def _expm1(part, x, out):
+    widest()
+    x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
+    for i in range(out.size):
+        out[i] = expm1_32(x[i])
+
+
+@task
 def _log(part, x, out):
     widest()
     x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
     for i in range(out.size):
         out[i] = log32(x[i])
+
+
+@task
+def _log1p(part, x, out):
+    widest()
+    x, out = x[part * PART:(part + 1) * PART], out[part * PART:(part + 1) * PART]
+    for i in range(out.size):
+        out[i] = log1p32(x[i])
 
 
 @task
@@ -276,7 +292,7 @@ def _erfc(part, x, out):
 
 BINARY = {"add": _add, "sub": _sub, "mul": _mul, "div": _div, "maximum": _maximum, "minimum": _minimum}
 COLUMN = {"add": _add_column, "sub": _sub_column, "mul": _mul_column, "div": _div_column}
-UNARY = {"exp": _exp, "log": _log, "tanh": _tanh, "erf": _erf, "erfc": _erfc}
+UNARY = {"exp": _exp, "expm1": _expm1, "log": _log, "log1p": _log1p, "tanh": _tanh, "erf": _erf, "erfc": _erfc}
 
 
 # Functions of one float32. All their constants are of that type too, or the arithmetic would be float64's
@@ -292,8 +308,30 @@ def exp32(x):
 
 
 @exactly
+def expm1_32(x):
+    """2^k (exp(r) - 1) + (2^k - 1), of which little cancels; 2^k exp(r) where 1 does not show beside it."""
+    r, p, k = _reduced(x)
+    m = p * r * r + r
+    half = np.int32(k >> ONE_I)
+    far = (m + ONE) * _two_to(half) * _two_to(np.int32(k - half))
+    power = _two_to(k)
+    y = far if k > SO_LARGE else m * power + (power - ONE)
+    y = -ONE if x < ALMOST else y
+    y = INF if x > MOST else y
+    return x if x == ZERO else y  # the zero keeps its sign
+
+
+@exactly
 def _power(x):
     """exp(x) as p 2^k, k a whole number."""
+    r, p, k = _reduced(x)
+    p = p * r + ONE
+    return p * r + ONE, k
+
+
+@exactly
+def _reduced(x):
+    """r, p and k such that exp(x) = 2^k exp(r), |r| <= 0.35, and exp(r) = 1 + r + p r²."""
     t = x * LOG2E + SHIFT  # so large a sum is rounded to a whole number, which its low bits hold
     k = t - SHIFT
     r = (x - k * LN2_HIGH) - k * LN2_LOW
@@ -301,9 +339,7 @@ def _power(x):
     p = p * r + T5
     p = p * r + T4
     p = p * r + T3
-    p = p * r + HALF
-    p = p * r + ONE
-    return p * r + ONE, np.int32(np.float32(t).view(np.int32) - SHIFT_BITS)
+    return r, p * r + HALF, np.int32(np.float32(t).view(np.int32) - SHIFT_BITS)
 
 
 @exactly
@@ -332,6 +368,15 @@ def log32(x):
     y = -INF if x == ZERO else y
     y = INF if x == INF else y
     return y if x >= ZERO else NAN
+
+
+@exactly
+def log1p32(x):
+    """log(1 + x): the logarithm of the rounded sum, corrected by what rounding lost of it."""
+    y = x + ONE
+    lost = (x - (y - ONE)) / y if y < INF else ZERO
+    result = log32(y) + (lost if y > ZERO else ZERO)
+    return x if x == ZERO else result  # the zero keeps its sign
 
 
 @exactly
@@ -412,6 +457,7 @@ SHIFT_BITS, ROOT_BITS = SHIFT.view(np.int32), np.float32(math.sqrt(0.5)).view(np
 UPPER = np.int32(-(1 << 12))  # the upper twelve digits of a float32
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(math.log(2) - 0.693359375)
 MOST, LEAST = np.float32(89), np.float32(-104.5)  # exp gives infinity above, 0 below
+ALMOST, SO_LARGE = np.float32(-20), np.int32(24)  # expm1 gives -1 below, and exp for greater powers of 2
 NEAR, LAST = np.float32(0.6), np.float32(10.15)
 T3, T4, T5, T6, T7 = [np.float32(1 / math.factorial(k)) for k in range(3, 8)]
 # The others were fitted by weighted least squares, reweighted until the largest error was smallest

@@ -13,7 +13,7 @@ import numpy as np
 from numba.extending import overload
 
 from .activation import PART, in_parts
-from .elementwise import log32, tanh32
+from .elementwise import expm1_32, log1p32, log32, tanh32
 from .jit import exactly
 from .tasks import task
 from .widest import widest
@@ -164,26 +164,11 @@ def _exp32(x):
     return INF if x > TOP else y
 
 
-def _expm1_32(x):
-    """exp(x) - 1 as 2^k (exp(r) - 1) + (2^k - 1), of which nothing cancels where k is 0."""
-    power, r, p = _exponent(x)
-    y = (p * r * r + r) * power + (power - ONE)
-    y = -ONE if x < BOTTOM else y
-    return INF if x > TOP else y
-
-
-def _log1p32(x):
-    """log(1 + x): the logarithm of the rounded sum, corrected by what rounding lost of it."""
-    y = x + ONE
-    lost = (x - (y - ONE)) / y if y < INF else ZERO
-    return log32(y) + (lost if y > ZERO else ZERO)
-
-
 _exp = _by_type(lambda x: math.exp(x), _exp32)
 _log = _by_type(lambda x: math.log(x), lambda x: log32(x))
-_log1p = _by_type(lambda x: math.log1p(x), _log1p32)
+_log1p = _by_type(lambda x: math.log1p(x), lambda x: log1p32(x))
 _tanh = _by_type(lambda x: math.tanh(x), lambda x: tanh32(x))
-_expm1 = _by_type(lambda x: math.expm1(x), _expm1_32)
+_expm1 = _by_type(lambda x: math.expm1(x), lambda x: expm1_32(x))
 
 
 def _logistic32(x):
