@@ -19,7 +19,7 @@ PART = 1 << 16  # numbers in a part
 PAGE = 4096  # bytes
 LINE = 16  # numbers of a line that are worth a loop
 PERIOD = 1 << 13  # the same, about, where an operand repeats itself
-WORK = {"exp": 12, "expm1": 16, "log": 15, "log1p": 20, "tanh": 15, "erf": 30, "erfc": 40}  # operations an element costs, about; others: 1
+WORK = {"exp": 12, "expm1": 16, "log": 15, "log1p": 20, "tanh": 15, "erf": 30, "erfc": 40}  # an element's operations
 ACCURACY = {"exp": 1.0, "expm1": 2.0, "log": 1.0, "log1p": 1.5, "tanh": 1.5, "erf": 2.0, "erfc": 5.0}  # ULP
 
 
