@@ -120,7 +120,8 @@ _OPERATIONS: dict[str, float | Callable[[tuple, list], float]] = {
     "layer_norm": 8, "layer_norm_backward": 14, "rms_norm": 5, "rms_norm_backward": 11, "batch_norm": 7,
     "batch_norm_backward": 11, "batch_norm_apply": 2, "batch_norm_apply_backward": 6, "group_norm": 8,
     "group_norm_backward": 14, "dropout": 2, "sgd_step": 4, "sgd_steps": 4, "adam_step": 14, "adam_steps": 14,
-    "adagrad_step": 6, "adagrad_steps": 6, "rmsprop_step": 7, "rmsprop_steps": 7,
+    "adagrad_step": 6, "adagrad_steps": 6, "rmsprop_step": 7, "rmsprop_steps": 7, "adamax_step": 9,
+    "adadelta_step": 14,
     **dict.fromkeys(("add_rows", "embedding_dw", "gather_dx", "index_dx", "pick_axis_dx", "max_pool_dx"), _additions),
     **dict.fromkeys(("gather", "pick_axis", "where", "nll_loss", "copy"), 0),
 }
