@@ -4,7 +4,8 @@ import threading
 import numpy as np
 import pytest
 from minitorch_kernels import blas, explain, kernels, matmul, parallel, use
-from minitorch_kernels.cpu import dense, planning
+from minitorch_kernels.cpu import dense, planning, slim
+from numba import types
 
 k = kernels(np)
 RUNGS = ("reference", "blas", "numba", "threads", "packed", "tiled", "blocked", "rows", "loops")
@@ -89,6 +90,44 @@ def test_tiles_at_all_edges(monkeypatch, dtype, turn_a, turn_b, chunk, m, depth,
         planning.plan_for.cache_clear()
     want = np.maximum(expected(a, b) + bias, 0)
     np.testing.assert_allclose(y, want, rtol=0, atol=40 * np.finfo(dtype).eps * depth**0.5)
+
+
+@pytest.mark.parametrize("shape", [(70, 80, 90), (3, 80, 90)], ids=["tiles", "slim"])
+def test_read_only_operands_are_read_as_they_lie(shape):
+    """Memory that must not be written is another type for Numba: for it, the kernels would be compiled once more."""
+    m, depth, n = shape
+    a, w, bias = (numbers(s, np.float32, i) for i, s in enumerate(((m, 2 * depth), (n, depth), (2 * n,))))
+    for x in (a, w, bias):
+        x.flags.writeable = False
+    for x, v in [(a[:, :depth], w), (a[:, ::2], w), (a[::-1, depth:], w), (a[:, :depth], w[:, ::-1])]:
+        for b in (bias[:n], bias[::2]):
+            want = expected(x, v.T) + b
+            np.testing.assert_allclose(dense.linear(x, v, b), want, rtol=0, atol=2e-4)
+    signatures = [*dense._product.launch.signatures, *slim.dots.launch.signatures]
+    assert signatures
+    assert all(kind.mutable for signature in signatures for kind in signature if isinstance(kind, types.Array))
+
+
+def test_a_product_within_a_product_has_strips_of_its_own(monkeypatch):
+    """As when the garbage collector calls somebody's finaliser between the packing and the product."""
+    a, b, inner = numbers((300, 200), np.float32), numbers((200, 100), np.float32, 1), []
+    y, product = np.empty((300, 100), np.float32), dense._product
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(dense, "_product", product)
+        inner.append(dense.matmul(a, -b))
+        product(*arguments)
+
+    monkeypatch.setattr(planning, "LITTLE", 0)  # packed before, by all threads
+    planning.plan_for.cache_clear()
+    try:
+        dense.matmul(a, b)  # whose strips are kept
+        monkeypatch.setattr(dense, "_product", interrupted)
+        dense.multiply(a, b, y)
+    finally:
+        planning.plan_for.cache_clear()
+    check(a, b, y)
+    check(a, -b, inner[0])
 
 
 @pytest.mark.parametrize("rung", RUNGS)

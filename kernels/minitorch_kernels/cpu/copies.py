@@ -46,12 +46,12 @@ def copy_rows(x):
 def copy_into(out, x):
     """out[...] = x, for arrays of one shape and dtype that do not overlap, and for which there are `rows`."""
     kind, places, (low, reach), (x_low, x_reach), start = rows(out.shape, out.strides, x.strides, x.itemsize)
-    _copy_rows(-(-out.size // PART), out.size, places, start, _memory(out, kind, low, reach),
-               _memory(x, kind, x_low, x_reach))
+    _copy_rows(-(-out.size // PART), out.size, places, start, span(out, kind, low, reach),
+               span(x, kind, x_low, x_reach))
     return out
 
 
-def _memory(x, kind, low, reach):
+def span(x, kind, low, reach):
     """So many numbers from the lowest of x, writable for the kernel's type whether x is or not."""
     return np.asarray(_Span(x, kind, x.__array_interface__["data"][0] + low, reach))
 

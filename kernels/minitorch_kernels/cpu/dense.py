@@ -13,7 +13,7 @@ is packed by each thread for itself, since memory that another core has written 
 """
 from __future__ import annotations
 
-from functools import lru_cache
+import threading
 
 import numpy as np
 from numba import types
@@ -21,8 +21,9 @@ from numba.extending import intrinsic
 
 from .. import memory, parallel
 from . import vector
+from .copies import span
 from .jit import jit
-from .planning import HEIGHTS, HERE, NEAR, OWN, PACKED, PANEL, PANEL_SIZE, PITCH, VECTORS, plan_for
+from .planning import CHUNK, HEIGHTS, HERE, NEAR, OWN, PACKED, PANEL, PANEL_SIZE, PITCH, VECTORS, plan_for, readable
 from .tasks import borrow, give_back, task
 from .vector import (
     MANY,
@@ -57,7 +58,7 @@ def matmul(a, b):
         shape = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = memory.empty((*shape, a.shape[-2], b.shape[-1]), a.dtype)
     if y.size:
-        multiply(_forward(a), _forward(b), y)
+        multiply(a, b, y)
     return y
 
 
@@ -68,65 +69,76 @@ def linear_relu(x, w, b):
 
 def linear(x, w, b, relu=False):
     """x wᵀ + b, as the reference `linear` says."""
-    y = memory.empty((*x.shape[:-1], len(w)), x.dtype)
-    flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
-    b = b if b is None else np.ascontiguousarray(b)
+    if x.ndim != 2:
+        return linear(x.reshape(-1, x.shape[-1]), w, b, relu).reshape(*x.shape[:-1], len(w))
+    y = memory.empty((len(x), len(w)), x.dtype)
     if y.size:
-        multiply(_forward(flat), _forward(w.T), y.reshape(len(flat), len(w)), b, relu)
+        multiply(x, w.T, y, b, relu)
     return y
 
 
 def multiply(a, b, y, bias=None, relu=False):
     """y = a @ b + bias, y contiguous, and with `relu` nothing below zero."""
-    letter = y.dtype.char
     threads = parallel.get_num_threads()
-    plan = plan_for(a.shape, a.strides, b.shape, b.strides, y.shape, letter, threads)
-    left, right = (b, a) if plan.swapped else (a, b)
-    left, right, flat = _flat(left), _flat(right), y.reshape(-1)
-    bias, floor = _none(letter) if bias is None else bias, _floors(letter, relu)
+    plan = plan_for(a.shape, a.strides, b.shape, b.strides, y.shape, y.dtype.char, threads)
+    if plan is None:
+        a, b = [x if readable(x.strides, x.itemsize) else np.array(x, order="C") for x in (a, b)]
+        return multiply(a, b, y, bias, relu)
+    left, right = (_flat(b), _flat(a)) if plan.swapped else (_flat(a), _flat(b))
+    flat, bias, floor = y.reshape(-1), plan.nothing if bias is None else _flat(bias, copied=True), plan.floors[relu]
     if plan.slim:
         task, numbers, parts, work = plan.slim
         task(parts, work, numbers, plan.left_at, plan.right_at, left, right, flat, bias, floor)
         return
-    packed = vector.empty(plan.packed, y.dtype) if plan.packed else _none(letter)
+    packed = _strips.take(plan.packed, y.dtype) if plan.packed else plan.nothing
     rooms = np.zeros(2 * threads, np.int64) if plan.own else _NO_ROOMS
     for numbers, pack_parts, pack_work, parts, work in plan.rounds:
         if pack_parts:
             _pack(pack_parts, pack_work, numbers, plan.right_at, right, packed)
         _product(parts, work, numbers, plan.left_at, plan.right_at, left, right, packed, flat, bias, floor, rooms)
+    if plan.packed:
+        _strips.keep(packed)
 
 
-def _forward(x):
-    """x itself, unless it runs backwards through memory, or not in whole numbers, or is read-only (another type)."""
-    strides = x.strides
-    if min(strides) >= 0 and x.flags.writeable and not any([s % x.itemsize for s in strides]):
-        return x
-    return np.array(x, order="C")
+def _flat(x, copied=False):
+    """The memory of x as it lies, from its first number on, or `copied` without gaps.
 
-
-def _flat(x):
-    """The memory of x as it lies, from its first number on."""
+    It is never read-only: that is another type for Numba.
+    """
     flags = x.flags
-    if flags.c_contiguous:
-        return x.reshape(-1)
-    if flags.f_contiguous:
-        return x.T.reshape(-1)
+    if flags.writeable:
+        if flags.c_contiguous:
+            return x.reshape(-1)
+        if flags.f_contiguous:
+            return x.T.reshape(-1)
+    if copied:
+        return x.copy()
     reach = sum([(n - 1) * s for n, s in zip(x.shape, x.strides)]) // x.itemsize
-    return np.lib.stride_tricks.as_strided(x, (reach + 1,), (x.itemsize,))
+    return span(x, x.dtype.str, 0, reach + 1)
 
 
+class _Strips(threading.local):
+    """Memory for packed strips that a thread keeps from one product to the next, where it is not much.
+
+    Who takes it has it alone: a product that a finaliser begins meanwhile finds none, and has its own.
+    """
+
+    def __init__(self):
+        self.free = {}
+
+    def take(self, count, dtype):
+        if count > CHUNK:
+            return vector.empty(count, dtype)
+        found = self.free.pop(dtype.char, None)
+        return found if found is not None and len(found) >= count else vector.small(count, dtype)
+
+    def keep(self, strips):
+        if len(strips) <= CHUNK:
+            self.free[strips.dtype.char] = strips
+
+
+_strips = _Strips()
 _NO_ROOMS = np.zeros(2, np.int64)
-
-
-@lru_cache(4)
-def _none(letter):
-    return np.empty(0, letter)
-
-
-@lru_cache(8)
-def _floors(letter, relu):
-    """Below which nothing lies at the end, and before it."""
-    return np.array([0 if relu else -np.inf, -np.inf], letter)
 
 
 @task

@@ -49,12 +49,19 @@ class Plan(NamedTuple):
     packed: int  # numbers of the packed strips
     own: bool  # whether each thread has packed strips of its own
     slim: tuple | None  # the task of a product with few rows or columns, its numbers, parts and work
+    nothing: np.ndarray  # no numbers of the operands' type
+    floors: tuple  # below which nothing lies at the end, and before it: of a product, and of its positive part
     rounds: list[tuple]  # numbers for the tasks; parts and work of packing; parts and work of the product
 
 
 @lru_cache(1024)
 def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
+    """The plan; None where an operand cannot be read as it lies."""
     size = np.dtype(letter).itemsize
+    if not (readable(a_strides, size) and readable(b_strides, size)):
+        return None
+    nothing = np.empty(0, letter)
+    floors = tuple(np.array([floor, -np.inf], letter) for floor in (-np.inf, 0))
     (m, depth), n, batch = a_shape[-2:], b_shape[-1], prod(y_shape[:-2])
     (a_row, a_step), (b_row, b_step) = ([s // size for s in strides[-2:]] for strides in (a_strides, b_strides))
     a_at, b_at = (_starts(shape[:-2], [s // size for s in strides[:-2]], y_shape[:-2])
@@ -63,7 +70,7 @@ def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
     slim = (slim_plan(n, m, depth, (b_step, b_row), (a_step, a_row), (1, n), batch, True, size) if swapped else
             slim_plan(m, n, depth, (a_row, a_step), (b_row, b_step), (n, 1), batch, False, size))
     if slim:
-        return Plan(swapped, *((b_at, a_at) if swapped else (a_at, b_at)), 0, False, slim, [])
+        return Plan(swapped, *((b_at, a_at) if swapped else (a_at, b_at)), 0, False, slim, nothing, floors, [])
     as_is = n * _cost(b_step, m) + m * (COPY if a_step != 1 else 0)
     turned = m * _cost(a_row, n) + m * n * TURN / max(depth, 1) + n * (COPY if b_row != 1 else 0)
     swapped = turned <= as_is
@@ -107,7 +114,12 @@ def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
         parts = matrices * row_parts * strip_parts
         rounds.append((numbers, packing * -(-count // NEAR), packing * wide * count, parts, 2 * work))
     packed = {PACKED: stack, OWN: threads}.get(mode, 0) * together * wide * min(cut, deep)
-    return Plan(swapped, left_at, right_at, packed, mode == OWN, None, rounds)
+    return Plan(swapped, left_at, right_at, packed, mode == OWN, None, nothing, floors, rounds)
+
+
+def readable(strides, size):
+    """Whether an operand runs forward through memory, by whole numbers of `size` bytes."""
+    return min(strides) >= 0 and not any(step % size for step in strides)
 
 
 def _cuts(rows, strips, parts, strided, whole):

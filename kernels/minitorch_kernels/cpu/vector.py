@@ -24,7 +24,12 @@ def empty(count: int, dtype: np.dtype) -> np.ndarray:
     """Flat memory that begins where a vector register may: a load across two cache lines costs two."""
     if count * np.dtype(dtype).itemsize >= memory.LARGE:
         return memory.empty((count,), dtype)
-    buffer = memory.empty((count + lanes(dtype),), dtype)
+    return small(count, dtype)
+
+
+def small(count: int, dtype: np.dtype) -> np.ndarray:
+    """The same, never from the pool of buffers."""
+    buffer = np.empty(count + lanes(dtype), dtype)
     skip = -buffer.ctypes.data % REGISTER // buffer.itemsize
     return buffer[skip:skip + count]
 
