@@ -33,7 +33,7 @@ SPREAD = 1 << 20  # multiplications worth a part
 PARTS = 32  # parts at most
 EVEN = 8  # parts at least, where the work is worth so many
 PACKED, DIRECT, HERE, OWN = range(4)  # how b is read: packed before, as it lies, packed by each part, by each thread
-LITTLE = 1 << 16  # numbers of b up to which each thread may pack them for itself, for its L2 cache
+LITTLE = 1 << 16  # numbers that stay in a thread's L2 cache: of b, to be packed by each for itself, or of a
 OFTEN = 4  # times what packing b costs a thread that its rows must be worth, to do it for itself
 FAR, NEXT = 64, 32  # what a number of a costs that a part copies, and one of b that it packs, in multiplications
 LAST = 0.1  # of a part's time, threads wait for the last one
@@ -92,6 +92,9 @@ def plan_for(a_shape, a_strides, b_shape, b_strides, y_shape, letter, threads):
         mode = DIRECT
     elif rows <= min(row_cut, ROWS):  # no strip is packed twice
         mode = HERE
+    elif right_step == 1 and not strided and deep <= NEAR and rows * deep <= LITTLE:  # the same, for all rows at once
+        row_cut = block = _height(rows, 1, whole)
+        mode, strip_cut = HERE, -(-strips // max(1, min(strips // TOGETHER, wanted // batch)))
     elif (batch == 1 and (together, cut) == (strips, deep) and strips * wide * deep <= LITTLE
           and rows > 60 * OFTEN * threads * (COPY if right_step == 1 else TURN)):
         mode = OWN  # what another core has written comes slower than it is packed
